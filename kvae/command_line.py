@@ -1,0 +1,90 @@
+"""The command line of run_kvae.py: options to a `Config`. Imports no TensorFlow, so that --help is quick."""
+
+import tyro
+
+from kvae.config import PRESETS, Config, ConfigError, option_names
+
+EVALUATION_OPTIONS = frozenset(
+    "dataset data_dir gpu precision batch_size t_init_mask t_steps_mask n_steps_gen evaluate_on_samples "
+    "display_step generate_step log_dir run_name reload_model".split()
+)
+"""Options that do not touch what was learned: those that --reload_model may change."""
+
+COMMAND_OPTIONS = frozenset(
+    "gpu run_name log_dir n_steps_gen reload_model display_step generate_step".split()
+)
+"""Options that --reload_model takes from the command line alone, as the original code does."""
+
+
+def parse(arguments, read_run_options):
+    """Turn a command line into a configuration.
+
+    Explicit options win over those of the preset, and over those of a run that is reloaded.
+
+    Args:
+        arguments: a list of strings.
+        read_run_options: from a run folder to the options in its config.json.
+
+    Returns:
+        A `Config`.
+
+    Raises:
+        ConfigError: an explicit option would change the model that is reloaded.
+        SystemExit: with exit code 2 for a bad option, after a message; with 0 for --help.
+    """
+    given = _given_options(arguments)
+    base = PRESETS.get(given.get("preset", ""), {})
+    if run_folder := given.get("reload_model", ""):
+        refused = sorted(set(given) & set(option_names()) - EVALUATION_OPTIONS)
+        if refused:
+            raise ConfigError(
+                f"--{refused[0]} cannot change a model that is reloaded. "
+                f"With --reload_model these work: {', '.join(sorted(EVALUATION_OPTIONS))}"
+            )
+        options = read_run_options(run_folder)
+        base = {name: value for name, value in options.items() if name not in COMMAND_OPTIONS}
+    return tyro.cli(
+        Config,
+        prog="run_kvae.py",
+        description=(
+            "Train a Kalman variational auto-encoder on videos of a simulated world, and show what it "
+            "has learned. The options have the names of the original code of Fraccaro et al. (NIPS 2017)."
+        ),
+        args=arguments,
+        default=Config.from_dict(base),
+        use_underscores=True,
+        config=(tyro.conf.FlagConversionOff,),
+        registry=_registry(),
+    )
+
+
+def _given_options(arguments):
+    """Return the options that stand on the command line, by name, with their values where they have one."""
+    given = {}
+    for i, argument in enumerate(arguments):
+        if not argument.startswith("--"):
+            continue
+        name, has_value, value = argument[2:].partition("=")
+        if not has_value and i + 1 < len(arguments):
+            value = arguments[i + 1]
+        given[name.replace("-", "_")] = value
+    return given
+
+
+def _registry():
+    """Teach tyro to read 32,32,32."""
+    registry = tyro.constructors.ConstructorRegistry()
+
+    @registry.primitive_rule
+    def whole_numbers(info):
+        if info.type != tuple[int, ...]:
+            return None
+        return tyro.constructors.PrimitiveConstructorSpec(
+            nargs=1,
+            metavar="INT,INT,...",
+            instance_from_str=lambda words: tuple(int(word) for word in words[0].split(",")),
+            is_instance=lambda value: isinstance(value, tuple),
+            str_from_instance=lambda value: [",".join(map(str, value))],
+        )
+
+    return registry

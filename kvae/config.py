@@ -1,0 +1,287 @@
+"""Every option of a model and its training, in one frozen dataclass. Imports no TensorFlow."""
+
+import dataclasses
+import json
+import math
+import types
+import typing
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from kvae.errors import UserError
+
+Activation = Literal["relu", "tanh", "elu"]
+
+
+class ConfigError(UserError):
+    """An option has a value that cannot work; the message says what would."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """The options of the KVAE, named as in the original code of Fraccaro et al. (NIPS 2017).
+
+    The original's `ll_keep_prob` is left out: its dropout never ran in training mode.
+
+    Example:
+        >>> Config(dataset="box_gravity", K=5).dim_a
+        2
+
+    Raises:
+        ConfigError: an option is out of bounds, or two do not go together.
+    """
+
+    # --- what to train on ---
+    dataset: str = "box"
+    """World to learn: a dataset file DATASET.npz in data_dir, simulated first if it is not there."""
+    data_dir: str = "data"
+    """Folder of the dataset files."""
+    preset: Literal["", "original"] = ""
+    """Named set of options; options given explicitly win over it. `original`: the choices of the 2017
+    code (sampled bound, no shuffling, float32, evaluation on samples of the codes)."""
+
+    # --- frames and codes (the VAE) ---
+    out_distr: Literal["bernoulli", "gaussian"] = "bernoulli"
+    """Distribution of a pixel: bernoulli (any pixel above 0 is a 1) or gaussian (values in [0, 1])."""
+    conv: bool = True
+    """Convolutional encoder and decoder; False: multi-layer perceptrons."""
+    activation: Activation = "relu"
+    """Activation of encoder and decoder."""
+    filter_size: int = 3
+    """Side of the convolution kernels."""
+    num_filters: tuple[int, ...] = (32, 32, 32)
+    """Filters of each convolution, comma-separated; each layer halves the frame's sides."""
+    vae_num_units: int = 25
+    """Units of each hidden layer of encoder and decoder, with --conv=False."""
+    num_layers: int = 2
+    """Hidden layers of encoder and decoder, with --conv=False."""
+    noise_pixel_var: float = 0.1
+    """Variance of a gaussian pixel (the starting value, with --learn_pixel_var=True)."""
+    learn_pixel_var: bool = False
+    """Learn one variance for each gaussian pixel."""
+    use_vae: bool = True
+    """Draw codes from q(a|x); False: use its mean, without the entropy term (an auto-encoder)."""
+
+    # --- dynamics (the mixture of linear-Gaussian state space models) ---
+    dim_a: int = 2
+    """Dimension of the code of a frame."""
+    dim_z: int = 4
+    """Dimension of the dynamics' state."""
+    dim_u: int = 1
+    """Dimension of the control input; zeros where the dataset has no controls."""
+    K: int = 3
+    """Number of linear-Gaussian models in the mixture."""
+    noise_emission: float = 0.03
+    """Variance of the emission noise, and the upper bound of the variance of q(a|x)."""
+    noise_transition: float = 0.08
+    """Variance of the transition noise."""
+    init_cov: float = 20.0
+    """Variance of the first state."""
+    init_kf_matrices: float = 0.05
+    """Standard deviation of the initial values of the matrices B and C."""
+    alpha_rnn: bool = True
+    """Mixture weights from an LSTM over all past codes; False: from an MLP over the last fifo_size."""
+    alpha_units: int = 50
+    """Units of the LSTM, or of each hidden layer of the MLP."""
+    alpha_layers: int = 2
+    """Hidden layers of the MLP, with --alpha_rnn=False."""
+    alpha_activation: Activation = "relu"
+    """Activation of the MLP, with --alpha_rnn=False."""
+    fifo_size: int = 1
+    """Number of past codes that the MLP sees, with --alpha_rnn=False."""
+    learn_u: bool = False
+    """Learn the control input as a function of the past codes, in place of the dataset's."""
+
+    # --- training ---
+    kf_elbo: Literal["exact", "sampled"] = "exact"
+    """State space term of the bound: its closed form, or the original's estimate from independent draws."""
+    batch_size: int = 32
+    """Sequences in a batch."""
+    num_epochs: int = 80
+    """Passes over the training data."""
+    init_lr: float = 0.007
+    """Learning rate of Adam in the first epoch."""
+    decay_rate: float = 0.85
+    """Factor on the learning rate every decay_steps epochs."""
+    decay_steps: int = 20
+    """Epochs between two cuts of the learning rate."""
+    max_grad_norm: float = 150.0
+    """Gradients are clipped to this global norm."""
+    scale_reconstruction: float = 0.3
+    """Weight of log p(x|a) in the training objective; the bound on test data has weight 1."""
+    only_vae_epochs: int = 0
+    """First phase: epochs that train encoder and decoder alone."""
+    kf_update_steps: int = 10
+    """Second phase: epochs that train encoder, decoder, A, B, C and a_0, but not the alpha network."""
+    sample_z: bool = False
+    """Decode the smoothed codes in training, in place of the encoded ones."""
+    train_miss_prob: float = 0.0
+    """Probability of hiding a frame in training; a sequence keeps its mask in every epoch."""
+    t_init_train_miss: int = 3
+    """First frames of a sequence that training never hides."""
+    shuffle: bool = True
+    """Shuffle the training sequences in every epoch."""
+    seed: int = 0
+    """Seed of the initial weights, the shuffling, the noise and the masks."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Number format inside the convolutions; the rest is float32. auto: bfloat16 where the processor
+    computes in it."""
+    gpu: str = ""
+    """Device: numbers of the GPUs to use (0 or 0,1), or cpu. Empty: whatever is there."""
+
+    # --- evaluation ---
+    t_init_mask: int = 4
+    """First frames that imputation and generation are given."""
+    t_steps_mask: int = 12
+    """Frames hidden after them when imputing."""
+    n_steps_gen: int = 80
+    """Length of a generated sequence, the given frames included."""
+    evaluate_on_samples: bool = False
+    """Evaluate on a sample of q(a|x), as the original does; False: on its mean."""
+    display_step: int = 1
+    """Epochs between two evaluations of the bound on the test data, with a line of progress."""
+    generate_step: int = 20
+    """Epochs between two sets of films and plots, which are also made after the first and the last epoch."""
+
+    # --- the run ---
+    log_dir: str = "logs"
+    """Folder of all runs."""
+    run_name: str = ""
+    """Name of this run; its folder is LOG_DIR/RUN_NAME_kvae. Empty: the date and time."""
+    reload_model: str = ""
+    """Folder of an earlier run: evaluate its model, without training, into a new run folder."""
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            object.__setattr__(self, field.name, _checked_type(field, getattr(self, field.name)))
+        _check_bounds(self)
+        _check_combinations(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options as JSON values."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in dataclasses.asdict(self).items()
+        }
+
+    @classmethod
+    def from_dict(cls, options: dict[str, Any]) -> "Config":
+        """Return the configuration that `to_dict` described; missing options take their defaults.
+
+        Raises:
+            ConfigError: an option is unknown, or its value cannot work.
+        """
+        unknown = sorted(set(options) - set(option_names()))
+        if unknown:
+            raise ConfigError(f"Unknown option {unknown[0]!r}. Options are: {', '.join(option_names())}")
+        return cls(**options)
+
+    def to_json(self) -> str:
+        """Return the options as a JSON object."""
+        return json.dumps(self.to_dict(), indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Config":
+        """Return the configuration that `to_json` wrote."""
+        return cls.from_dict(json.loads(text))
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "original": {
+        "kf_elbo": "sampled",
+        "shuffle": False,
+        "precision": "float32",
+        "evaluate_on_samples": True,
+    },
+}
+
+
+def option_names() -> list[str]:
+    """Return the names of all options, in order."""
+    return [field.name for field in dataclasses.fields(Config)]
+
+
+def _checked_type(field, value):
+    """Return the value in the field's type (a list becomes a tuple, an int a float), or raise."""
+    kind = field.type
+    if typing.get_origin(kind) is Literal:
+        choices = typing.get_args(kind)
+        if value not in choices:
+            names = ", ".join(repr(choice) for choice in choices)
+            raise ConfigError(f"{field.name} must be one of {names}. Received: {value!r}")
+        return value
+    if isinstance(kind, types.GenericAlias):
+        if (
+            not isinstance(value, list | tuple)
+            or not value
+            or not all(isinstance(item, int) and not isinstance(item, bool) for item in value)
+        ):
+            raise ConfigError(f"{field.name} must be whole numbers such as 32,32. Received: {value!r}")
+        return tuple(value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not kind:
+        raise ConfigError(f"{field.name} must be of type {kind.__name__}. Received: {value!r}")
+    if kind is float and not math.isfinite(value):
+        raise ConfigError(f"{field.name} must be finite. Received: {value!r}")
+    return value
+
+
+_AT_LEAST_ONE = (
+    "filter_size vae_num_units num_layers dim_a dim_z dim_u K alpha_units alpha_layers fifo_size "
+    "batch_size num_epochs decay_steps t_init_mask t_steps_mask n_steps_gen display_step generate_step"
+).split()
+_AT_LEAST_ZERO = "only_vae_epochs kf_update_steps t_init_train_miss seed init_kf_matrices".split()
+_POSITIVE = (
+    "noise_pixel_var noise_emission noise_transition init_cov init_lr max_grad_norm scale_reconstruction"
+).split()
+
+
+def _check_bounds(config: Config) -> None:
+    def require(name, holds, what):
+        if not holds:
+            raise ConfigError(f"{name} must be {what}. Received: {getattr(config, name)!r}")
+
+    for name in _AT_LEAST_ONE:
+        require(name, getattr(config, name) >= 1, "at least 1")
+    for name in _AT_LEAST_ZERO:
+        require(name, getattr(config, name) >= 0, "at least 0")
+    for name in _POSITIVE:
+        require(name, getattr(config, name) > 0, "above 0")
+    require("num_filters", min(config.num_filters) >= 1, "numbers of at least 1")
+    require("decay_rate", 0 < config.decay_rate <= 1, "above 0 and at most 1")
+    require("train_miss_prob", 0 <= config.train_miss_prob <= 1, "between 0 and 1")
+    require("seed", config.seed < 2**31, "below 2147483648")
+    require("dataset", bool(config.dataset), "the name of a world, for example box")
+    named = config.run_name
+    require("run_name", not {"/", "\\", "\0"} & set(named), "a plain name, without slashes")
+    devices = config.gpu.split(",")
+    require(
+        "gpu",
+        config.gpu in ("", "cpu") or all(part.strip().isdigit() for part in devices),
+        "empty, cpu, or numbers such as 0 or 0,1",
+    )
+
+
+def _check_combinations(config: Config) -> None:
+    """Refuse options that would be ignored, or that do not go together."""
+    defaults = {field.name: field.default for field in dataclasses.fields(Config)}
+    rules = [
+        (config.alpha_rnn, "alpha_rnn=True", ["alpha_layers", "alpha_activation", "fifo_size"]),
+        (not config.conv, "conv=False", ["filter_size", "num_filters"]),
+        (config.conv, "conv=True", ["vae_num_units", "num_layers"]),
+        (config.out_distr == "bernoulli", "out_distr=bernoulli", ["noise_pixel_var", "learn_pixel_var"]),
+        (config.train_miss_prob == 0, "train_miss_prob=0", ["t_init_train_miss"]),
+    ]
+    for holds, setting, ignored in rules:
+        for name in ignored:
+            if holds and getattr(config, name) != defaults[name]:
+                raise ConfigError(
+                    f"{name}={getattr(config, name)!r} has no effect with {setting}: "
+                    f"leave {name} out, or change {setting.split('=')[0]}"
+                )
+    if config.n_steps_gen < config.t_init_mask:
+        raise ConfigError(
+            "n_steps_gen counts the given frames too, so it must be at least t_init_mask "
+            f"({config.t_init_mask}). Received: n_steps_gen={config.n_steps_gen}"
+        )

@@ -1,0 +1,55 @@
+"""What the model computes on, and in which number format."""
+
+from pathlib import Path
+
+import tensorflow as tf
+
+from kvae.errors import UserError
+
+
+class DeviceError(UserError):
+    """A device that is not there; the message says which are."""
+
+
+def select(gpu):
+    """Make TensorFlow use the devices asked for; must come before anything is computed.
+
+    Args:
+        gpu: numbers of GPUs such as `0` or `0,1`; `cpu`; or empty: whatever is there.
+
+    Raises:
+        DeviceError: there is no such GPU.
+    """
+    if not gpu:
+        return
+    gpus = tf.config.list_physical_devices("GPU")
+    numbers = [] if gpu == "cpu" else [int(part) for part in gpu.split(",")]
+    if numbers and max(numbers) >= len(gpus):
+        there = ", ".join(str(i) for i in range(len(gpus))) or "none: use --gpu cpu, or leave it out"
+        raise DeviceError(f"There is no GPU {max(numbers)}. GPUs here: {there}")
+    tf.config.set_visible_devices([gpus[number] for number in numbers], "GPU")
+
+
+def trunk_policy(precision):
+    """Return the Keras dtype policy of the hidden layers of encoder and decoder.
+
+    Args:
+        precision: `float32`, `bfloat16`, or `auto`: bfloat16 where the processor computes in it.
+    """
+    if precision == "auto":
+        precision = "bfloat16" if has_bfloat16() else "float32"
+    return "mixed_bfloat16" if precision == "bfloat16" else "float32"
+
+
+def has_bfloat16():
+    """Tell whether the device that TensorFlow will use has instructions for bfloat16."""
+    gpus = tf.config.get_visible_devices("GPU")
+    if gpus:
+        # Ampere, compute capability 8.0, was the first with bfloat16.
+        details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+        return all(detail.get("compute_capability", (0, 0)) >= (8, 0) for detail in details)
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return "amx_bf16" in flags or "avx512_bf16" in flags

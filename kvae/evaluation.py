@@ -1,0 +1,158 @@
+"""How good a trained model is: the bound, and imputation judged on the hidden frames."""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from kvae import data, masks
+
+METHODS = ("smoothing", "filtering", "generation")
+DROP_PROBABILITIES = tuple(round(0.1 * i, 1) for i in range(1, 11))
+
+
+class ImputationError(NamedTuple):
+    """Error over the hidden frames.
+
+    Attributes:
+        wrong_pixels: fraction of pixels on the wrong side of 0.5 (Hamming distance).
+        normalised_rmse: root mean squared error of the codes, divided by the standard deviation of the
+            encoded ones, both pooled over hidden steps and dimensions.
+    """
+
+    wrong_pixels: float
+    normalised_rmse: float
+
+
+class CurvePoint(NamedTuple):
+    """One row of an imputation curve: x is the number or the probability of hidden frames."""
+
+    x: float
+    method: str
+    error: ImputationError
+
+
+def imputation_errors(model, dataset, observed):
+    """Judge smoothing, filtering and generation on hidden frames, under one or more masks.
+
+    Filtering and smoothing see the observed frames; generation sees the first config.t_init_mask alone
+    and rolls out from there.
+
+    Args:
+        model: a `KVAE`.
+        dataset: a `data.Dataset` of N sequences of T frames.
+        observed: a list of masks [N, T], 1 = observed.
+
+    Returns:
+        For every mask a dictionary from method to `ImputationError`; NaN where nothing is hidden.
+    """
+    # One trace of each serves every batch and mask.
+    see = tf.function(lambda *batch: _encode_and_generate(model, *batch), reduce_retracing=True)
+    judge = tf.function(lambda *batch: _judge(model, *batch), reduce_retracing=True)
+    totals = [{method: np.zeros(6) for method in METHODS} for _ in observed]
+    for first in range(0, len(dataset.images), model.config.batch_size):
+        part = slice(first, first + model.config.batch_size)
+        images, controls = dataset.images[part], None
+        if dataset.controls.shape[-1]:
+            controls = tf.convert_to_tensor(dataset.controls[part])
+        truth, encoded, generated = see(tf.convert_to_tensor(images), controls)
+        for mask, total in zip(observed, totals, strict=True):
+            sums = judge(truth, encoded, generated, controls, tf.convert_to_tensor(mask[part]))
+            for method in METHODS:
+                total[method] += sums[method].numpy()
+    return [{method: _error_of_sums(sums) for method, sums in total.items()} for total in totals]
+
+
+def planning_curve(model, dataset):
+    """Hide 1, 3, 5, .. frames after the first config.t_init_mask; return a list of `CurvePoint`."""
+    num_sequences, num_steps = dataset.images.shape[:2]
+    given = model.config.t_init_mask
+    hidden = list(range(1, num_steps - given, 2))
+    observed = [masks.planning_mask(num_sequences, num_steps, given, count) for count in hidden]
+    return _curve(model, dataset, hidden, observed)
+
+
+def random_curve(model, dataset, seed=0):
+    """Hide each frame after the first config.t_init_mask with p = 0.1 .. 1; a list of `CurvePoint`."""
+    num_sequences, num_steps = dataset.images.shape[:2]
+    given = model.config.t_init_mask
+    observed = [
+        masks.random_mask(num_sequences, num_steps, given, p, [seed, i])
+        for i, p in enumerate(DROP_PROBABILITIES)
+    ]
+    return _curve(model, dataset, DROP_PROBABILITIES, observed)
+
+
+def baseline(images):
+    """Return the fraction of wrong pixels that a careless guess from the same video would have.
+
+    It is the largest distance between a frame of {0, 3, 6} and one of {9, 12, 15}, averaged over
+    sequences.
+
+    Args:
+        images: [N, T, H, W]; a pixel is white above half of the range.
+
+    Returns:
+        A number, or None for sequences of fewer than 16 frames.
+    """
+    if images.shape[1] < 16:
+        return None
+    white = images > (127 if images.dtype == np.uint8 else 0.5)
+    early, late = white[:, [0, 3, 6], None], white[:, None, [9, 12, 15]]
+    return float((early != late).mean(axis=(3, 4)).max(axis=(1, 2)).mean())
+
+
+def test_bound(model, dataset):
+    """Return the bound's terms over a whole `data.Dataset`, per observed frame, by name as in `Bound`."""
+    batches = data.batches(dataset, model.config.batch_size)
+    metrics = model.evaluate(batches, verbose=0, return_dict=True)
+    return {name: float(value) for name, value in metrics.items()}
+
+
+def _curve(model, dataset, xs, observed):
+    if not observed:
+        return []
+    errors = imputation_errors(model, dataset, observed)
+    return [
+        CurvePoint(x, method, of_method[method])
+        for x, of_method in zip(xs, errors, strict=True)
+        for method in METHODS
+    ]
+
+
+def _encode_and_generate(model, images, controls):
+    """Return the true pixels above 0.5, the encoded codes, and those generated from the first frames."""
+    truth = data.to_pixels(images, model.config.out_distr) > 0.5
+    generated = model.generate(images, images.shape[1], controls=controls)
+    return truth, model.reconstruct(images).codes, generated.codes
+
+
+def _judge(model, truth, encoded, generated, controls, mask):
+    """Return for each method the sums over hidden frames that `_error_of_sums` takes."""
+    found = model.infer_codes(encoded, mask, controls)
+    hidden = mask < 0.5
+    true_frames, true_codes = truth[hidden], encoded[hidden]
+    sums = {}
+    for method, codes in zip(METHODS, (found.smoothed_codes, found.filtered_codes, generated), strict=True):
+        codes = codes[hidden]
+        frames = model.decode(codes[None]).mean()[0] > 0.5
+        sums[method] = tf.stack(
+            [
+                tf.reduce_sum(tf.cast(frames != true_frames, tf.float32)),
+                tf.cast(tf.size(frames), tf.float32),
+                tf.reduce_sum((codes - true_codes) ** 2),
+                tf.reduce_sum(true_codes),
+                tf.reduce_sum(true_codes**2),
+                tf.cast(tf.size(codes), tf.float32),
+            ]
+        )
+    return sums
+
+
+def _error_of_sums(sums):
+    wrong, num_pixels, squared_error, code_sum, code_squares, num_codes = sums
+    if num_pixels == 0:
+        return ImputationError(float("nan"), float("nan"))
+    variance = code_squares / num_codes - (code_sum / num_codes) ** 2
+    rmse = np.sqrt(squared_error / num_codes / variance)
+    return ImputationError(float(wrong / num_pixels), float(rmse))

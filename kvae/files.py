@@ -1,0 +1,23 @@
+"""Files that appear under their name only when they are whole."""
+
+import contextlib
+import os
+import uuid
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """Yield the name of a temporary file beside `path`, and move it there once the block has ended well.
+
+    The temporary name keeps the suffix, by which writers choose a format. The folder is made where there
+    is none; after an error nothing is left.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex}{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,282 @@
+"""The learned mixture of linear-Gaussian state space models that explains how codes move."""
+
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from kvae import kalman
+
+tfd = tfp.distributions
+
+
+class Dynamics(NamedTuple):
+    """The state space model at every step, mixed by alpha.
+
+    Attributes:
+        alpha: [B, T, K] mixture weights.
+        A: [B, T, dim_z, dim_z], A[:, t] is the transition into step t.
+        B: [B, T, dim_z, dim_u].
+        C: [B, T, dim_a, dim_z].
+        u: [B, T, dim_u] control inputs.
+    """
+
+    alpha: tf.Tensor
+    A: tf.Tensor
+    B: tf.Tensor
+    C: tf.Tensor
+    u: tf.Tensor
+
+
+class RollOut(NamedTuple):
+    """A generated sequence: states [B, T, dim_z], codes [B, T, dim_a], alpha [B, T, K]."""
+
+    states: tf.Tensor
+    codes: tf.Tensor
+    alpha: tf.Tensor
+
+
+class MixtureStateSpaceModel(keras.layers.Layer):
+    """A linear-Gaussian state space model whose matrices are mixed anew at every step.
+
+    ::
+
+        A_t = sum_k alpha_t[k] A[k]      (B_t, C_t alike)
+        z_1 ~ N(mu0, Sigma0);   z_t = A_t z_{t-1} + B_t u_t + N(0, Q)
+        a_t = C_t z_t + N(0, R)
+
+    where alpha_t comes from a network that sees the codes before t. The base matrices A, B, C and the
+    code a_0 that precedes the first are learned; mu0 = 0, and Sigma0, Q and R are multiples of the
+    identity. Source: Fraccaro et al., NIPS 2017, section 3.
+
+    Args:
+        network: a `DynamicsParameterNetwork`.
+        dim_a: dimension of a code.
+        dim_z: dimension of the state.
+        dim_u: dimension of the control input.
+        K: number of components.
+        transition_variance: Q's diagonal.
+        emission_variance: R's diagonal.
+        initial_variance: Sigma0's diagonal.
+        matrix_stddev: standard deviation of the initial B and C; A starts at the identity.
+        seed: a `keras.random.SeedGenerator` for the initial weights.
+    """
+
+    def __init__(
+        self,
+        network,
+        dim_a,
+        dim_z,
+        dim_u,
+        K,
+        transition_variance,
+        emission_variance,
+        initial_variance,
+        matrix_stddev,
+        seed,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.network = network
+        self.dim_a, self.dim_z, self.dim_u, self.K = dim_a, dim_z, dim_u, K
+        self.mu0 = tf.zeros([dim_z])
+        self.Sigma0 = initial_variance * tf.eye(dim_z)
+        self.Q = transition_variance * tf.eye(dim_z)
+        self.R = emission_variance * tf.eye(dim_a)
+        self.matrix_initializer = keras.initializers.RandomNormal(stddev=matrix_stddev, seed=seed)
+
+    def build(self, input_shape=None):
+        """Create the learned matrices; the shapes follow from the arguments of the constructor."""
+        z, u, a, K = self.dim_z, self.dim_u, self.dim_a, self.K
+        self.A = self.add_weight((K, z, z), initializer=_identity, name="A")
+        self.B = self.add_weight((K, z, u), initializer=self.matrix_initializer, name="B")
+        self.C = self.add_weight((K, a, z), initializer=self.matrix_initializer, name="C")
+        self.a_0 = self.add_weight((a,), initializer="zeros", name="a_0")
+
+    def prior(self):
+        """Return p(z_1), a distribution over [dim_z]."""
+        return tfd.MultivariateNormalTriL(self.mu0, tf.linalg.cholesky(self.Sigma0))
+
+    def transition(self, z, A, B, u):
+        """Return p(z_t | z_{t-1}, u_t) for z_{t-1} [..., dim_z] and the matrices of step t."""
+        mean = tf.linalg.matvec(A, z) + tf.linalg.matvec(B, u)
+        return tfd.MultivariateNormalTriL(mean, tf.linalg.cholesky(self.Q))
+
+    def emission(self, z, C):
+        """Return p(a_t | z_t) for z_t [..., dim_z] and the matrix of step t."""
+        return tfd.MultivariateNormalTriL(tf.linalg.matvec(C, z), tf.linalg.cholesky(self.R))
+
+    def posterior(self, smoothed):
+        """Return the smoothed marginals p(z_t | a_1..a_T), a distribution over [dim_z] per step."""
+        return tfd.MultivariateNormalTriL(smoothed.smoothed_mean, tf.linalg.cholesky(smoothed.smoothed_cov))
+
+    def mix(self, alpha):
+        """Mix the base matrices by weights [..., K], all of them in one product.
+
+        Returns:
+            A [..., dim_z, dim_z], B [..., dim_z, dim_u], C [..., dim_a, dim_z].
+        """
+        base = [self.A, self.B, self.C]
+        flat = tf.concat([tf.reshape(matrix, [self.K, -1]) for matrix in base], axis=1)
+        sizes = [matrix.shape[1] * matrix.shape[2] for matrix in base]
+        parts = tf.split(tf.tensordot(alpha, flat, axes=1), sizes, axis=-1)
+        batch = tf.shape(alpha)[:-1]
+        static = alpha.shape[:-1]
+        mixed = []
+        for part, matrix in zip(parts, base, strict=True):
+            mixed.append(tf.reshape(part, tf.concat([batch, matrix.shape[1:]], axis=0)))
+            mixed[-1].set_shape([*static, *matrix.shape[1:]])
+        return mixed
+
+    def filter(self, codes, mask, u):
+        """Find alpha and run the Kalman filter.
+
+        With every code there (mask None) the network runs once over the sequence and all matrices are
+        mixed in one product. Where codes are missing the network is fed the filter's prediction
+        C_t m_{t|t-1} in their place, so network and filter run step by step together.
+
+        Args:
+            codes: [B, T, dim_a]; where the mask is 0 any value is ignored.
+            mask: [B, T], 1 = observed, or None: every code is there.
+            u: [B, T, dim_u] control inputs, replaced where the network learns its own.
+
+        Returns:
+            A `kalman.Filtered` and the `Dynamics`.
+        """
+        if mask is None:
+            dynamics = self._dynamics_of_sequence(codes, u)
+            _, A, B, C, u = dynamics
+            observed = tf.ones_like(codes[..., 0])
+            filtered = kalman.filter(codes, observed, A, B, C, self.Q, self.R, self.mu0, self.Sigma0, u)
+            return filtered, dynamics
+        return self._filter_in_step(codes, tf.cast(mask, codes.dtype), u)
+
+    def smooth(self, filtered, dynamics):
+        """Run the smoother over what `filter` returned; return a `kalman.Smoothed`."""
+        return kalman.smooth_filtered(filtered, dynamics.A, self.Q)
+
+    def sampled_term(self, codes, mask, dynamics, smoothed, seed):
+        """Estimate the state space term of the bound as the original code does.
+
+        States are drawn from each smoothed marginal, independently for each step:
+        log p(z_1) + sum log p(z_t | z_{t-1}) + sum mask_t log p(a_t | z_t) - sum log N(z_t; m_t|T, P_t|T).
+        Its expectation is at most the exact term, the filter's log-likelihood.
+
+        Args:
+            codes: [B, T, dim_a], finite.
+            mask: [B, T], 1 = observed.
+            dynamics: the `Dynamics`.
+            smoothed: the `kalman.Smoothed`.
+            seed: [2] integers, a stateless seed.
+
+        Returns:
+            [B], one value a sequence.
+        """
+        posterior = self.posterior(smoothed)
+        z = posterior.sample(seed=seed)
+        transition = self.transition(z[:, :-1], dynamics.A[:, 1:], dynamics.B[:, 1:], dynamics.u[:, 1:])
+        return (
+            self.prior().log_prob(z[:, 0])
+            + tf.reduce_sum(transition.log_prob(z[:, 1:]), axis=1)
+            + tf.reduce_sum(mask * self.emission(z, dynamics.C).log_prob(codes), axis=1)
+            - tf.reduce_sum(posterior.log_prob(z), axis=1)
+        )
+
+    def roll_out(self, given_states, u, noise_seed=None):
+        """Go on from given states: a_t = C_t z_t is fed to alpha, z_{t+1} = A_{t+1} z_t + B_{t+1} u_{t+1}.
+
+        Args:
+            given_states: [B, S, dim_z], the states of the first steps; S >= 1.
+            u: [B, T, dim_u], whose T >= S is the length of the result.
+            noise_seed: [2] integers, a stateless seed: add emission noise to every code, and transition
+                noise to every state after the given ones. None: deterministic.
+
+        Returns:
+            A `RollOut` of T steps, the given ones included.
+        """
+        batch, num_steps = kalman.batch_size(u), tf.shape(u)[1]
+        num_given = tf.shape(given_states)[1]
+        padding = [[0, 0], [0, num_steps - num_given], [0, 0]]
+        is_given = tf.broadcast_to(tf.range(num_steps)[None] < num_given, [batch, num_steps])
+        code_noise = tf.zeros([batch, num_steps, self.dim_a])
+        state_noise = tf.zeros([batch, num_steps, self.dim_z])
+        if noise_seed is not None:
+            code_seed, state_seed = tf.unstack(tf.random.split(noise_seed, 2))
+            code_noise = _noise(self.R).sample([batch, num_steps], seed=code_seed)
+            state_noise = _noise(self.Q).sample([batch, num_steps], seed=state_seed)
+
+        def step(carry, inputs):
+            z, code, _, network_state = carry
+            is_given_t, given_t, u_t, code_noise_t, state_noise_t = inputs
+            alpha, learned_u, network_state = self.network.step(code, network_state)
+            A, B, C = self.mix(alpha)
+            u_t = u_t if learned_u is None else learned_u
+            moved = tf.linalg.matvec(A, z) + tf.linalg.matvec(B, u_t) + state_noise_t
+            z = tf.where(is_given_t[:, None], given_t, moved)
+            return z, tf.linalg.matvec(C, z) + code_noise_t, alpha, network_state
+
+        inputs = (is_given, tf.pad(given_states, padding), u, code_noise, state_noise)
+        start = (
+            tf.zeros([batch, self.dim_z]),
+            tf.broadcast_to(self.a_0, [batch, self.dim_a]),
+            tf.zeros([batch, self.K]),
+            self.network.initial_state(batch),
+        )
+        states, codes, alpha, _ = kalman.scan(step, inputs, start)
+        return RollOut(states, codes, alpha)
+
+    def _dynamics_of_sequence(self, codes, u):
+        first = tf.broadcast_to(self.a_0, [kalman.batch_size(codes), 1, self.dim_a])
+        alpha, learned_u = self.network(tf.concat([first, codes[:, :-1]], axis=1))
+        return Dynamics(alpha, *self.mix(alpha), u if learned_u is None else learned_u)
+
+    def _filter_in_step(self, codes, mask, u):
+        codes = kalman.hide(codes, mask)
+        batch = kalman.batch_size(codes)
+
+        def step_dynamics(code, network_state, u_t):
+            alpha, learned_u, network_state = self.network.step(code, network_state)
+            return alpha, u_t if learned_u is None else learned_u, network_state
+
+        def step(carry, inputs):
+            _, _, _, _, mean, cov, alpha, u_t, network_state = carry
+            code, mask_t, u_next = inputs
+            _, _, C = self.mix(alpha)
+            filtered_mean, filtered_cov = kalman.update(mean, cov, code, mask_t, C, self.R)
+            fed = tf.where(mask_t[:, None] > 0, code, tf.linalg.matvec(C, mean))
+            next_alpha, next_u, network_state = step_dynamics(fed, network_state, u_next)
+            A, B, _ = self.mix(next_alpha)
+            next_mean, next_cov = kalman.predict(
+                filtered_mean, filtered_cov, A, tf.linalg.matvec(B, next_u), self.Q
+            )
+            return (
+                *(filtered_mean, filtered_cov, alpha, u_t),
+                *(next_mean, next_cov, next_alpha, next_u, network_state),
+            )
+
+        mean, cov = kalman.initial_belief(self.mu0, self.Sigma0, batch)
+        first = tf.broadcast_to(self.a_0, [batch, self.dim_a])
+        alpha, u_first, network_state = step_dynamics(first, self.network.initial_state(batch), u[:, 0])
+        carries = kalman.scan(
+            step,
+            (codes, mask, kalman.next_step(u)),
+            (mean, cov, alpha, u_first, mean, cov, alpha, u_first, network_state),
+        )
+        filtered_mean, filtered_cov, all_alpha, all_u, next_mean, next_cov, *_ = carries
+        predicted_mean = tf.concat([mean[:, None], next_mean[:, :-1]], axis=1)
+        predicted_cov = tf.concat([cov[:, None], next_cov[:, :-1]], axis=1)
+        dynamics = Dynamics(all_alpha, *self.mix(all_alpha), all_u)
+        likelihood = kalman.log_likelihood(predicted_mean, predicted_cov, codes, mask, dynamics.C, self.R)
+        filtered = kalman.Filtered(predicted_mean, predicted_cov, filtered_mean, filtered_cov, likelihood)
+        return filtered, dynamics
+
+
+def _identity(shape, dtype=None):
+    """Initialise every base matrix to the identity."""
+    return tf.eye(shape[1], batch_shape=shape[:1], dtype=dtype)
+
+
+def _noise(cov):
+    """Return N(0, cov)."""
+    return tfd.MultivariateNormalTriL(tf.zeros(cov.shape[0]), tf.linalg.cholesky(cov))

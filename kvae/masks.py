@@ -1,0 +1,57 @@
+"""Observation masks: [N, T], 1 = the frame is observed, 0 = it is missing."""
+
+import numpy as np
+
+
+def planning_mask(num_sequences, num_steps, num_given, num_hidden):
+    """Hide `num_hidden` frames after the first `num_given`: [num_sequences, num_steps], 1 = observed."""
+    mask = np.ones([num_sequences, num_steps], np.float32)
+    mask[:, num_given : num_given + num_hidden] = 0
+    return mask
+
+
+def random_mask(num_sequences, num_steps, num_given, probability, seed):
+    """Hide each frame after the first `num_given` with a probability.
+
+    Args:
+        num_sequences: N.
+        num_steps: T.
+        num_given: first frames that are never hidden.
+        probability: of hiding a frame.
+        seed: what `numpy.random.default_rng` takes.
+
+    Returns:
+        [N, T] float32, 1 = observed.
+    """
+    hidden = np.random.default_rng(seed).random([num_sequences, num_steps]) < probability
+    hidden[:, :num_given] = False
+    return 1.0 - hidden.astype(np.float32)
+
+
+def hidden_steps(observed, num_sequences, num_steps):
+    """Return the inverse of a mask, as pictures need it.
+
+    Args:
+        observed: [N, T_mask], 1 where the model saw the frame; steps after the mask's end count as
+            hidden. None: nothing is hidden.
+        num_sequences: N.
+        num_steps: T.
+
+    Returns:
+        [N, T] bool, True where the model did not see the frame.
+
+    Raises:
+        ValueError: the mask is not one of N sequences.
+    """
+    if observed is None:
+        return np.zeros((num_sequences, num_steps), bool)
+    observed = np.asarray(observed)
+    if observed.ndim != 2 or observed.shape[0] != num_sequences:
+        raise ValueError(
+            f"observed must have shape [N, T_mask] with N = {num_sequences}. "
+            f"Received: shape {observed.shape}."
+        )
+    hidden = np.ones((num_sequences, num_steps), bool)
+    observed = observed[:, :num_steps]
+    hidden[:, : observed.shape[1]] = observed == 0
+    return hidden

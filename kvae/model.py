@@ -1,0 +1,527 @@
+"""The Kalman variational auto-encoder."""
+
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from kvae.config import Config
+from kvae.data import to_pixels
+from kvae.device import trunk_policy
+from kvae.lgssm import MixtureStateSpaceModel
+from kvae.networks import Decoder, DynamicsParameterNetwork, Encoder
+
+tfd = tfp.distributions
+
+# What each phase of training trains: every phase adds a group to the one before.
+PHASE_VAE, PHASE_DYNAMICS, PHASE_ALL = range(3)
+
+
+class Bound(NamedTuple):
+    """The evidence lower bound and its terms, each divided by the number of observed frames.
+
+    Attributes:
+        total: log_px - log_qa + state_space.
+        log_px: E log p(x|a).
+        log_qa: E log q(a|x), zero with use_vae=False.
+        state_space: the state space term that config.kf_elbo chooses.
+        exact: the exact state space term, sum log p(a_t | a_1..a_{t-1}, u).
+        sampled: the original's estimate of it, or None where it was not asked for.
+        num_observed: number of observed frames.
+        encoder_variance: mean variance of q(a|x), over observed frames and dimensions.
+    """
+
+    total: tf.Tensor
+    log_px: tf.Tensor
+    log_qa: tf.Tensor
+    state_space: tf.Tensor
+    exact: tf.Tensor
+    sampled: tf.Tensor | None
+    num_observed: tf.Tensor
+    encoder_variance: tf.Tensor
+
+
+class States(NamedTuple):
+    """Means [B, T, dim_z] and covariances [B, T, dim_z, dim_z] of the states."""
+
+    mean: tf.Tensor
+    cov: tf.Tensor
+
+
+class Decoded(NamedTuple):
+    """Sequences as the model sees them.
+
+    Attributes:
+        images: [B, T, H, W], probabilities (Bernoulli) or means (Gaussian) of the pixels.
+        codes: [B, T, dim_a], the codes that were decoded.
+        states: the `States` behind them; None for `reconstruct`, which uses none.
+        alpha: [B, T, K] mixture weights; None for `reconstruct`.
+    """
+
+    images: tf.Tensor
+    codes: tf.Tensor
+    states: States | None
+    alpha: tf.Tensor | None
+
+
+class Inference(NamedTuple):
+    """Filter and smoother in one pass: codes C_t m_t|t and C_t m_t|T, states, and alpha."""
+
+    filtered_codes: tf.Tensor
+    filtered_states: States
+    smoothed_codes: tf.Tensor
+    smoothed_states: States
+    alpha: tf.Tensor
+
+
+@keras.saving.register_keras_serializable(package="kvae")
+class KVAE(keras.Model):
+    """The Kalman variational auto-encoder of Fraccaro, Kamronn, Paquet and Winther, NIPS 2017.
+
+    A variational auto-encoder gives every frame a code; a mixture of linear-Gaussian state space models,
+    with exact filtering and smoothing, explains how the codes move.
+
+    Frames are numpy arrays or tensors [B, T, H, W]: 0..255 if they are integers, else in [0, 1]. A mask
+    [B, T] is 1 where a frame is observed; None means that all are. Controls are [B, T, dim_u], entry t
+    acting on the transition into step t; None means zeros.
+
+    Args:
+        config: a `Config`.
+
+    Example:
+        >>> import numpy as np
+        >>> model = KVAE(Config(num_filters=(4,), K=2))
+        >>> videos = np.random.default_rng(0).integers(0, 2, [3, 6, 8, 8]) * 255
+        >>> model.compile()
+        >>> history = model.fit({"images": videos}, batch_size=3, verbose=0)
+        >>> mask = np.ones([3, 6])
+        >>> mask[:, 2:5] = 0
+        >>> model.impute(videos, mask).images.shape
+        TensorShape([3, 6, 8, 8])
+    """
+
+    def __init__(self, config: Config | None = None, **kwargs):
+        super().__init__(**kwargs)
+        self.config = config or Config()
+        # Training draws from the one, everything else from the other, so that what is looked at on the
+        # way does not change what is learned.
+        self.seeds = keras.random.SeedGenerator(self.config.seed)
+        self.evaluation_seeds = keras.random.SeedGenerator(self.config.seed)
+        self.trunk_dtype = trunk_policy(self.config.precision)
+        self.encoder = Encoder(
+            self.config.dim_a,
+            self.config.noise_emission,
+            **self._trunk_options(),
+            name="encoder",
+        )
+        # The decoder needs the frame's sides, which come with the first frames.
+        self.decoder = None
+        self.alpha = DynamicsParameterNetwork(
+            self.config.dim_a,
+            self.config.K,
+            self.config.dim_u if self.config.learn_u else 0,
+            rnn=self.config.alpha_rnn,
+            units=self.config.alpha_units,
+            num_layers=self.config.alpha_layers,
+            activation=self.config.alpha_activation,
+            fifo_size=self.config.fifo_size,
+            seed=self.seeds,
+            name="alpha",
+        )
+        self.lgssm = MixtureStateSpaceModel(
+            self.alpha,
+            self.config.dim_a,
+            self.config.dim_z,
+            self.config.dim_u,
+            self.config.K,
+            transition_variance=self.config.noise_transition,
+            emission_variance=self.config.noise_emission,
+            initial_variance=self.config.init_cov,
+            matrix_stddev=self.config.init_kf_matrices,
+            seed=self.seeds,
+            name="lgssm",
+        )
+        self.phase = tf.Variable(PHASE_ALL, trainable=False, name="phase")
+        names = "total log_px log_qa state_space exact sampled gradient_norm encoder_variance".split()
+        self.means = {name: keras.metrics.Mean(name=name) for name in names}
+
+    def _trunk_options(self):
+        config = self.config
+        return {
+            "conv": config.conv,
+            "widths": config.num_filters if config.conv else (config.vae_num_units,) * config.num_layers,
+            "filter_size": config.filter_size,
+            "activation": config.activation,
+            "seed": self.seeds,
+            "trunk_dtype": self.trunk_dtype,
+        }
+
+    def build(self, input_shape):
+        """Create all weights.
+
+        Args:
+            input_shape: [B, T, H, W]; B and T may be None.
+
+        Raises:
+            ShapeError: the networks cannot handle sides H and W.
+        """
+        if self.built:
+            return
+        height, width = input_shape[-2:]
+        self.decoder = Decoder(height, width, **self._trunk_options(), name="decoder")
+        self.encoder.build((None, height, width))
+        self.decoder.build((None, self.config.dim_a))
+        self.alpha.build()
+        self.lgssm.build()
+        self.log_pixel_var = None
+        if self.config.learn_pixel_var:
+            self.log_pixel_var = self.add_weight(
+                (height, width),
+                initializer=keras.initializers.Constant(float(tf.math.log(self.config.noise_pixel_var))),
+                name="log_pixel_var",
+            )
+        self.built = True
+
+    # --- the two directions between frames and codes ---
+
+    def pixels(self, images):
+        """Return frames as the model sees them, float32; see `kvae.data.to_pixels`."""
+        return to_pixels(tf.convert_to_tensor(images), self.config.out_distr)
+
+    def encode(self, images):
+        """Return q(a|x), a distribution over codes [B, T, dim_a], for frames [B, T, H, W]."""
+        images = self._frames(images)
+        batch, num_steps = tf.shape(images)[0], tf.shape(images)[1]
+        mean, variance = self.encoder(tf.reshape(images, [-1, *images.shape[2:]]))
+        shape = [batch, num_steps, self.config.dim_a]
+        mean, variance = tf.reshape(mean, shape), tf.reshape(variance, shape)
+        # The batch and time dimensions are known more often than tf.shape tells.
+        mean.set_shape([*images.shape[:2], None])
+        variance.set_shape([*images.shape[:2], None])
+        return tfd.MultivariateNormalDiag(mean, tf.sqrt(variance))
+
+    def decode(self, codes):
+        """Return p(x|a), a distribution over frames [B, T, H, W], for codes [B, T, dim_a]."""
+        codes = tf.convert_to_tensor(codes, tf.float32)
+        pixels = self.decoder(tf.reshape(codes, [-1, self.config.dim_a]))
+        pixels = tf.reshape(pixels, [tf.shape(codes)[0], tf.shape(codes)[1], *pixels.shape[1:]])
+        if self.config.out_distr == "bernoulli":
+            return tfd.Independent(tfd.Bernoulli(logits=pixels, dtype=tf.float32), 2)
+        if self.log_pixel_var is None:
+            scale = self.config.noise_pixel_var**0.5
+        else:
+            scale = tf.exp(0.5 * self.log_pixel_var)
+        return tfd.Independent(tfd.Normal(pixels, scale), 2)
+
+    # --- the bound and its training step ---
+
+    def elbo(
+        self, images, mask=None, controls=None, sample=True, sampled_term=False, training=False
+    ) -> Bound:
+        """Estimate the evidence lower bound, with one draw of the codes.
+
+        Args:
+            images: [B, T, H, W].
+            mask: [B, T] or None.
+            controls: [B, T, dim_u] or None.
+            sample: draw the codes from q(a|x); False: use its mean.
+            sampled_term: compute the sampled state space term too, where config.kf_elbo is `exact`.
+            training: draw from the seeds of training.
+
+        Returns:
+            A `Bound`; zero where no frame is observed.
+        """
+        images = self._frames(images)
+        observed = tf.ones(tf.shape(images)[:2]) if mask is None else tf.cast(mask, tf.float32)
+        q = self.encode(images)
+        codes = q.mean()
+        if sample and self.config.use_vae:
+            codes = q.sample(seed=self._next_seed(training))
+        controls = self._controls(controls, codes)
+        filtered, dynamics = self.lgssm.filter(codes, mask, controls)
+
+        exact = tf.reduce_sum(filtered.log_likelihood)
+        sampled = smoothed = None
+        if sampled_term or self.config.kf_elbo == "sampled" or self.config.sample_z:
+            smoothed = self.lgssm.smooth(filtered, dynamics)
+        if sampled_term or self.config.kf_elbo == "sampled":
+            seed = self._next_seed(training)
+            sampled = tf.reduce_sum(self.lgssm.sampled_term(codes, observed, dynamics, smoothed, seed))
+        decoded = codes
+        if self.config.sample_z:
+            decoded = tf.linalg.matvec(dynamics.C, smoothed.smoothed_mean)
+        log_px = tf.reduce_sum(observed * self.decode(decoded).log_prob(images))
+        log_qa = tf.constant(0.0)
+        if self.config.use_vae:
+            log_qa = tf.reduce_sum(observed * q.log_prob(codes))
+
+        num_observed = tf.reduce_sum(observed)
+        # No observed frame at all: the transitions alone are left, and the bound is defined as 0.
+        scale = tf.math.divide_no_nan(1.0, num_observed)
+        state_space = sampled if self.config.kf_elbo == "sampled" else exact
+        return Bound(
+            total=scale * (log_px - log_qa + state_space),
+            log_px=scale * log_px,
+            log_qa=scale * log_qa,
+            state_space=scale * state_space,
+            exact=scale * exact,
+            sampled=None if sampled is None else scale * sampled,
+            num_observed=num_observed,
+            encoder_variance=scale * tf.reduce_sum(observed * tf.reduce_mean(q.variance(), axis=-1)),
+        )
+
+    def compile(self, optimizer=None, jit_compile=False, **kwargs):
+        """Prepare for `fit`, with the original's Adam unless another optimizer is given.
+
+        `jit_compile` is off by default: XLA makes convolutions on a CPU slower.
+        """
+        if optimizer is None:
+            optimizer = keras.optimizers.Adam(self.config.init_lr, epsilon=1e-8)
+        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
+
+    def get_compile_config(self):
+        """Return what `compile_from_config` needs."""
+        if not self.compiled:
+            return {}
+        return {
+            "optimizer": keras.saving.serialize_keras_object(self.optimizer),
+            "jit_compile": self.jit_compile,
+        }
+
+    def compile_from_config(self, config):
+        """Compile a loaded model as it was, with room for the optimizer's saved moments."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def train_step(self, data):
+        """Take one step: one forward and one backward pass over a batch, metrics from the same pass.
+
+        Args:
+            data: images, or a dictionary with `images` and, as wanted, `mask` and `controls`.
+
+        Returns:
+            The metrics so far in this epoch, each averaged over observed frames.
+        """
+        batch = _unpack(data)
+        self._build_for(batch["images"])
+        with tf.GradientTape() as tape:
+            bound = self.elbo(**batch, training=True)
+            objective = bound.total + (self.config.scale_reconstruction - 1) * bound.log_px
+            loss = -objective
+        variables = self.trainable_variables
+        gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        # A variable whose gradients have all been zero does not move under Adam, so a factor of 0
+        # leaves out what the phase does not train, without another trace of this function.
+        gradients = [
+            tf.cast(self.phase >= self._first_phase_of(variable), gradient.dtype) * gradient
+            for gradient, variable in zip(gradients, variables, strict=True)
+        ]
+        gradients, norm = tf.clip_by_global_norm(gradients, self.config.max_grad_norm)
+        self.optimizer.apply(gradients, variables)
+        return self._update_metrics(bound, gradient_norm=norm)
+
+    def test_step(self, data):
+        """Compute the bound, with both state space terms, on a batch; arguments as `train_step`."""
+        batch = _unpack(data)
+        self._build_for(batch["images"])
+        return self._update_metrics(self.elbo(**batch, sampled_term=True))
+
+    def call(self, images, training=False):
+        """Return the reconstructed frames [B, T, H, W]."""
+        return self.reconstruct(images).images
+
+    # --- what a trained model does ---
+
+    def reconstruct(self, images) -> Decoded:
+        """Encode and decode every frame on its own."""
+        self._build_for(images)
+        codes = self._codes(images)
+        return Decoded(self._decoded_images(codes), codes, None, None)
+
+    def infer(self, images, mask=None, controls=None) -> Inference:
+        """Filter and smooth in one pass, without decoding; arguments as `smooth`."""
+        self._build_for(images)
+        return self.infer_codes(self._codes(images), mask, controls)
+
+    def infer_codes(self, codes, mask=None, controls=None) -> Inference:
+        """Filter and smooth codes [B, T, dim_a] that have been encoded already."""
+        if mask is not None:
+            mask = tf.convert_to_tensor(mask)
+        filtered, dynamics = self.lgssm.filter(codes, mask, self._controls(controls, codes))
+        smoothed = self.lgssm.smooth(filtered, dynamics)
+        return Inference(
+            tf.linalg.matvec(dynamics.C, filtered.filtered_mean),
+            States(filtered.filtered_mean, filtered.filtered_cov),
+            tf.linalg.matvec(dynamics.C, smoothed.smoothed_mean),
+            States(smoothed.smoothed_mean, smoothed.smoothed_cov),
+            dynamics.alpha,
+        )
+
+    def smooth(self, images, mask=None, controls=None) -> Decoded:
+        """Estimate every frame from all observed ones, before and after it: C_t m_t|T, decoded.
+
+        Args:
+            images: [B, T, H, W]; frames whose mask is 0 are not looked at.
+            mask: [B, T] or None.
+            controls: [B, T, dim_u] or None.
+        """
+        found = self.infer(images, mask, controls)
+        images = self._decoded_images(found.smoothed_codes)
+        return Decoded(images, found.smoothed_codes, found.smoothed_states, found.alpha)
+
+    def filter(self, images, mask=None, controls=None) -> Decoded:
+        """Estimate every frame from the observed ones up to it: C_t m_t|t, decoded; else as `smooth`."""
+        found = self.infer(images, mask, controls)
+        images = self._decoded_images(found.filtered_codes)
+        return Decoded(images, found.filtered_codes, found.filtered_states, found.alpha)
+
+    def impute(self, images, mask=None, controls=None) -> Decoded:
+        """Fill in the missing frames by smoothing, and leave the observed ones as they are.
+
+        Args:
+            images: [B, T, H, W].
+            mask: [B, T]; None hides config.t_steps_mask frames after the first config.t_init_mask.
+            controls: [B, T, dim_u] or None.
+        """
+        images = self._frames(images)
+        if mask is None:
+            steps = tf.range(tf.shape(images)[1])
+            first = self.config.t_init_mask
+            hidden = (steps >= first) & (steps < first + self.config.t_steps_mask)
+            mask = tf.broadcast_to(1.0 - tf.cast(hidden, tf.float32), tf.shape(images)[:2])
+        mask = tf.cast(mask, tf.float32)
+        smoothed = self.smooth(images, mask, controls)
+        filled = tf.where(mask[..., None, None] > 0, images, smoothed.images)
+        return smoothed._replace(images=filled)
+
+    def generate(self, images, num_steps=None, num_given=None, controls=None, stochastic=False) -> Decoded:
+        """Imagine how sequences go on: smooth the first frames, then roll the dynamics out.
+
+        Args:
+            images: [B, T, H, W]; only the first `num_given` frames are looked at.
+            num_steps: length of the result, the given frames included; by default config.n_steps_gen.
+            num_given: by default config.t_init_mask.
+            controls: [B, S, dim_u]; cut, or continued with zeros, to `num_steps`.
+            stochastic: add transition and emission noise.
+
+        Raises:
+            ValueError: there are fewer than `num_given` frames, or `num_steps` is below that.
+        """
+        self._build_for(images)
+        num_steps = self.config.n_steps_gen if num_steps is None else num_steps
+        num_given = self.config.t_init_mask if num_given is None else num_given
+        length = images.shape[1]
+        if num_given < 1 or num_steps < num_given or (length is not None and length < num_given):
+            raise ValueError(
+                "generate needs 1 <= num_given <= num_steps and at least num_given frames. "
+                f"Received: num_given={num_given}, num_steps={num_steps}, {length} frames"
+            )
+        codes = self._codes(images[:, :num_given])
+        if controls is not None:
+            controls = tf.convert_to_tensor(controls, tf.float32)[:, :num_steps]
+            controls = tf.pad(controls, [[0, 0], [0, num_steps - tf.shape(controls)[1]], [0, 0]])
+        given_controls = None if controls is None else controls[:, :num_given]
+        start = self.infer_codes(codes, None, given_controls).smoothed_states
+        if controls is None:
+            controls = tf.zeros([tf.shape(codes)[0], num_steps, self.config.dim_u])
+        rolled = self.lgssm.roll_out(start.mean, controls, self._next_seed() if stochastic else None)
+        return self._decode_roll_out(rolled)
+
+    def sample(self, num_sequences, num_steps) -> Decoded:
+        """Draw sequences from the prior, the first state too; the model must have been built."""
+        controls = tf.zeros([num_sequences, num_steps, self.config.dim_u])
+        first = self.lgssm.prior().sample([num_sequences, 1], seed=self._next_seed())
+        return self._decode_roll_out(self.lgssm.roll_out(first, controls, self._next_seed()))
+
+    # --- saving ---
+
+    def get_config(self):
+        """Return what `from_config` needs."""
+        return {"config": self.config.to_dict(), "name": self.name}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Return a new model of that configuration."""
+        return cls(Config.from_dict(config["config"]), name=config["name"])
+
+    def get_build_config(self):
+        """Return the shape that the weights were created for."""
+        return {"input_shape": [None, None, self.decoder.height, self.decoder.width]}
+
+    def build_from_config(self, config):
+        """Create the weights for that shape."""
+        self.build(config["input_shape"])
+
+    # --- helpers ---
+
+    def _frames(self, images):
+        images = self.pixels(images)
+        if images.shape.rank != 4:
+            raise ValueError(f"Frames must be [B, T, H, W]. Received: shape {tuple(images.shape)}")
+        self._build_for(images)
+        expected = (self.decoder.height, self.decoder.width)
+        if tuple(images.shape[2:]) != expected:
+            raise ValueError(
+                f"This model was built for frames of {expected[0]}x{expected[1]}. "
+                f"Received: {images.shape[2]}x{images.shape[3]}"
+            )
+        return images
+
+    def _build_for(self, images):
+        if not self.built:
+            with tf.init_scope():
+                self.build(tuple(images.shape))
+
+    def _controls(self, controls, codes):
+        if controls is None:
+            return tf.zeros([tf.shape(codes)[0], tf.shape(codes)[1], self.config.dim_u])
+        controls = tf.convert_to_tensor(controls, tf.float32)
+        if controls.shape[-1] != self.config.dim_u:
+            raise ValueError(
+                f"Controls must have dim_u={self.config.dim_u} entries per step. "
+                f"Received: shape {tuple(controls.shape)}"
+            )
+        return controls
+
+    def _codes(self, images):
+        q = self.encode(images)
+        if self.config.evaluate_on_samples and self.config.use_vae:
+            return q.sample(seed=self._next_seed())
+        return q.mean()
+
+    def _decoded_images(self, codes):
+        # For independent pixels, Bernoulli or Gaussian, the mean is what a picture shows.
+        return self.decode(codes).mean()
+
+    def _decode_roll_out(self, rolled):
+        # A rolled-out state is one point: its covariance is zero.
+        cov = tf.zeros_like(rolled.states)[..., None] * tf.zeros_like(rolled.states)[..., None, :]
+        images = self._decoded_images(rolled.codes)
+        return Decoded(images, rolled.codes, States(rolled.states, cov), rolled.alpha)
+
+    def _next_seed(self, training=False):
+        return tf.cast((self.seeds if training else self.evaluation_seeds).next(), tf.int32)
+
+    def _first_phase_of(self, variable):
+        def holds(layer):
+            return any(variable is weight for weight in layer.trainable_variables)
+
+        if holds(self.alpha):
+            return PHASE_ALL
+        own = [self.lgssm.A, self.lgssm.B, self.lgssm.C, self.lgssm.a_0]
+        return PHASE_DYNAMICS if any(variable is weight for weight in own) else PHASE_VAE
+
+    def _update_metrics(self, bound, **others):
+        values = {name: getattr(bound, name) for name in self.means if hasattr(bound, name)} | others
+        known = {name: value for name, value in values.items() if value is not None}
+        for name, value in known.items():
+            self.means[name].update_state(value, sample_weight=bound.num_observed)
+        return {name: self.means[name].result() for name in known}
+
+
+def _unpack(data):
+    """Return the arguments of `KVAE.elbo` that stand in a batch of Keras or of a plain dataset."""
+    if isinstance(data, tuple | list):
+        data = data[0]
+    return dict(data) if isinstance(data, dict) else {"images": data}

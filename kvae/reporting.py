@@ -1,0 +1,121 @@
+"""The films and plots of a model on a few test sequences, and the final evaluation of a run."""
+
+import numpy as np
+import tensorflow as tf
+
+from kvae import evaluation, masks, movies, plots
+
+NUM_SEQUENCES = 4
+
+
+def picture(model, dataset, folder, step, prefix=""):
+    """Make every film, strip and plot of a model, on the first test sequences.
+
+    Args:
+        model: a `KVAE`.
+        dataset: the test `data.Dataset`.
+        folder: the `RunFolder` to write to.
+        step: updates completed, TensorBoard's time.
+        prefix: of the file names.
+    """
+    images = dataset.images[:NUM_SEQUENCES]
+    controls = dataset.controls[:NUM_SEQUENCES] if dataset.controls.shape[-1] else None
+    num_sequences, num_steps = images.shape[:2]
+    config = model.config
+    given, hidden = config.t_init_mask, config.t_steps_mask
+    observed = masks.planning_mask(num_sequences, num_steps, given, hidden)
+
+    truth = model.pixels(images).numpy()
+    encoded = model.reconstruct(images)
+    smoothed = model.smooth(images, observed, controls)
+    filtered = model.filter(images, observed, controls)
+    generated = model.generate(images, num_steps, controls=controls)
+    rows = {
+        "truth": truth,
+        "reconstruction": encoded.images.numpy(),
+        "smoothing": smoothed.images.numpy(),
+        "filtering": filtered.images.numpy(),
+        "generation": generated.images.numpy(),
+    }
+    folder.add_film("imputation", movies.film(rows, observed), step, prefix)
+    strip = movies.strip({label: frames[0] for label, frames in rows.items()}, observed[0])
+    folder.add_strip("imputation_strip", strip, step, prefix)
+
+    rows = {"truth": truth}
+    for label, stochastic in (("deterministic", False), ("stochastic", True)):
+        generation = model.generate(images, controls=controls, stochastic=stochastic)
+        rows[label] = generation.images.numpy()
+    first = masks.planning_mask(num_sequences, config.n_steps_gen, given, config.n_steps_gen)
+    folder.add_film("generation", movies.film(rows, first), step, prefix)
+
+    codes = {
+        "encoded": encoded.codes.numpy(),
+        "generated": generated.codes.numpy(),
+        "smoothed": smoothed.codes.numpy(),
+    }
+    folder.add_plot("codes", plots.code_trajectories(codes, observed), step, prefix)
+    folder.add_plot("alpha", plots.alpha_over_time(model.smooth(images).alpha.numpy()), step, prefix)
+    if not config.alpha_rnn and config.dim_a == 2 and config.K > 1:
+        folder.add_plot("alpha_plane", _alpha_plane(model, dataset), step, prefix)
+
+
+def evaluate(model, dataset, folder, step, facts):
+    """Evaluate a finished model on the whole test set, and write all there is to say about it.
+
+    Args:
+        model: a `KVAE`.
+        dataset: the test `data.Dataset`.
+        folder: the `RunFolder` to write to.
+        step: TensorBoard's time.
+        facts: what else to put into evaluation.json.
+
+    Returns:
+        A text that sums it up.
+    """
+    bound = evaluation.test_bound(model, dataset)
+    picture(model, dataset, folder, step, prefix="final_")
+    baseline = evaluation.baseline(dataset.images)
+    lines = [
+        "Test bound per frame: "
+        f"{bound['total'] - bound['state_space'] + bound['exact']:.3f} (exact state space term), "
+        f"{bound['total'] - bound['state_space'] + bound['sampled']:.3f} (sampled)"
+    ]
+    for name, x_label, curve in (
+        ("imputation_planning", "hidden frames", evaluation.planning_curve(model, dataset)),
+        ("imputation_random", "probability of hiding a frame", evaluation.random_curve(model, dataset)),
+    ):
+        if not curve:
+            continue
+        folder.write_curve(name, curve)
+        lines_of = {
+            method: tuple(
+                zip(*((x, error.wrong_pixels) for x, of, error in curve if of == method), strict=True)
+            )
+            for method in evaluation.METHODS
+        }
+        figure = plots.imputation_curves(
+            lines_of, x_label, f"{model.config.dataset}: wrong pixels on hidden frames"
+        )
+        folder.add_plot(name, figure, step, folder="")
+        lines.append(f"Fraction of wrong pixels on hidden frames, by {x_label}:")
+        xs = lines_of[evaluation.METHODS[0]][0]
+        lines.append(" " * 12 + "".join(f"{x:>8}" for x in xs))
+        for method, (_, wrong) in lines_of.items():
+            lines.append(f"{method:>12}" + "".join(f"{value:8.4f}" for value in wrong))
+    if baseline is not None:
+        lines.append(f"Baseline, between early and late frames of one video: {baseline:.4f}")
+    folder.write_json("evaluation.json", {**facts, "test_bound": bound, "baseline": baseline})
+    return "\n".join(lines)
+
+
+def _alpha_plane(model, dataset):
+    """Plot alpha over the plane of codes, where all the codes in the MLP's memory are the same."""
+    codes = model.reconstruct(dataset.images[: model.config.batch_size]).codes.numpy().reshape(-1, 2)
+    low, high = codes.min(axis=0), codes.max(axis=0)
+    margin = 0.1 * (high - low) + 1e-3
+    axes = [np.linspace(low[i] - margin[i], high[i] + margin[i], 100) for i in range(2)]
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 1, 2)
+    queue = np.repeat(points, model.config.fifo_size, axis=1).astype(np.float32)
+    alpha, _ = model.alpha(tf.constant(queue))
+    alpha = alpha[:, -1].numpy().reshape(100, 100, model.config.K)
+    return plots.alpha_plane(*axes, alpha, codes)

@@ -1,0 +1,251 @@
+"""The folder that a run leaves: configuration, numbers, pictures, films, TensorBoard events, model."""
+
+import csv
+import importlib.metadata
+import json
+import platform
+import subprocess
+import time
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+from tensorboard.plugins.image import metadata as image_metadata
+
+from kvae import movies, plots
+from kvae.config import Config, ConfigError
+from kvae.errors import UserError
+from kvae.files import replacing
+from kvae.model import KVAE
+
+TAGS = {
+    "total": "elbo/total",
+    "log_px": "elbo/log_px",
+    "log_qa": "elbo/log_qa",
+    "state_space": "elbo/state_space",
+    "exact": "elbo/exact",
+    "sampled": "elbo/sampled",
+    "learning_rate": "optimizer/learning_rate",
+    "gradient_norm": "optimizer/gradient_norm",
+    "encoder_variance": "encoder/variance",
+    "seconds": "time/seconds",
+    "smoothing": "imputation/smoothing",
+    "filtering": "imputation/filtering",
+    "generation": "imputation/generation",
+}
+"""TensorBoard tag of every metric. The column in metrics.csv has `_` for `/`, after train_ or test_."""
+
+_TRAIN = "total log_px log_qa state_space exact gradient_norm encoder_variance learning_rate seconds"
+_TEST = "total log_px log_qa state_space exact sampled encoder_variance smoothing filtering generation"
+COLUMNS = [
+    "epoch",
+    "step",
+    *(f"train_{TAGS[name].replace('/', '_')}" for name in _TRAIN.split()),
+    *(f"test_{TAGS[name].replace('/', '_')}" for name in _TEST.split()),
+]
+_PACKAGES = "tensorflow keras tensorflow-probability numpy".split()
+
+
+class RunFolderError(UserError):
+    """A run folder cannot be made or read; the message says why."""
+
+
+class RunFolder:
+    """A new run folder `<log_dir>/<run_name>_kvae`.
+
+    Args:
+        config: the `Config` of the run.
+
+    Raises:
+        RunFolderError: the folder is there already, or cannot be made.
+    """
+
+    def __init__(self, config):
+        name = config.run_name or time.strftime("%Y%m%d_%H%M%S")
+        self.path = Path(config.log_dir) / f"{name}_kvae"
+        try:
+            self.path.mkdir(parents=True)
+        except FileExistsError:
+            raise RunFolderError(
+                f"There is a run in {self.path} already: choose another --run_name, or delete it"
+            ) from None
+        except OSError as error:
+            raise RunFolderError(f"Cannot make the run folder {self.path}: {error}") from error
+        self._writers = {}
+
+    def write_config(self, config, precision):
+        """Write config.json: options, versions, the git commit, the machine, the precision in use."""
+        gpus = [gpu.name for gpu in tf.config.get_visible_devices("GPU")]
+        facts = {
+            "options": config.to_dict(),
+            "precision": precision,
+            "versions": {
+                "python": platform.python_version(),
+                **{name: importlib.metadata.version(name) for name in _PACKAGES},
+            },
+            "git_commit": _git_commit(),
+            "machine": {
+                "platform": platform.platform(),
+                "processor": _processor(),
+                "gpus": gpus,
+            },
+        }
+        self.write_json("config.json", facts)
+
+    def write_json(self, name, value):
+        """Write a JSON file."""
+        with replacing(self.path / name) as temporary:
+            temporary.write_text(json.dumps(value, indent=2) + "\n")
+
+    def record(self, epoch, step, train, test):
+        """Append a row to metrics.csv, and the same numbers to TensorBoard.
+
+        Args:
+            epoch: epochs completed.
+            step: updates completed.
+            train: metrics of the epoch by name, see `TAGS`.
+            test: metrics on test data by name; those that were not computed are left out.
+        """
+        row = {"epoch": epoch, "step": step}
+        for split, metrics in (("train", train), ("test", test)):
+            with self._writer(split).as_default(step):
+                for name, value in metrics.items():
+                    row[f"{split}_{TAGS[name].replace('/', '_')}"] = f"{value:.6g}"
+                    tf.summary.scalar(TAGS[name], value)
+        path = self.path / "metrics.csv"
+        is_new = not path.exists()
+        with path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            if is_new:
+                writer.writeheader()
+            writer.writerow(row)
+
+    def add_film(self, name, film, step, prefix="", fps=10):
+        """Write a film to films/ as MP4, and to TensorBoard as GIF."""
+        movies.write_mp4(self.path / "films" / f"{prefix}{name}.mp4", film, fps=fps)
+        self._add_picture(f"films/{name}", movies.encode_gif(film, fps=fps), film.shape[1:3], step)
+
+    def add_strip(self, name, strip, step, prefix=""):
+        """Write a strip of frames to films/ as PNG, and to TensorBoard."""
+        path = self.path / "films" / f"{prefix}{name}.png"
+        movies.write_png(path, strip)
+        self._add_picture(f"films/{name}", path.read_bytes(), strip.shape[:2], step)
+
+    def add_plot(self, name, figure, step, prefix="", folder="plots"):
+        """Write a plot as PNG, and to TensorBoard."""
+        path = self.path / folder / f"{prefix}{name}.png"
+        plots.save_png(path, figure)
+        width, height = figure.get_size_inches() * figure.dpi
+        self._add_picture(f"plots/{name}", path.read_bytes(), (int(height), int(width)), step)
+
+    def write_curve(self, name, points):
+        """Write an imputation curve, a list of `evaluation.CurvePoint`, as CSV."""
+        with replacing(self.path / f"{name}.csv") as temporary, temporary.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["x", "model", "method", "wrong_pixels", "normalised_rmse"])
+            for x, method, error in points:
+                wrong, rmse = (f"{value:.6g}" for value in error)
+                writer.writerow([x, "kvae", method, wrong, rmse])
+
+    def save_model(self, model):
+        """Write model.keras: configuration and weights, without the optimizer's moments."""
+        bare = KVAE(model.config, name=model.name)
+        bare.build_from_config(model.get_build_config())
+        bare.set_weights(model.get_weights())
+        with replacing(self.path / "model.keras") as temporary:
+            bare.save(temporary)
+
+    def save_checkpoint(self, model):
+        """Write checkpoints/last.keras: the model with its optimizer, to go on from."""
+        with replacing(self.path / "checkpoints" / "last.keras") as temporary:
+            model.save(temporary)
+
+    def close(self):
+        """Flush what TensorBoard has not seen yet."""
+        for writer in self._writers.values():
+            writer.close()
+        self._writers = {}
+
+    def _writer(self, split):
+        if split not in self._writers:
+            self._writers[split] = tf.summary.create_file_writer(str(self.path / split))
+        return self._writers[split]
+
+    def _add_picture(self, tag, encoded, sides, step):
+        # tf.summary.image takes pixels and writes a PNG; TensorBoard shows an animated GIF as well,
+        # if it is handed over as it is.
+        height, width = sides
+        content = [str(width).encode(), str(height).encode(), encoded]
+        metadata = image_metadata.create_summary_metadata(display_name=None, description=None)
+        with self._writer("test").as_default(step):
+            tf.summary.write(tag, tf.constant(content), metadata=metadata)
+
+
+def read_options(path):
+    """Return the options in the config.json of a run folder, as `Config.from_dict` takes them.
+
+    Raises:
+        RunFolderError: there is no such run, or its config.json cannot be read.
+    """
+    file = Path(path) / "config.json"
+    try:
+        options = json.loads(file.read_text())["options"]
+        Config.from_dict(options)
+    except FileNotFoundError:
+        raise RunFolderError(f"{path} is not a run folder: it has no config.json") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise RunFolderError(f"{file} cannot be read: {error!r}") from error
+    except ConfigError as error:
+        raise RunFolderError(f"{file} holds options of another version: {error}") from error
+    return options
+
+
+def load(path, config=None):
+    """Return the model of a run folder, compiled.
+
+    Args:
+        path: the run folder.
+        config: a `Config` to use in place of the run's; it must describe the same weights.
+
+    Raises:
+        RunFolderError: there is no such run, or it has not saved a model.
+    """
+    config = config or Config.from_dict(read_options(path))
+    file = Path(path) / "model.keras"
+    if not file.exists():
+        raise RunFolderError(f"{path} has no model.keras: the run has not saved a model yet")
+    try:
+        saved = keras.models.load_model(file, compile=False)
+        model = KVAE(config)
+        model.build_from_config(saved.get_build_config())
+        model.set_weights(saved.get_weights())
+        model.compile()
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise RunFolderError(f"{file} cannot be loaded: {error}") from error
+    return model
+
+
+def _git_commit():
+    """Return the commit of the code that runs, with `+` if files differ from it; None outside git."""
+    here = Path(__file__).parent
+
+    def git(*arguments):
+        return subprocess.run(
+            ["git", *arguments], cwd=here, capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _processor():
+    """Return the processor's name, where the system tells it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor()

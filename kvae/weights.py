@@ -1,0 +1,66 @@
+"""Weights alone, as arrays with readable names in an .npz file: no code, no optimizer, no pickle.
+
+The names are `encoder/conv1/kernel`, `decoder/dense/bias`, `alpha/lstm/recurrent_kernel`, `lgssm/A` and
+so on: Keras layouts, an LSTM's gates in the order i, f, c, o, and the decoder's channels in the order of
+`tf.nn.depth_to_space`.
+"""
+
+import numpy as np
+
+from kvae.errors import UserError
+
+
+class WeightsError(UserError):
+    """Weights that do not fit the model; the message says which."""
+
+
+def named_weights(model):
+    """Return the model's learned variables by name.
+
+    Args:
+        model: a `KVAE` that has been built.
+    """
+    return {_name(model, variable): variable for variable in model.trainable_variables}
+
+
+def save_weights(model, path):
+    """Write the weights of a built `KVAE` to an .npz file."""
+    weights = {name: variable.numpy() for name, variable in named_weights(model).items()}
+    with open(path, "wb") as file:
+        np.savez_compressed(file, **weights)
+
+
+def load_weights(model, path):
+    """Set the weights of a `KVAE` from an .npz file.
+
+    Args:
+        model: a `KVAE`; it must have been built, for its frames' sides: `model.build((None, None, 32, 32))`.
+        path: the file, from `save_weights` or converted from another implementation.
+
+    Raises:
+        WeightsError: names or shapes in the file are not those of the model.
+    """
+    variables = named_weights(model)
+    with np.load(path, allow_pickle=False) as file:
+        weights = {name: file[name] for name in file.files}
+    missing, unknown = sorted(set(variables) - set(weights)), sorted(set(weights) - set(variables))
+    if missing or unknown:
+        raise WeightsError(
+            f"{path} does not fit this model: missing {', '.join(missing) or 'nothing'}; "
+            f"not in the model {', '.join(unknown) or 'nothing'}"
+        )
+    for name, variable in variables.items():
+        if tuple(variable.shape) != weights[name].shape:
+            raise WeightsError(
+                f"{path}: {name} must have shape {tuple(variable.shape)}. Received: {weights[name].shape}"
+            )
+    for name, variable in variables.items():
+        variable.assign(weights[name])
+
+
+def _name(model, variable):
+    """Return the variable's path below the model, without the LSTM's cell, which has nothing beside it."""
+    parts = variable.path.split("/")
+    if parts[0] == model.name:
+        parts = parts[1:]
+    return "/".join(part for part in parts if part != "lstm_cell")

@@ -1,0 +1,115 @@
+"""Train a Kalman variational auto-encoder and show what it has learned: the main job.
+
+python run_kvae.py --dataset box_gravity
+"""
+
+import os
+import sys
+
+from kvae.command_line import parse
+from kvae.config import ConfigError
+from kvae.errors import UserError
+
+
+def main(arguments=None):
+    """Run the command.
+
+    Args:
+        arguments: the command line, by default that of the process.
+
+    Returns:
+        The exit code: 0; 2 after a message about what the user gave; 130 after an interrupt.
+    """
+    # TensorFlow's talk about the processor helps nobody; its errors do.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        run(parse(sys.argv[1:] if arguments is None else arguments, _read_run_options))
+    except UserError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nInterrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def run(config):
+    """Get the data, train a model or reload one, evaluate it, and leave a run folder.
+
+    Args:
+        config: a `Config`.
+
+    Raises:
+        UserError: something that the configuration names cannot be used.
+    """
+    train_file, test_file = _dataset_files(config)
+
+    from kvae import data, device, reporting, run_folder, training
+    from kvae.model import KVAE
+
+    device.select(config.gpu)
+    test_data = data.load(test_file)
+    _check_against_data(config, test_data)
+    if config.reload_model:
+        model = run_folder.load(config.reload_model, config)
+    else:
+        train_data = data.load(train_file)
+        _check_against_data(config, train_data)
+        model = KVAE(config)
+        model.build(train_data.images.shape)
+        print(f"Learning from {train_file}: {_describe(train_data)}; testing on {_describe(test_data)}")
+    folder = run_folder.RunFolder(config)
+    precision = "bfloat16" if "bfloat16" in model.trunk_dtype else "float32"
+    folder.write_config(config, precision)
+    size = f"{model.count_params():,} weights"
+    print(f"Writing to {folder.path}; convolutions in {precision}; {size}", flush=True)
+
+    facts, step = {"reloaded": config.reload_model}, 0
+    if not config.reload_model:
+        best_epoch = training.train(model, train_data, test_data, folder)
+        model = run_folder.load(folder.path)
+        facts = {"best_epoch": best_epoch}
+        step = config.num_epochs * -(-len(train_data.images) // config.batch_size)
+        print(f"Evaluating the best model, that of epoch {best_epoch}", flush=True)
+    print(reporting.evaluate(model, test_data, folder, step, facts))
+    folder.close()
+    print(f"\nFilms, plots, curves and the model are in {folder.path}")
+    print(f"See them all:    tensorboard --logdir {config.log_dir}")
+    print(f"Evaluate again:  python run_kvae.py --reload_model {folder.path}")
+
+
+def _dataset_files(config):
+    """Return the paths of the training and test data, simulated first if they are not there."""
+    from simulation import dataset
+
+    try:
+        return dataset.ensure(config.dataset, config.data_dir)
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"No data for --dataset {config.dataset}: {error}") from error
+
+
+def _check_against_data(config, dataset):
+    """Raise ConfigError where options and data do not go together."""
+    num_steps, dim_u = dataset.images.shape[1], dataset.controls.shape[-1]
+    if config.t_init_mask + config.t_steps_mask > num_steps:
+        raise ConfigError(
+            f"The sequences have {num_steps} frames, too few to show {config.t_init_mask} and hide "
+            f"{config.t_steps_mask}: choose a smaller --t_init_mask or --t_steps_mask"
+        )
+    if dim_u and dim_u != config.dim_u:
+        raise ConfigError(f"The dataset has {dim_u} controls per step: use --dim_u {dim_u}")
+
+
+def _describe(dataset):
+    count, num_steps, height, width = dataset.images.shape
+    return f"{count:,} sequences of {num_steps} frames, {height}x{width}"
+
+
+def _read_run_options(path):
+    from kvae.run_folder import read_options
+
+    return read_options(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -61,7 +61,7 @@ def run(config):
     folder = run_folder.RunFolder(config)
     precision = "bfloat16" if "bfloat16" in model.trunk_dtype else "float32"
     folder.write_config(config, precision)
-    size = f"{model.count_params():,} weights"
+    size = f"{sum(weight.size for weight in model.get_weights()):,} weights"
     print(f"Writing to {folder.path}; convolutions in {precision}; {size}", flush=True)
 
     facts, step = {"reloaded": config.reload_model}, 0

@@ -104,10 +104,11 @@ class KVAE(keras.Model):
     def __init__(self, config: Config | None = None, **kwargs):
         super().__init__(**kwargs)
         self.config = config or Config()
-        # Training draws from the one, everything else from the other, so that what is looked at on the
-        # way does not change what is learned.
-        self.seeds = keras.random.SeedGenerator(self.config.seed)
-        self.evaluation_seeds = keras.random.SeedGenerator(self.config.seed)
+        # Training counts its draws apart from everything else, so that what is looked at on the way does
+        # not change what is learned. As weights, the counters are saved with the model.
+        self.training_draws = self._counter("training_draws")
+        self.evaluation_draws = self._counter("evaluation_draws")
+        self.initial_seeds = keras.random.SeedGenerator(self.config.seed)
         self.trunk_dtype = trunk_policy(self.config.precision)
         self.encoder = Encoder(
             self.config.dim_a,
@@ -126,7 +127,7 @@ class KVAE(keras.Model):
             num_layers=self.config.alpha_layers,
             activation=self.config.alpha_activation,
             fifo_size=self.config.fifo_size,
-            seed=self.seeds,
+            seed=self.initial_seeds,
             name="alpha",
         )
         self.lgssm = MixtureStateSpaceModel(
@@ -139,7 +140,7 @@ class KVAE(keras.Model):
             emission_variance=self.config.noise_emission,
             initial_variance=self.config.init_cov,
             matrix_stddev=self.config.init_kf_matrices,
-            seed=self.seeds,
+            seed=self.initial_seeds,
             name="lgssm",
         )
         self.phase = tf.Variable(PHASE_ALL, trainable=False, name="phase")
@@ -153,7 +154,7 @@ class KVAE(keras.Model):
             "widths": config.num_filters if config.conv else (config.vae_num_units,) * config.num_layers,
             "filter_size": config.filter_size,
             "activation": config.activation,
-            "seed": self.seeds,
+            "seed": self.initial_seeds,
             "trunk_dtype": self.trunk_dtype,
         }
 
@@ -310,7 +311,9 @@ class KVAE(keras.Model):
             objective = bound.total + (self.config.scale_reconstruction - 1) * bound.log_px
             loss = -objective
         variables = self.trainable_variables
-        gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        # Of the tensors behind the Keras variables: TensorFlow can make zeros for those that are idle.
+        sources = [variable.value for variable in variables]
+        gradients = tape.gradient(loss, sources, unconnected_gradients="zero")
         # A variable whose gradients have all been zero does not move under Adam, so a factor of 0
         # leaves out what the phase does not train, without another trace of this function.
         gradients = [
@@ -500,8 +503,14 @@ class KVAE(keras.Model):
         images = self._decoded_images(rolled.codes)
         return Decoded(images, rolled.codes, States(rolled.states, cov), rolled.alpha)
 
+    def _counter(self, name):
+        return self.add_weight((), initializer="zeros", dtype="int32", trainable=False, name=name)
+
     def _next_seed(self, training=False):
-        return tf.cast((self.seeds if training else self.evaluation_seeds).next(), tf.int32)
+        """Return a new stateless seed: config.seed, and the number of the draw."""
+        counter = self.training_draws if training else self.evaluation_draws
+        counter.assign_add(1)
+        return tf.stack([self.config.seed, 2 * counter.value + int(training)])
 
     def _first_phase_of(self, variable):
         def holds(layer):

@@ -1,13 +1,13 @@
 """Films and strips of frames: what the model saw, what it made of it, what it imagined.
 
 Pure functions from arrays to pictures. Frames are greyscale in [0, 1], shown without smoothing;
-time steps are counted from 1. Frames hidden from the model have a coloured border in every row but
-the first, which is the truth.
+time steps are counted from 1. Frames hidden from the model have a coloured border, but for rows such
+as the truth.
 """
 
 import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,15 +43,17 @@ def film(
     rows: Mapping[str, np.ndarray],
     observed: np.ndarray | None = None,
     scale: int | None = None,
+    complete: Collection[str] | None = None,
 ) -> np.ndarray:
     """Film a grid of sequences: one row per label, one column per sequence.
 
     Args:
         rows: Label to frames [N, T_row, H, W] in [0, 1]; values outside are clipped. Rows may
             differ in length: a row that has ended shows a grey cell.
-        observed: [N, T_mask], 1 where the model saw the frame. At hidden steps the cells of every
-            row but the first have a coloured border; steps after the mask's end count as hidden.
+        observed: [N, T_mask], 1 where the model saw the frame. At hidden steps the cells of the
+            incomplete rows have a coloured border; steps after the mask's end count as hidden.
         scale: Screen pixels per pixel; by default cells are about 96 screen pixels wide.
+        complete: Labels of the rows that nothing was hidden from; by default the first, the truth.
 
     Returns:
         The film, uint8 [T, height, width, 3], T the longest row; height and width are even, as
@@ -79,9 +81,10 @@ def film(
         legend_line=0 if hidden.any() else None,
     )
     canvas = np.repeat(layout.canvas[np.newaxis], num_steps, axis=0)
-    for row, frames in enumerate(rows.values()):
+    complete = [next(iter(rows))] if complete is None else complete
+    for row, (label, frames) in enumerate(rows.items()):
         for column in range(num_sequences):
-            border = hidden[column, : frames.shape[1]] & (row > 0)
+            border = hidden[column, : frames.shape[1]] & (label not in complete)
             _paste(canvas, layout, row, column, frames[column], border)
     for step in range(num_steps):
         left, top, width, height = layout.footer
@@ -97,6 +100,7 @@ def strip(
     rows: Mapping[str, np.ndarray],
     observed: np.ndarray | None = None,
     scale: int | None = None,
+    complete: Collection[str] | None = None,
 ) -> np.ndarray:
     """Lay out one sequence as a picture: one row per label, time from left to right.
 
@@ -104,8 +108,9 @@ def strip(
         rows: Label to frames [T_row, H, W] in [0, 1]; values outside are clipped. Rows may differ
             in length: after a row's end its cells are grey.
         observed: [T_mask], 1 where the model saw the frame. Hidden steps have a coloured border
-            in every row but the first; steps after the mask's end count as hidden.
+            in the incomplete rows; steps after the mask's end count as hidden.
         scale: Screen pixels per pixel; by default cells are about 56 screen pixels wide.
+        complete: Labels of the rows that nothing was hidden from; by default the first, the truth.
 
     Returns:
         The picture, uint8 [height, width, 3]; height and width are even.
@@ -128,9 +133,10 @@ def strip(
         legend_line=1 if hidden.any() else None,
     )
     canvas = layout.canvas[np.newaxis].copy()
-    for row, frames in enumerate(rows.values()):
+    complete = [next(iter(rows))] if complete is None else complete
+    for row, (label, frames) in enumerate(rows.items()):
         for step in range(len(frames)):
-            border = hidden[step : step + 1] & (row > 0)
+            border = hidden[step : step + 1] & (label not in complete)
             _paste(canvas, layout, row, step, frames[step : step + 1], border)
 
     image = Image.fromarray(canvas[0])

@@ -37,8 +37,10 @@ def picture(model, dataset, folder, step, prefix=""):
         "filtering": filtered.images.numpy(),
         "generation": generated.images.numpy(),
     }
-    folder.add_film("imputation", movies.film(rows, observed), step, prefix)
-    strip = movies.strip({label: frames[0] for label, frames in rows.items()}, observed[0])
+    complete = ("truth", "reconstruction")
+    folder.add_film("imputation", movies.film(rows, observed, complete=complete), step, prefix)
+    of_first = {label: frames[0] for label, frames in rows.items()}
+    strip = movies.strip(of_first, observed[0], complete=complete)
     folder.add_strip("imputation_strip", strip, step, prefix)
 
     rows = {"truth": truth}

@@ -297,22 +297,22 @@ def _check_matches(path: Path, wanted: dict[str, Any]) -> None:
 
 def _compare(path: Path, found: dict[str, Any], wanted: dict[str, Any], fields: tuple[str, ...]) -> None:
     """Raise DatasetMismatch, naming every field that differs."""
-    found, wanted = ({field: metadata.get(field) for field in fields} for metadata in (found, wanted))
-    if found == wanted:
-        return
-    # The parameters one by one: as a whole they would be too long to compare by eye.
-    found, wanted = ({**metadata, **(metadata.pop("parameters") or {})} for metadata in (found, wanted))
-    differences = "; ".join(
-        f"{field} is {_show(field, found)}, not {_show(field, wanted)}"
+    found, wanted = _flatten(found, fields), _flatten(wanted, fields)
+    differences = [
+        f"{field} is {found.get(field, 'absent')}, not {wanted.get(field, 'absent')}"
         for field in {**wanted, **found}
-        if _show(field, found) != _show(field, wanted)
-    )
-    raise DatasetMismatch(
-        f"{path} is there already but is not what was asked for: {differences}. "
-        "Pass --regenerate True to `python -m simulation.generate` to replace it, "
-        "or name another --data_dir."
-    )
+        if found.get(field) != wanted.get(field)
+    ]
+    if differences:
+        raise DatasetMismatch(
+            f"{path} is there already but is not what was asked for: {'; '.join(differences)}. "
+            "Pass --regenerate True to `python -m simulation.generate` to replace it, "
+            "or name another --data_dir."
+        )
 
 
-def _show(field: str, values: dict[str, Any]) -> str:
-    return json.dumps(values[field]) if field in values else "absent"
+def _flatten(metadata: dict[str, Any], fields: tuple[str, ...]) -> dict[str, str]:
+    """Show the fields as JSON; parameters one by one, as together they are too long to compare."""
+    values = {field: metadata[field] for field in fields if field in metadata}
+    parameters = values.pop("parameters", {})
+    return {field: json.dumps(value) for field, value in {**values, **parameters}.items()}

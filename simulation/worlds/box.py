@@ -14,7 +14,11 @@ def box() -> BallWorld:
 
 
 def box_gravity() -> BallWorld:
-    """Make the box in which the ball falls."""
+    """Make the box in which the ball falls.
+
+    As in the original simulator, about one sequence in a hundred loses its ball: one that falls
+    further in a step than its radius can end up on the far side of the floor.
+    """
     parameters = BallParameters(
         wall_corners=_SQUARE, gravity=(0.0, -5.0), start_std=8.0, speed_range=(5.0, 10.0)
     )

@@ -1,0 +1,18 @@
+# The commands of daily work. PYTHON is the interpreter of an environment with requirements.txt in it.
+PYTHON ?= python
+RUFF ?= ruff==0.17.6
+
+.PHONY: test lint format
+
+test:
+	$(PYTHON) -m pytest
+
+lint:
+	$(PYTHON) -m pip install --quiet $(RUFF)
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+format:
+	$(PYTHON) -m pip install --quiet $(RUFF)
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .

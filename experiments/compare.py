@@ -1,0 +1,132 @@
+"""Set a run beside the paper's figures and a run of the original code, as a table in Markdown.
+
+python -m experiments.compare logs/box_kvae > results/box.md
+"""
+
+import csv
+import json
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from kvae.config import Config
+
+REFERENCE = Path(__file__).parent.parent / "results" / "reference"
+# Options that say where a run was written, not what it did.
+PLACES = ("log_dir", "data_dir", "run_name", "reload_model", "gpu")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Print a run's results beside the paper's and the original code's."""
+
+    run_folder: Annotated[Path, tyro.conf.Positional]
+    """A run folder of run_kvae.py."""
+
+
+def main(arguments=None):
+    """Run the command; return its exit code."""
+    folder = tyro.cli(Options, args=arguments).run_folder
+    try:
+        print(table(folder))
+    except (OSError, KeyError, json.JSONDecodeError) as error:
+        print(f"Error: {folder} is not the folder of a finished run: {error!r}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def table(folder):
+    """Return the results of the run in a folder, as Markdown."""
+    facts = json.loads((folder / "config.json").read_text())
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    options = facts["options"]
+    with (folder / "metrics.csv").open() as file:
+        minutes = float(list(csv.DictReader(file))[-1]["train_time_seconds"]) / 60
+    paper = json.loads((REFERENCE / "figure3.json").read_text())
+    original = json.loads((REFERENCE / "original_run.json").read_text())
+    world = options["dataset"]
+    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    bound = evaluation["test_bound"]
+    rest = bound["total"] - bound["state_space"]
+    lines = [
+        f"# {world}",
+        "",
+        "Made by",
+        "",
+        f"    {_command(options)}",
+        f"    python -m experiments.compare {folder}",
+        "",
+        f"at commit {facts['git_commit']}, on {facts['machine']['processor']}, convolutions in "
+        f"{facts['precision']}; {versions}.",
+        "",
+        f"- Training: {minutes:.0f} minutes for {options['num_epochs']} epochs, evaluations on the way "
+        f"included (the original code: {original['training_minutes']} minutes).",
+        f"- Best epoch by test bound, the one evaluated here: {evaluation['best_epoch']}.",
+        f"- Test bound per frame: {rest + bound['exact']:.2f} with the exact state space term, "
+        f"{rest + bound['sampled']:.2f} with the sampled one"
+        + (f" (the original code, sampled: {original['test_bound_per_frame']})." if world == "box" else "."),
+        f"- Baseline, the distance between early and late frames: {evaluation['baseline']:.4f}"
+        + (f" (original: {original['baseline']})." if world == "box" else "."),
+    ]
+    for name, title, x_key in (
+        ("planning", "hidden frames after the first 4", "hidden_steps"),
+        ("random", "probability of hiding a frame after the first 4", "drop_probability"),
+    ):
+        ours = _read_curve(folder / f"imputation_{name}.csv")
+        xs = sorted(next(iter(ours.values())))
+        lines += ["", f"## Fraction of wrong pixels on hidden frames, by {title}", ""]
+        lines += [_row("", xs), _row("---", ["---"] * len(xs))]
+        for method, values in ours.items():
+            lines.append(_row(f"**this run, {method}**", [f"{values[x][0]:.4f}" for x in xs]))
+        references = {f"paper, {m}": (paper[name], f"kvae_{m}") for m in ("smoothing", "filtering")}
+        if world == "box":
+            for method in ("smoothing", "filtering", "generation"):
+                if method in original[name]:
+                    references[f"original code, {method}"] = (original[name], method)
+        for label, (source, key) in references.items():
+            at = dict(zip(source[x_key], source[key], strict=True))
+            label = label if world == "box" else f"{label} (on box)"
+            lines.append(_row(label, [f"{at[x]:.4f}" if x in at else "" for x in xs]))
+        lines += ["", "Error of the codes (RMSE over their standard deviation):", ""]
+        lines += [_row("", xs), _row("---", ["---"] * len(xs))]
+        for method, values in ours.items():
+            lines.append(_row(f"**this run, {method}**", [f"{values[x][1]:.3f}" for x in xs]))
+        codes = "normalised_rmse_of_smoothed_codes"
+        if world == "box" and codes in original[name]:
+            at = dict(zip(original[name][x_key], original[name][codes], strict=True))
+            lines.append(_row("original code, smoothing", [f"{at[x]:.3f}" for x in xs]))
+    return "\n".join(lines)
+
+
+def _command(options):
+    """Return the command that a run's options belong to: those that are not the defaults."""
+    defaults = Config().to_dict()
+    words = ["python run_kvae.py --dataset", options["dataset"]]
+    for name, value in options.items():
+        if name not in ("dataset", *PLACES) and value != defaults[name]:
+            text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+            words.append(f"--{name} {shlex.quote(text)}")
+    return " ".join(words)
+
+
+def _read_curve(path):
+    """Return method -> x -> (wrong pixels, normalised RMSE)."""
+    curves = {}
+    with path.open() as file:
+        for row in csv.DictReader(file):
+            point = (float(row["wrong_pixels"]), float(row["normalised_rmse"]))
+            curves.setdefault(row["method"], {})[float(row["x"])] = point
+    return curves
+
+
+def _row(label, cells):
+    texts = [f"{cell:g}" if isinstance(cell, float) else str(cell) for cell in cells]
+    return f"| {label} | " + " | ".join(texts) + " |"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,183 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from kvae import kalman
+from tests.kvae import reference
+
+tfd = tfp.distributions
+
+SMALLEST = [
+    dict(batch=1, num_steps=1, dim_y=1, dim_z=1),
+    dict(batch=1, num_steps=2, dim_y=1, dim_z=1),
+    dict(batch=1, num_steps=1, dim_y=2, dim_z=4),
+    dict(batch=2, num_steps=2, dim_y=1, dim_z=3, dim_u=2),
+]
+SHAPES = [dict(), dict(missing=0.0), dict(missing=1.0), dict(dim_y=3, dim_z=2, dim_u=3), *SMALLEST]
+
+
+def tensors(model, dtype=tf.float64):
+    return [tf.constant(array, dtype) for array in model]
+
+
+def run(model, dtype=tf.float64):
+    """Everything that filter and smoother return, by name."""
+    arguments = tensors(model, dtype)
+    filtered = kalman.filter(*arguments)
+    smoothed = kalman.smooth(*arguments)
+    found = {**filtered._asdict(), **smoothed._asdict()}
+    gain = found.pop("gain")
+    found["cross_cov"] = found["smoothed_cov"][:, 1:] @ tf.linalg.matrix_transpose(gain[:, :-1])
+    return {name: value.numpy() for name, value in found.items()}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_filter_and_smoother_are_dense_gaussian_conditioning(shape, seed):
+    model = reference.random_model(seed, **shape)
+    found, expected = run(model), reference.exact_moments(model)
+    assert set(found) == set(expected)
+    for name in expected:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-9, atol=1e-9, err_msg=name)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_float32_is_close_to_float64(shape):
+    model = reference.random_model(2, **shape)
+    found, expected = run(model, tf.float32), reference.exact_moments(model)
+    for name in expected:
+        assert found[name].dtype == np.float32
+        scale = max(np.abs(expected[name]).max(initial=0), 1e-3)
+        np.testing.assert_allclose(found[name] / scale, expected[name] / scale, atol=2e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.4])
+def test_filter_and_smoother_are_those_of_tfp(missing):
+    """TFP's model has time-varying matrices through callables, and masks that are True = missing."""
+    model = reference.random_model(3, batch=1, num_steps=7, missing=missing)
+    A, B, C = model.A[0], model.B[0], model.C[0]
+    offset = np.einsum("tzu,tu->tz", B, model.u[0])
+    # TFP wants a matrix for the step after the last too, though nothing depends on it.
+    A, offset = np.concatenate([A, A[:1]]), np.concatenate([offset, offset[:1]])
+
+    def at(array, t):
+        return tf.gather(tf.constant(array), t)
+
+    # TFP's step t goes from z_t to z_{t+1}; ours into z_t.
+    tfp_model = tfd.LinearGaussianStateSpaceModel(
+        num_timesteps=7,
+        transition_matrix=lambda t: tf.linalg.LinearOperatorFullMatrix(at(A, t + 1)),
+        transition_noise=lambda t: tfd.MultivariateNormalFullCovariance(at(offset, t + 1), model.Q),
+        observation_matrix=lambda t: tf.linalg.LinearOperatorFullMatrix(at(C, t)),
+        observation_noise=tfd.MultivariateNormalFullCovariance(np.zeros(2), model.R),
+        initial_state_prior=tfd.MultivariateNormalFullCovariance(model.mu0, model.Sigma0),
+    )
+    is_missing = tf.constant(model.mask[0] == 0)
+    likelihoods, means, covs, predicted_means, predicted_covs, _, _ = tfp_model.forward_filter(
+        model.y[0], mask=is_missing
+    )
+    smoothed_means, smoothed_covs = tfp_model.posterior_marginals(model.y[0], mask=is_missing)
+    found = run(model)
+    for name, expected in {
+        "filtered_mean": means,
+        "filtered_cov": covs,
+        "smoothed_mean": smoothed_means,
+        "smoothed_cov": smoothed_covs,
+        "log_likelihood": tf.where(is_missing, 0.0, likelihoods),
+    }.items():
+        np.testing.assert_allclose(found[name][0], expected, rtol=1e-8, atol=1e-8, err_msg=name)
+    # TFP's predictions are one step further on than ours.
+    np.testing.assert_allclose(found["predicted_mean"][0, 1:], predicted_means[:-1], atol=1e-8)
+    np.testing.assert_allclose(found["predicted_cov"][0, 1:], predicted_covs[:-1], atol=1e-8)
+
+
+def test_missing_observations_are_ignored_even_if_they_are_not_numbers():
+    model = reference.random_model(4)
+    assert 0 < model.mask.mean() < 1
+    hidden = model._replace(y=np.where(model.mask[..., None] > 0, model.y, np.nan))
+    found, expected = run(hidden), run(model)
+    for name in expected:
+        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+
+    y = tf.constant(hidden.y)
+    with tf.GradientTape() as tape:
+        tape.watch(y)
+        arguments = [y, *tensors(hidden)[1:]]
+        loss = tf.reduce_sum(kalman.filter(*arguments).log_likelihood)
+    gradient = tape.gradient(loss, y).numpy()
+    assert np.isfinite(gradient).all()
+    assert (gradient[model.mask == 0] == 0).all()
+
+
+def test_the_first_transition_is_not_used():
+    model = reference.random_model(5)
+    A, B, u = model.A.copy(), model.B.copy(), model.u.copy()
+    A[:, 0], B[:, 0], u[:, 0] = 1e6, 1e6, 1e6
+    found, expected = run(model._replace(A=A, B=B, u=u)), run(model)
+    for name in expected:
+        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+
+
+def test_a_graph_of_unknown_sizes_gives_the_same():
+    model = reference.random_model(6)
+    arguments = tensors(model)
+    constants = ("Q", "R", "mu0", "Sigma0")
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec(
+                tensor.shape if name in constants else [None, None, *tensor.shape[2:]], tensor.dtype
+            )
+            for name, tensor in zip(model._fields, arguments, strict=True)
+        ]
+    )
+    def smooth(*arguments):
+        return kalman.smooth(*arguments)
+
+    for of_graph, eager in zip(smooth(*arguments), kalman.smooth(*arguments), strict=True):
+        np.testing.assert_allclose(of_graph, eager, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("argument", ["y", "A", "B", "C", "u", "mu0", "Sigma0"])
+def test_gradients_are_finite_differences(argument):
+    model = reference.random_model(7, batch=2, num_steps=4)
+    arguments = tensors(model)
+    i = model._fields.index(argument)
+    weights = reference.random_model(8, batch=2, num_steps=4).y
+
+    def loss(value):
+        changed = [*arguments[:i], value, *arguments[i + 1 :]]
+        likelihood = tf.reduce_sum(kalman.filter(*changed).log_likelihood)
+        smoothed = kalman.smooth(*changed)
+        return (
+            likelihood
+            + tf.reduce_sum(smoothed.smoothed_mean[..., :2] * weights)
+            + tf.reduce_sum(tf.linalg.trace(smoothed.smoothed_cov))
+        )
+
+    with tf.GradientTape() as tape:
+        tape.watch(arguments[i])
+        value = loss(arguments[i])
+    gradient = tape.gradient(value, arguments[i]).numpy()
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        direction = rng.normal(size=gradient.shape)
+        if argument == "Sigma0":
+            direction = direction + direction.T
+        step = 1e-5
+        difference = loss(arguments[i] + step * direction) - loss(arguments[i] - step * direction)
+        np.testing.assert_allclose(
+            np.sum(gradient * direction), difference / (2 * step), rtol=1e-6, atol=1e-6
+        )
+
+
+def test_covariances_stay_symmetric_and_positive_over_a_long_sequence():
+    rng = np.random.default_rng(9)
+    model = reference.random_model(9, batch=2, num_steps=300)
+    A = np.stack([np.linalg.qr(rng.normal(size=[4, 4]))[0] for _ in range(600)])
+    model = model._replace(A=A.reshape(2, 300, 4, 4))
+    found = run(model, tf.float32)
+    for name in ("predicted_cov", "filtered_cov", "smoothed_cov"):
+        np.testing.assert_array_equal(found[name], np.swapaxes(found[name], -1, -2))
+        assert np.linalg.eigvalsh(found[name]).min() > 0, name

@@ -1,0 +1,165 @@
+"""The commands as a user runs them, from nothing to a run folder."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import imageio.v2 as imageio
+import numpy as np
+import pytest
+
+import run_kvae
+import simulation.generate
+from experiments import compare
+
+ROOT = Path(__file__).parent.parent
+SMALL = (
+    "--num_epochs 2 --kf_update_steps 1 --num_filters 4,4 --alpha_units 4 --batch_size 8 --generate_step 1 "
+    "--n_steps_gen 24 --precision float32"
+).split()
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    sizes = ["--num_train", "20", "--num_test", "10", "--data_dir", str(folder)]
+    assert simulation.generate.main(["--dataset", "box_gravity", *sizes]) == 0
+    return folder
+
+
+def run(data_dir, log_dir, name, *options):
+    places = ["--data_dir", str(data_dir), "--log_dir", str(log_dir), "--run_name", name]
+    return run_kvae.main(["--dataset", "box_gravity", *places, *options])
+
+
+@pytest.fixture(scope="module")
+def trained(data_dir, tmp_path_factory):
+    log_dir = tmp_path_factory.mktemp("logs")
+    assert run(data_dir, log_dir, "first", *SMALL, "--alpha_rnn=False") == 0
+    return log_dir / "first_kvae"
+
+
+def read_csv(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_leaves_its_folder(trained):
+    files = {str(path.relative_to(trained)) for path in trained.rglob("*") if path.is_file()}
+    expected = {"config.json", "metrics.csv", "evaluation.json", "model.keras", "checkpoints/last.keras"}
+    expected |= {f"imputation_{mask}.{kind}" for mask in ("planning", "random") for kind in ("csv", "png")}
+    for prefix in ("epoch_001_", "final_"):
+        expected |= {f"films/{prefix}{name}.mp4" for name in ("imputation", "generation")}
+        expected |= {f"films/{prefix}imputation_strip.png"}
+        expected |= {f"plots/{prefix}{name}.png" for name in ("codes", "alpha", "alpha_plane")}
+    assert {name for name in files if "events.out" not in name} == expected
+    for split in ("train", "test"):
+        assert list((trained / split).glob("events.out.tfevents.*"))
+
+
+def test_its_numbers_are_whole(trained):
+    metrics = read_csv(trained / "metrics.csv")
+    assert [row["epoch"] for row in metrics] == ["1", "2"]
+    # 20 sequences in batches of 8 are three steps, the last one smaller.
+    assert [row["step"] for row in metrics] == ["3", "6"]
+    assert all(np.isfinite(float(value)) for row in metrics for value in row.values())
+    assert float(metrics[1]["train_elbo_total"]) > float(metrics[0]["train_elbo_total"])
+    planning = read_csv(trained / "imputation_planning.csv")
+    assert [row["x"] for row in planning[::3]] == ["1", "3", "5", "7", "9", "11", "13", "15"]
+    assert {row["method"] for row in planning} == {"smoothing", "filtering", "generation"}
+    assert len(read_csv(trained / "imputation_random.csv")) == 30
+    best = max(range(2), key=lambda i: float(metrics[i]["test_elbo_total"])) + 1
+    assert json.loads((trained / "evaluation.json").read_text())["best_epoch"] == best
+
+
+def test_its_films_have_the_right_length(trained):
+    for name, num_steps in (("imputation", 20), ("generation", 24)):
+        film = imageio.mimread(trained / "films" / f"final_{name}.mp4", memtest=False)
+        assert len(film) == num_steps
+
+
+def test_reloading_gives_the_same_curves_without_training(trained, data_dir):
+    log_dir = trained.parent
+    assert run(data_dir, log_dir, "again", "--reload_model", str(trained)) == 0
+    again = log_dir / "again_kvae"
+    for name in ("imputation_planning.csv", "imputation_random.csv"):
+        for a, b in zip(read_csv(trained / name), read_csv(again / name), strict=True):
+            assert float(a["wrong_pixels"]) == pytest.approx(float(b["wrong_pixels"]), abs=1e-5)
+    options = json.loads((again / "config.json").read_text())["options"]
+    assert options["num_filters"] == [4, 4]
+    assert options["alpha_rnn"] is False
+    assert not (again / "metrics.csv").exists()
+    # Masks and films may differ from those of the run; what was learned may not.
+    shorter = ["--reload_model", str(trained), "--t_steps_mask", "5", "--n_steps_gen", "21"]
+    assert run(data_dir, log_dir, "shorter", *shorter) == 0
+    film = imageio.mimread(log_dir / "shorter_kvae" / "films" / "final_generation.mp4", memtest=False)
+    assert len(film) == 21
+
+
+def test_the_comparison_shows_the_run_beside_the_references(trained, capsys):
+    assert compare.main([str(trained)]) == 0
+    table = capsys.readouterr().out
+    planning = read_csv(trained / "imputation_planning.csv")
+    smoothing = [float(row["wrong_pixels"]) for row in planning if row["method"] == "smoothing"]
+    assert "| **this run, smoothing** | " + " | ".join(f"{v:.4f}" for v in smoothing) + " |" in table
+    assert "| paper, smoothing (on box) | 0.0061 | 0.0078 |" in table
+    assert "--num_filters 4,4" in table
+    assert compare.main([str(trained.parent)]) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--data_dir", "DATA", "--dataset", "boxx"], "box"),
+        (["--data_dir", "DATA", "--dataset", "box_gravity", "--t_steps_mask", "17"], "have 20 frames"),
+        (["--data_dir", "DATA", "--dataset", "box_gravity", "--num_filters", "4,4,4,4,4,4"], "multiples"),
+        (["--data_dir", "DATA", "--dataset", "box_gravity", "--gpu", "7"], "no GPU 7"),
+        (["--data_dir", "DATA", "--dataset", "box_gravity", "--run_name", "a/b"], "without slashes"),
+        (["--reload_model", "DATA"], "not a run folder"),
+        (["--reload_model", "RUN", "--K", "4"], "--K cannot change a model that is reloaded"),
+        (["--dim_a", "0"], "dim_a must be at least 1"),
+        (["--alpha_rnn", "False", "--dim_zz", "3"], "Unrecognized"),
+        (["--kf_elbo", "precise"], "'exact'"),
+    ],
+)
+def test_mistakes_end_in_a_message(options, message, trained, data_dir, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    places = {"DATA": str(data_dir), "RUN": str(trained)}
+    try:
+        code = run_kvae.main([places.get(option, option) for option in options])
+    except SystemExit as exit:
+        code = exit.code
+    assert code == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert "Traceback" not in said
+    # Nothing was begun.
+    assert not (tmp_path / "logs").exists()
+
+
+def test_a_run_is_not_overwritten(trained, data_dir, capsys):
+    before = (trained / "metrics.csv").read_text()
+    assert run(data_dir, trained.parent, "first", *SMALL) == 2
+    assert "choose another --run_name" in capsys.readouterr().err
+    assert (trained / "metrics.csv").read_text() == before
+
+
+def test_the_command_itself(tmp_path):
+    def command(*options):
+        return subprocess.run(
+            [sys.executable, ROOT / "run_kvae.py", *options],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            check=False,
+        )
+
+    help_text = command("--help")
+    assert help_text.returncode == 0
+    assert "--kf_update_steps" in help_text.stdout
+    wrong = command("--datset", "box")
+    assert wrong.returncode == 2
+    assert "--dataset" in wrong.stderr
+    assert "Traceback" not in wrong.stderr

@@ -1,0 +1,62 @@
+"""What the methods of `KVAE` return: named tuples of tensors."""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+class Bound(NamedTuple):
+    """The evidence lower bound and its terms, each divided by the number of observed frames.
+
+    Attributes:
+        total: log_px - log_qa + state_space.
+        log_px: E log p(x|a).
+        log_qa: E log q(a|x), zero with use_vae=False.
+        state_space: the state space term that config.kf_elbo chooses.
+        exact: the exact state space term, sum log p(a_t | a_1..a_{t-1}, u).
+        sampled: the original's estimate of it, or None where it was not asked for.
+        num_observed: number of observed frames.
+        encoder_variance: mean variance of q(a|x), over observed frames and dimensions.
+    """
+
+    total: tf.Tensor
+    log_px: tf.Tensor
+    log_qa: tf.Tensor
+    state_space: tf.Tensor
+    exact: tf.Tensor
+    sampled: tf.Tensor | None
+    num_observed: tf.Tensor
+    encoder_variance: tf.Tensor
+
+
+class States(NamedTuple):
+    """Means [B, T, dim_z] and covariances [B, T, dim_z, dim_z] of the states."""
+
+    mean: tf.Tensor
+    cov: tf.Tensor
+
+
+class Decoded(NamedTuple):
+    """Sequences as the model sees them.
+
+    Attributes:
+        images: [B, T, H, W], probabilities (Bernoulli) or means (Gaussian) of the pixels.
+        codes: [B, T, dim_a], the codes that were decoded.
+        states: the `States` behind them; None for `reconstruct`, which uses none.
+        alpha: [B, T, K] mixture weights; None for `reconstruct`.
+    """
+
+    images: tf.Tensor
+    codes: tf.Tensor
+    states: States | None
+    alpha: tf.Tensor | None
+
+
+class Inference(NamedTuple):
+    """Filter and smoother in one pass: codes C_t m_t|t and C_t m_t|T, states, and alpha."""
+
+    filtered_codes: tf.Tensor
+    filtered_states: States
+    smoothed_codes: tf.Tensor
+    smoothed_states: States
+    alpha: tf.Tensor

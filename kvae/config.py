@@ -258,7 +258,7 @@ def _check_bounds(config: Config) -> None:
     devices = config.gpu.split(",")
     require(
         "gpu",
-        config.gpu in ("", "cpu") or all(part.strip().isdigit() for part in devices),
+        config.gpu in ("", "cpu") or all(part.strip().isdecimal() for part in devices),
         "empty, cpu, or numbers such as 0 or 0,1",
     )
 

@@ -1,5 +1,7 @@
 """Dataset files, pixels, and batches for training."""
 
+import zipfile
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,10 +47,13 @@ def load(path) -> Dataset:
             states = file["states"] if ours else None
     except FileNotFoundError:
         raise DataError(f"There is no dataset file {path}") from None
-    except (OSError, EOFError, KeyError, ValueError) as error:
+    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path} is not a readable dataset file (.npz): {error}") from error
+    for name, array in (("images", images), ("controls", controls)):
+        if array.dtype.kind not in "buif":
+            raise DataError(f"{path}: {name} must be numbers. Received: {array.dtype}")
     if images.ndim != 4 or 0 in images.shape:
         raise DataError(f"{path}: images must be [N, T, H, W]. Received: shape {images.shape}")
     if images.dtype != np.uint8:

@@ -57,6 +57,9 @@ def imputation_errors(model, dataset, observed):
             controls = tf.convert_to_tensor(dataset.controls[part])
         truth, encoded, generated = see(tf.convert_to_tensor(images), controls)
         for mask, total in zip(observed, totals, strict=True):
+            if np.all(mask[part] >= 0.5):
+                # Nothing to judge, and TensorFlow's fused convolutions refuse an empty batch.
+                continue
             sums = judge(truth, encoded, generated, controls, tf.convert_to_tensor(mask[part]))
             for method in METHODS:
                 total[method] += sums[method].numpy()

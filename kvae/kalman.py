@@ -65,42 +65,57 @@ def predict(mean, cov, A, offset, Q):
     """Carry a Gaussian belief one step through the transition.
 
     Args:
-        mean: [B, D].
-        cov: [B, D, D].
-        A: [B, D, D], the transition matrix.
-        offset: [B, D], the control's effect B_t u_t.
+        mean: [..., D].
+        cov: [..., D, D].
+        A: [..., D, D], the transition matrix.
+        offset: [..., D], the control's effect B_t u_t.
         Q: [D, D], covariance of the transition noise.
 
     Returns:
-        The predicted mean [B, D] and covariance [B, D, D].
+        The predicted mean [..., D] and covariance [..., D, D].
     """
     predicted_mean = tf.linalg.matvec(A, mean) + offset
     predicted_cov = A @ tf.matmul(cov, A, transpose_b=True) + Q
     return predicted_mean, symmetrize(predicted_cov)
 
 
-def update(mean, cov, y, mask, C, R):
-    """Condition a Gaussian belief on an observation; where it is missing the gain is zero.
+def gain(cov, mask, C, R):
+    """Return the Kalman gain P C' (C P C' + R)^-1, zero where the observation is missing.
 
     Args:
-        mean: [B, D], the predicted mean.
-        cov: [B, D, D], the predicted covariance.
-        y: [B, M]; must be finite even where it is missing.
-        mask: [B], 1 = observed.
-        C: [B, M, D], the emission matrix.
+        cov: [..., D, D], the predicted covariance.
+        mask: [...], 1 = observed.
+        C: [..., M, D], the emission matrix.
         R: [M, M], covariance of the emission noise.
 
     Returns:
-        The filtered mean [B, D] and covariance [B, D, D].
+        [..., D, M].
     """
     cov_Ct = tf.matmul(cov, C, transpose_b=True)
     innovation_cov = symmetrize(C @ cov_Ct + R)
     gain_t = tf.linalg.cholesky_solve(tf.linalg.cholesky(innovation_cov), tf.linalg.matrix_transpose(cov_Ct))
-    gain = tf.linalg.matrix_transpose(gain_t) * mask[:, None, None]
-    filtered_mean = mean + tf.linalg.matvec(gain, y - tf.linalg.matvec(C, mean))
-    left = tf.eye(mean.shape[-1], dtype=mean.dtype) - gain @ C
+    return tf.linalg.matrix_transpose(gain_t) * mask[..., None, None]
+
+
+def update(mean, cov, y, mask, C, R):
+    """Condition a Gaussian belief on an observation, where there is one.
+
+    Args:
+        mean: [..., D], the predicted mean.
+        cov: [..., D, D], the predicted covariance.
+        y: [..., M]; must be finite even where it is missing.
+        mask: [...], 1 = observed.
+        C: [..., M, D], the emission matrix.
+        R: [M, M], covariance of the emission noise.
+
+    Returns:
+        The filtered mean [..., D] and covariance [..., D, D].
+    """
+    K = gain(cov, mask, C, R)
+    filtered_mean = mean + tf.linalg.matvec(K, y - tf.linalg.matvec(C, mean))
+    left = tf.eye(mean.shape[-1], dtype=mean.dtype) - K @ C
     filtered_cov = left @ tf.matmul(cov, left, transpose_b=True)
-    filtered_cov += gain @ tf.matmul(R, gain, transpose_b=True)
+    filtered_cov += K @ tf.matmul(R, K, transpose_b=True)
     return filtered_mean, symmetrize(filtered_cov)
 
 
@@ -168,6 +183,33 @@ def filter(y, mask, A, B, C, Q, R, mu0, Sigma0, u):
     )
 
 
+def smoothing_gains(filtered, A, Q):
+    """Return what the smoother needs from each step, whatever the later ones say.
+
+    Args:
+        filtered: a `Filtered`.
+        A: [B, T, D, D], A[:, t] is the transition into step t.
+        Q: [D, D].
+
+    Returns:
+        The gain J_t = P_{t|t} A_{t+1}' P_{t+1|t}^-1 and the covariance of z_t given z_{t+1} and the
+        observations up to t, both [B, T, D, D]. After the last step there is none: its gain is zero, and
+        its covariance the filtered one.
+    """
+    # All gains come from the filter alone, so one batched solve serves every step.
+    A_next = A[:, 1:]
+    gain_t = tf.linalg.cholesky_solve(
+        tf.linalg.cholesky(filtered.predicted_cov[:, 1:]), A_next @ filtered.filtered_cov[:, :-1]
+    )
+    gain = tf.linalg.matrix_transpose(gain_t)
+    # P_{t|t} - J P_{t+1|t} J' written as a sum of squares.
+    left = tf.eye(A.shape[-1], dtype=A.dtype) - gain @ A_next
+    conditional_cov = left @ tf.matmul(filtered.filtered_cov[:, :-1], left, transpose_b=True)
+    conditional_cov += gain @ tf.matmul(Q, gain, transpose_b=True)
+    gain = tf.concat([gain, tf.zeros_like(filtered.filtered_cov[:, :1])], axis=1)
+    return gain, tf.concat([conditional_cov, filtered.filtered_cov[:, -1:]], axis=1)
+
+
 def smooth_filtered(filtered, A, Q):
     """Run the Rauch-Tung-Striebel smoother over what the filter returned.
 
@@ -179,21 +221,7 @@ def smooth_filtered(filtered, A, Q):
     Returns:
         A `Smoothed`.
     """
-    # All gains come from the filter alone, so one batched solve serves every step. There is no
-    # step after the last: its gain is zero, which makes the recursion start at the filtered belief.
-    A_next = A[:, 1:]
-    gain_t = tf.linalg.cholesky_solve(
-        tf.linalg.cholesky(filtered.predicted_cov[:, 1:]), A_next @ filtered.filtered_cov[:, :-1]
-    )
-    gain = tf.linalg.matrix_transpose(gain_t)
-    # P_{t|t} - J P_{t+1|t} J' written as a sum of squares, the covariance of z_t given z_{t+1}
-    # and the observations up to t.
-    left = tf.eye(A.shape[-1], dtype=A.dtype) - gain @ A_next
-    conditional_cov = left @ tf.matmul(filtered.filtered_cov[:, :-1], left, transpose_b=True)
-    conditional_cov += gain @ tf.matmul(Q, gain, transpose_b=True)
-
-    gain = tf.concat([gain, tf.zeros_like(filtered.filtered_cov[:, :1])], axis=1)
-    conditional_cov = tf.concat([conditional_cov, filtered.filtered_cov[:, -1:]], axis=1)
+    gain, conditional_cov = smoothing_gains(filtered, A, Q)
 
     def step(carry, inputs):
         mean_next, cov_next = carry

@@ -152,6 +152,45 @@ class MixtureStateSpaceModel(keras.layers.Layer):
             return filtered, dynamics
         return self._filter_in_step(codes, tf.cast(mask, codes.dtype), u)
 
+    def compiled_log_likelihood(self, codes, mask, u):
+        """Return the sum of `filter`'s log-likelihood, value and gradient from one call compiled by XLA.
+
+        On a CPU, XLA makes the many small steps of filter and network faster, and convolutions slower; so
+        this part is compiled on its own. What its gradient needs cannot cross the border of a compiled
+        call, hence the gradient is taken inside, and once for every call: use it where one is wanted.
+
+        Args: as `filter`.
+
+        Returns:
+            A scalar.
+        """
+
+        @tf.custom_gradient
+        def log_likelihood(codes, u):
+            value, of_inputs, of_weights = self._value_and_gradients(codes, mask, u)
+            by_variable = {
+                weight.value.ref(): gradient
+                for weight, gradient in zip(self.trainable_variables, of_weights, strict=True)
+            }
+
+            def backward(upstream, variables=()):
+                of_variables = [upstream * by_variable[variable.ref()] for variable in variables]
+                return [upstream * gradient for gradient in of_inputs], of_variables
+
+            return value, backward
+
+        return log_likelihood(codes, u)
+
+    @tf.function(jit_compile=True)
+    def _value_and_gradients(self, codes, mask, u):
+        weights = [weight.value for weight in self.trainable_variables]
+        with tf.GradientTape() as tape:
+            tape.watch([codes, u])
+            filtered, _ = self.filter(codes, mask, u)
+            value = tf.reduce_sum(filtered.log_likelihood)
+        of_inputs, of_weights = tape.gradient(value, ([codes, u], weights), unconnected_gradients="zero")
+        return value, of_inputs, of_weights
+
     def smooth(self, filtered, dynamics):
         """Run the smoother over what `filter` returned; return a `kalman.Smoothed`."""
         return kalman.smooth_filtered(filtered, dynamics.A, self.Q)

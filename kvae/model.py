@@ -182,18 +182,21 @@ class KVAE(keras.Model):
         if sample and self.config.use_vae:
             codes = q.sample(seed=self._next_seed(training))
         controls = self._controls(controls, codes)
-        filtered, dynamics = self.lgssm.filter(codes, mask, controls)
-
-        exact = tf.reduce_sum(filtered.log_likelihood)
-        sampled = smoothed = None
-        if sampled_term or self.config.kf_elbo == "sampled" or self.config.sample_z:
-            smoothed = self.lgssm.smooth(filtered, dynamics)
-        if sampled_term or self.config.kf_elbo == "sampled":
-            seed = self._next_seed(training)
-            sampled = tf.reduce_sum(self.lgssm.sampled_term(codes, observed, dynamics, smoothed, seed))
-        decoded = codes
-        if self.config.sample_z:
-            decoded = tf.linalg.matvec(dynamics.C, smoothed.smoothed_mean)
+        sampled, decoded = None, codes
+        sampled_term = sampled_term or self.config.kf_elbo == "sampled"
+        if training and not (sampled_term or self.config.sample_z or tf.executing_eagerly()):
+            exact = self.lgssm.compiled_log_likelihood(codes, mask, controls)
+        else:
+            filtered, dynamics = self.lgssm.filter(codes, mask, controls)
+            exact = tf.reduce_sum(filtered.log_likelihood)
+            if sampled_term or self.config.sample_z:
+                smoothed = self.lgssm.smooth(filtered, dynamics)
+            if sampled_term:
+                seed = self._next_seed(training)
+                terms = self.lgssm.sampled_term(codes, observed, dynamics, smoothed, seed)
+                sampled = tf.reduce_sum(terms)
+            if self.config.sample_z:
+                decoded = tf.linalg.matvec(dynamics.C, smoothed.smoothed_mean)
         log_px = tf.reduce_sum(observed * self.decode(decoded).log_prob(images))
         log_qa = tf.constant(0.0)
         if self.config.use_vae:

@@ -98,7 +98,8 @@ class Recorder(keras.callbacks.Callback):
                 if not last:
                     reporting.picture(self.model, self.test, self.folder, step, f"epoch_{done:03d}_")
             seconds = time.monotonic() - self.start
-            train = logs | {
+            # In training, `sampled` is `state_space` under another name where it is there at all.
+            train = {name: value for name, value in logs.items() if name != "sampled"} | {
                 "learning_rate": float(self.model.optimizer.learning_rate),
                 "seconds": seconds,
             }

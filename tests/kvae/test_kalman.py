@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from kvae import kalman
+from kvae import kalman, kalman_parallel
 from tests.kvae import reference
 
 tfd = tfp.distributions
@@ -21,11 +21,11 @@ def tensors(model, dtype=tf.float64):
     return [tf.constant(array, dtype) for array in model]
 
 
-def run(model, dtype=tf.float64):
+def run(model, dtype=tf.float64, inference=kalman):
     """Everything that filter and smoother return, by name."""
     arguments = tensors(model, dtype)
-    filtered = kalman.filter(*arguments)
-    smoothed = kalman.smooth(*arguments)
+    filtered = inference.filter(*arguments)
+    smoothed = inference.smooth(*arguments)
     found = {**filtered._asdict(), **smoothed._asdict()}
     gain = found.pop("gain")
     found["cross_cov"] = found["smoothed_cov"][:, 1:] @ tf.linalg.matrix_transpose(gain[:, :-1])
@@ -34,18 +34,20 @@ def run(model, dtype=tf.float64):
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("seed", [0, 1])
-def test_filter_and_smoother_are_dense_gaussian_conditioning(shape, seed):
+@pytest.mark.parametrize("inference", [kalman, kalman_parallel])
+def test_filter_and_smoother_are_dense_gaussian_conditioning(inference, shape, seed):
     model = reference.random_model(seed, **shape)
-    found, expected = run(model), reference.exact_moments(model)
+    found, expected = run(model, inference=inference), reference.exact_moments(model)
     assert set(found) == set(expected)
     for name in expected:
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-9, atol=1e-9, err_msg=name)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_float32_is_close_to_float64(shape):
+@pytest.mark.parametrize("inference", [kalman, kalman_parallel])
+def test_float32_is_close_to_float64(inference, shape):
     model = reference.random_model(2, **shape)
-    found, expected = run(model, tf.float32), reference.exact_moments(model)
+    found, expected = run(model, tf.float32, inference), reference.exact_moments(model)
     for name in expected:
         assert found[name].dtype == np.float32
         scale = max(np.abs(expected[name]).max(initial=0), 1e-3)

@@ -214,3 +214,30 @@ def test_stochastic_roll_out_has_the_models_noise():
     np.testing.assert_allclose(next_states.mean(axis=0), model.A[0].numpy() @ np.ones(4), atol=0.03)
     again = model.roll_out(given, tf.zeros([4000, 2, 1]), noise_seed=[0, 1])
     np.testing.assert_array_equal(again.codes, rolled.codes)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_compiled_likelihood_has_the_same_value_and_gradients(masked):
+    model = state_space_model(K=2, learn_u=True)
+    codes, u = codes_and_controls(num_steps=4)
+    mask = tf.constant([[1.0, 1, 0, 1], [0, 1, 1, 0], [1, 0, 0, 0]]) if masked else None
+    weights = [weight.value for weight in model.trainable_variables]
+
+    @tf.function
+    def value_and_gradients(log_likelihood):
+        with tf.GradientTape() as tape:
+            tape.watch(codes)
+            # Not 1: what comes from above must reach every gradient.
+            value = 3 * log_likelihood()
+        return value, tape.gradient(value, [codes, *weights])
+
+    def plain():
+        return tf.reduce_sum(model.filter(codes, mask, u)[0].log_likelihood)
+
+    value, gradients = value_and_gradients(lambda: model.compiled_log_likelihood(codes, mask, u))
+    expected_value, expected_gradients = value_and_gradients(plain)
+    np.testing.assert_allclose(value, expected_value, rtol=1e-4)
+    for gradient, expected in zip(gradients, expected_gradients, strict=True):
+        scale = np.abs(expected).max()
+        assert scale > 0
+        np.testing.assert_allclose(gradient / scale, expected / scale, atol=1e-4)

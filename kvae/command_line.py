@@ -82,9 +82,16 @@ def _registry():
         return tyro.constructors.PrimitiveConstructorSpec(
             nargs=1,
             metavar="INT,INT,...",
-            instance_from_str=lambda words: tuple(int(word) for word in words[0].split(",")),
+            instance_from_str=_read_whole_numbers,
             is_instance=lambda value: isinstance(value, tuple),
             str_from_instance=lambda value: [",".join(map(str, value))],
         )
 
     return registry
+
+
+def _read_whole_numbers(words):
+    parts = words[0].split(",")
+    if not all(part.strip().isdecimal() for part in parts):
+        raise ValueError(f"must be whole numbers such as 32,32. Received: {words[0]!r}")
+    return tuple(int(part) for part in parts)

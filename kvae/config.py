@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import numbers
 import types
 import typing
 from dataclasses import dataclass
@@ -211,20 +212,24 @@ def _checked_type(field, value):
             raise ConfigError(f"{field.name} must be one of {names}. Received: {value!r}")
         return value
     if isinstance(kind, types.GenericAlias):
-        if (
-            not isinstance(value, list | tuple)
-            or not value
-            or not all(isinstance(item, int) and not isinstance(item, bool) for item in value)
-        ):
+        items = value if isinstance(value, list | tuple) else []
+        if not items or not all(_is_whole_number(item) for item in items):
             raise ConfigError(f"{field.name} must be whole numbers such as 32,32. Received: {value!r}")
-        return tuple(value)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return tuple(int(item) for item in items)
+    if kind is int and _is_whole_number(value):
+        return int(value)
+    if kind is float and isinstance(value, numbers.Real) and not isinstance(value, bool):
         value = float(value)
     if type(value) is not kind:
         raise ConfigError(f"{field.name} must be of type {kind.__name__}. Received: {value!r}")
     if kind is float and not math.isfinite(value):
         raise ConfigError(f"{field.name} must be finite. Received: {value!r}")
     return value
+
+
+def _is_whole_number(value):
+    # NumPy's integers are welcome; a bool is an integer to Python, but not to a reader.
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 _AT_LEAST_ONE = (

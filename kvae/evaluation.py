@@ -46,21 +46,18 @@ def imputation_errors(model, dataset, observed):
     Returns:
         For every mask a dictionary from method to `ImputationError`; NaN where nothing is hidden.
     """
-    # One trace of each serves every batch and mask.
-    see = tf.function(lambda *batch: _encode_and_generate(model, *batch), reduce_retracing=True)
-    judge = tf.function(lambda *batch: _judge(model, *batch), reduce_retracing=True)
     totals = [{method: np.zeros(6) for method in METHODS} for _ in observed]
     for first in range(0, len(dataset.images), model.config.batch_size):
         part = slice(first, first + model.config.batch_size)
         images, controls = dataset.images[part], None
         if dataset.controls.shape[-1]:
             controls = tf.convert_to_tensor(dataset.controls[part])
-        truth, encoded, generated = see(tf.convert_to_tensor(images), controls)
+        truth, encoded, generated = _encode_and_generate(model, tf.convert_to_tensor(images), controls)
         for mask, total in zip(observed, totals, strict=True):
             if np.all(mask[part] >= 0.5):
                 # Nothing to judge, and TensorFlow's fused convolutions refuse an empty batch.
                 continue
-            sums = judge(truth, encoded, generated, controls, tf.convert_to_tensor(mask[part]))
+            sums = _judge(model, truth, encoded, generated, controls, tf.convert_to_tensor(mask[part]))
             for method in METHODS:
                 total[method] += sums[method].numpy()
     return [{method: _error_of_sums(sums) for method, sums in total.items()} for total in totals]
@@ -123,6 +120,8 @@ def _curve(model, dataset, xs, observed):
     ]
 
 
+# Traced once for a model, whatever the batch and the mask.
+@tf.function(reduce_retracing=True)
 def _encode_and_generate(model, images, controls):
     """Return the true pixels above 0.5, the encoded codes, and those generated from the first frames."""
     truth = data.to_pixels(images, model.config.out_distr) > 0.5
@@ -130,6 +129,7 @@ def _encode_and_generate(model, images, controls):
     return truth, model.reconstruct(images).codes, generated.codes
 
 
+@tf.function(reduce_retracing=True)
 def _judge(model, truth, encoded, generated, controls, mask):
     """Return for each method the sums over hidden frames that `_error_of_sums` takes."""
     found = model.infer_codes(encoded, mask, controls)
@@ -139,14 +139,16 @@ def _judge(model, truth, encoded, generated, controls, mask):
     for method, codes in zip(METHODS, (found.smoothed_codes, found.filtered_codes, generated), strict=True):
         codes = codes[hidden]
         frames = model.decode(codes[None]).mean()[0] > 0.5
+        # Variances from sums of squares need the digits.
+        codes, encodings = tf.cast(codes, tf.float64), tf.cast(true_codes, tf.float64)
         sums[method] = tf.stack(
             [
-                tf.reduce_sum(tf.cast(frames != true_frames, tf.float32)),
-                tf.cast(tf.size(frames), tf.float32),
-                tf.reduce_sum((codes - true_codes) ** 2),
-                tf.reduce_sum(true_codes),
-                tf.reduce_sum(true_codes**2),
-                tf.cast(tf.size(codes), tf.float32),
+                tf.reduce_sum(tf.cast(frames != true_frames, tf.float64)),
+                tf.cast(tf.size(frames), tf.float64),
+                tf.reduce_sum((codes - encodings) ** 2),
+                tf.reduce_sum(encodings),
+                tf.reduce_sum(encodings**2),
+                tf.cast(tf.size(codes), tf.float64),
             ]
         )
     return sums

@@ -72,7 +72,6 @@ class Recorder(keras.callbacks.Callback):
         super().__init__()
         self.config, self.folder, self.test = config, folder, test
         self.best = (-np.inf, 0)
-        self.epoch_ends = []
 
     def on_train_begin(self, logs=None):
         """Start the clock and the progress bar, which shows itself on a terminal alone."""
@@ -87,38 +86,45 @@ class Recorder(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Evaluate and record, if it is time for it."""
         done, last = epoch + 1, epoch + 1 == self.config.num_epochs
+        self._check_finite("training", logs["total"], done)
+        look = done == 1 or done % self.config.generate_step == 0 or last
+        if not (look or done % self.config.display_step == 0):
+            return
         step = done * self.params["steps"]
-        if done == 1 or done % self.config.display_step == 0 or last:
-            test = evaluation.test_bound(self.model, self.test)
-            if test["total"] > self.best[0]:
-                self.best = (test["total"], done)
-                self.folder.save_model(self.model)
-            if done == 1 or done % self.config.generate_step == 0 or last:
-                test |= self._imputation()
-                if not last:
-                    reporting.picture(self.model, self.test, self.folder, step, f"epoch_{done:03d}_")
-            seconds = time.monotonic() - self.start
-            # In training, `sampled` is `state_space` under another name where it is there at all.
-            train = {name: value for name, value in logs.items() if name != "sampled"} | {
-                "learning_rate": float(self.model.optimizer.learning_rate),
-                "seconds": seconds,
-            }
-            self.folder.record(done, step, train, test)
-            self.folder.save_checkpoint(self.model)
-            left = seconds / done * (self.config.num_epochs - done)
-            self.bar.write(
-                f"epoch {done:3d}/{self.config.num_epochs}   bound {logs['total']:9.3f}   "
-                f"test {test['total']:9.3f}   {_duration(seconds)} gone, {_duration(left)} left"
-            )
-            if not np.isfinite(logs["total"]):
-                raise TrainingError(
-                    f"The bound became {logs['total']} in epoch {done}: try a smaller --init_lr, or "
-                    "--precision float32"
-                )
+        test = evaluation.test_bound(self.model, self.test)
+        self._check_finite("test", test["total"], done)
+        if test["total"] > self.best[0]:
+            self.best = (test["total"], done)
+            self.folder.save_model(self.model)
+        if look:
+            test |= self._imputation()
+            if not last:
+                reporting.picture(self.model, self.test, self.folder, step, f"epoch_{done:03d}_")
+        seconds = time.monotonic() - self.start
+        # In training, `sampled` is `state_space` under another name where it is there at all.
+        train = {name: value for name, value in logs.items() if name != "sampled"} | {
+            "learning_rate": float(self.model.optimizer.learning_rate),
+            "seconds": seconds,
+        }
+        self.folder.record(done, step, train, test)
+        self.folder.save_checkpoint(self.model)
+        left = seconds / done * (self.config.num_epochs - done)
+        self.bar.write(
+            f"epoch {done:3d}/{self.config.num_epochs}   bound {logs['total']:9.3f}   "
+            f"test {test['total']:9.3f}   {_duration(seconds)} gone, {_duration(left)} left"
+        )
 
     def on_train_end(self, logs=None):
         """Close the progress bar."""
         self.bar.close()
+
+    def _check_finite(self, split, total, done):
+        # Before anything is saved: the last good model and checkpoint stay.
+        if not np.isfinite(total):
+            raise TrainingError(
+                f"The {split} bound became {total} in epoch {done}: "
+                "try a smaller --init_lr or --max_grad_norm"
+            )
 
     def _imputation(self):
         size = self.config.batch_size

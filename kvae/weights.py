@@ -5,6 +5,8 @@ so on: Keras layouts, an LSTM's gates in the order i, f, c, o, and the decoder's
 `tf.nn.depth_to_space`.
 """
 
+import zipfile
+
 import numpy as np
 
 from kvae.errors import UserError
@@ -38,11 +40,14 @@ def load_weights(model, path):
         path: the file, from `save_weights` or converted from another implementation.
 
     Raises:
-        WeightsError: names or shapes in the file are not those of the model.
+        WeightsError: the file cannot be read, or its names or shapes are not those of the model.
     """
     variables = named_weights(model)
-    with np.load(path, allow_pickle=False) as file:
-        weights = {name: file[name] for name in file.files}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            weights = {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise WeightsError(f"{path} is not a readable file of weights (.npz): {error}") from error
     missing, unknown = sorted(set(variables) - set(weights)), sorted(set(weights) - set(variables))
     if missing or unknown:
         raise WeightsError(

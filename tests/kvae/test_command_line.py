@@ -1,0 +1,231 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kvae.command_line import parse
+from kvae.config import Config, ConfigError, option_names
+
+ROOT = Path(__file__).parents[2]
+FROM_THE_COMMAND_LINE = "gpu run_name log_dir n_steps_gen reload_model display_step generate_step".split()
+MAY_CHANGE = [
+    *FROM_THE_COMMAND_LINE,
+    *"dataset data_dir precision batch_size t_init_mask t_steps_mask evaluate_on_samples".split(),
+]
+
+
+def no_run(path):
+    raise AssertionError(f"nobody asked for a run, but {path} was read")
+
+
+def configure(*arguments):
+    return parse(list(arguments), no_run)
+
+
+def refuse(arguments, capsys):
+    """Return what a command line that cannot work is told."""
+    with pytest.raises(SystemExit) as exit:
+        configure(*arguments)
+    assert exit.value.code == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "Traceback" not in said.err
+    # Boxes and line breaks aside.
+    return " ".join(said.err.replace("│", " ").split())
+
+
+def test_nothing_given_is_the_defaults():
+    assert configure() == Config()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        ("--alpha_rnn=False", {"alpha_rnn": False}),
+        ("--alpha_rnn False", {"alpha_rnn": False}),
+        ("--alpha-rnn False --fifo-size=3", {"alpha_rnn": False, "fifo_size": 3}),
+        ("--use_vae True", {}),
+        ("--num_filters 32,32", {"num_filters": (32, 32)}),
+        ("--num-filters=8", {"num_filters": (8,)}),
+        ("--K 5 --dim_z=6", {"K": 5, "dim_z": 6}),
+        ("--K 5 --K 6", {"K": 6}),
+        ("--init_lr 1e-3 --init_cov 5", {"init_lr": 0.001, "init_cov": 5.0}),
+        ("--gpu 0,1 --out_distr gaussian", {"gpu": "0,1", "out_distr": "gaussian"}),
+        ("--run_name= --gpu=", {}),
+    ],
+)
+def test_options_are_read(arguments, options):
+    assert configure(*arguments.split()) == Config(**options)
+
+
+@pytest.mark.parametrize("name", [name for name in option_names() if name != "reload_model"])
+def test_every_option_can_be_given(name):
+    # Its default, as a person would write it.
+    value = getattr(Config(), name)
+    text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    assert configure(f"--{name}", text) == Config()
+
+
+def test_explicit_options_win_over_the_preset():
+    original = dict(kf_elbo="sampled", shuffle=False, precision="float32", evaluate_on_samples=True)
+    assert configure("--preset", "original") == Config(preset="original", **original)
+    assert configure("--preset=original", "--K", "5") == Config(preset="original", K=5, **original)
+    expected = Config(preset="original", **{**original, "shuffle": True, "kf_elbo": "exact"})
+    # Wherever they stand.
+    assert configure("--shuffle", "True", "--preset", "original", "--kf-elbo=exact") == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        ("--dim_zz 3", ["--dim_zz", "--help"]),
+        ("--datset box", ["--datset", "--dataset"]),
+        ("box", ["box"]),
+        ("--K three", ["--K", "three"]),
+        ("--K 2.5", ["--K", "2.5"]),
+        ("--K", ["--K", "Missing value"]),
+        ("--K 0", ["K must be at least 1. Received: 0"]),
+        ("--num_filters 4,x", ["--num_filters", "whole numbers such as 32,32"]),
+        ("--num_filters 4 4", ["4"]),
+        ("--alpha_rnn 0", ["--alpha_rnn", "'0'", "'False'"]),
+        ("--alpha_rnn --K 3", ["--alpha_rnn"]),
+        ("--kf_elbo best", ["--kf_elbo", "'best'", "'exact'", "'sampled'"]),
+        ("--preset mine", ["--preset", "'mine'", "'original'"]),
+        ("--fifo_size 3", ["fifo_size=3 has no effect with alpha_rnn=True"]),
+        ("--gpu ²", ["gpu must be empty, cpu, or numbers"]),
+        ("--n_steps_gen 3", ["at least t_init_mask (4)", "n_steps_gen=3"]),
+    ],
+)
+def test_mistakes_end_with_code_2_and_a_message(arguments, parts, capsys):
+    said = refuse(arguments.split(), capsys)
+    for part in parts:
+        assert part in said
+
+
+def test_help_knows_every_option(capsys):
+    with pytest.raises(SystemExit) as exit:
+        configure("--help")
+    assert exit.value.code == 0
+    said = capsys.readouterr().out
+    words = said.split()
+    for name in option_names():
+        assert f"--{name}" in words
+    assert "--alpha-rnn" not in said
+    assert "32,32,32" in said
+
+
+def test_help_needs_no_tensorflow():
+    # Its import takes seconds.
+    code = (
+        "import sys, run_kvae\n"
+        "try:\n"
+        "    run_kvae.main(['--help'])\n"
+        "except SystemExit as exit:\n"
+        "    assert exit.code == 0\n"
+        "    heavy = {'tensorflow', 'keras', 'pymunk', 'matplotlib'}\n"
+        "    print(sorted((heavy | {'kvae.config'}) & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "['kvae.config']"
+
+
+# Values that no default has.
+RUN = Config(
+    dataset="pong",
+    data_dir="far",
+    num_filters=(8, 4),
+    K=5,
+    kf_elbo="sampled",
+    alpha_rnn=False,
+    fifo_size=2,
+    batch_size=7,
+    precision="float32",
+    t_init_mask=6,
+    t_steps_mask=3,
+    evaluate_on_samples=True,
+    seed=9,
+    preset="original",
+    gpu="cpu",
+    run_name="old",
+    log_dir="old_logs",
+    n_steps_gen=50,
+    display_step=5,
+    generate_step=6,
+)
+
+
+def reload(*arguments):
+    asked = []
+
+    def read(path):
+        asked.append(path)
+        return RUN.to_dict()
+
+    config = parse(["--reload_model", "the/run", *arguments], read)
+    assert asked == ["the/run"]
+    assert config.reload_model == "the/run"
+    return config
+
+
+def test_a_reloaded_run_keeps_its_options_but_those_of_the_command():
+    config = reload()
+    for name in option_names():
+        if name == "reload_model":
+            continue
+        source = Config() if name in FROM_THE_COMMAND_LINE else RUN
+        assert getattr(config, name) == getattr(source, name), name
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("gpu", "0", "0"),
+        ("run_name", "new", "new"),
+        ("log_dir", "new_logs", "new_logs"),
+        ("n_steps_gen", "33", 33),
+        ("display_step", "2", 2),
+        ("generate_step", "3", 3),
+        ("dataset", "box", "box"),
+        ("data_dir", "near", "near"),
+        ("precision", "bfloat16", "bfloat16"),
+        ("batch_size", "4", 4),
+        ("t_init_mask", "2", 2),
+        ("t_steps_mask", "1", 1),
+        ("evaluate_on_samples", "False", False),
+    ],
+)
+def test_what_does_not_change_the_model_may_change(name, text, value):
+    config = reload(f"--{name}", text)
+    assert getattr(config, name) == value
+    assert config.K == RUN.K
+
+
+@pytest.mark.parametrize("name", sorted(set(option_names()) - set(MAY_CHANGE)))
+def test_what_would_change_the_model_is_refused(name):
+    # Even with the value that the run has, and however it is written.
+    value = getattr(RUN, name)
+    text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    for argument in (f"--{name}={text}", f"--{name.replace('_', '-')}={text}"):
+        with pytest.raises(ConfigError) as error:
+            parse([argument, "--reload-model=the/run"], no_run)
+        assert f"--{name} cannot change a model that is reloaded" in str(error.value)
+        assert all(allowed in str(error.value) for allowed in MAY_CHANGE)
+
+
+def test_an_unknown_option_is_unknown_to_a_reload_too(capsys):
+    with pytest.raises(SystemExit) as exit:
+        reload("--dim_zz", "3")
+    assert exit.value.code == 2
+    assert "--dim_zz" in capsys.readouterr().err
+
+
+def test_a_run_that_cannot_be_read_says_so():
+    def read(path):
+        raise ConfigError(f"{path} is not a run")
+
+    with pytest.raises(ConfigError, match="the/run is not a run"):
+        parse(["--reload_model=the/run"], read)

@@ -1,0 +1,348 @@
+import csv
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kvae import data, reporting, run_folder, training
+from kvae.config import Config
+from kvae.errors import UserError
+from kvae.model import KVAE, PHASE_ALL, PHASE_DYNAMICS, PHASE_VAE
+from kvae.training import Schedule
+
+TINY = dict(
+    num_filters=(4,),
+    K=2,
+    alpha_units=4,
+    precision="float32",
+    t_init_mask=2,
+    t_steps_mask=3,
+    n_steps_gen=8,
+    batch_size=4,
+)
+
+
+def videos(num_sequences, seed=0):
+    rng = np.random.default_rng(seed)
+    images = (rng.random([num_sequences, 6, 8, 8]) > 0.5).astype(np.uint8) * 255
+    return data.Dataset(images, np.zeros([num_sequences, 6, 0], np.float32), None)
+
+
+@pytest.fixture
+def eagerly():
+    """Run without tracing: for a few steps of a tiny model that is quicker."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+# --- the schedule ---
+
+
+@pytest.mark.parametrize(
+    ("only_vae_epochs", "kf_update_steps", "phases"),
+    [
+        (0, 10, [PHASE_DYNAMICS] * 10 + [PHASE_ALL] * 2),
+        (2, 3, [PHASE_VAE] * 2 + [PHASE_DYNAMICS] * 3 + [PHASE_ALL] * 2),
+        (1, 0, [PHASE_VAE, PHASE_ALL, PHASE_ALL]),
+        (0, 0, [PHASE_ALL, PHASE_ALL]),
+    ],
+)
+def test_phases_follow_each_other(only_vae_epochs, kf_update_steps, phases):
+    schedule = Schedule(Config(only_vae_epochs=only_vae_epochs, kf_update_steps=kf_update_steps))
+    assert [schedule.phase(epoch) for epoch in range(len(phases))] == phases
+
+
+def test_the_learning_rate_is_a_staircase():
+    schedule = Schedule(Config())
+    for epoch, expected in {0: 0.007, 19: 0.007, 20: 0.00595, 39: 0.00595, 40: 0.0050575}.items():
+        assert schedule.learning_rate(epoch) == pytest.approx(expected, rel=1e-12)
+    # Counted over all phases.
+    schedule = Schedule(Config(init_lr=1.0, decay_rate=0.5, decay_steps=2, only_vae_epochs=1))
+    assert [schedule.learning_rate(epoch) for epoch in range(6)] == [1, 1, 0.5, 0.5, 0.25, 0.25]
+    schedule = Schedule(Config(init_lr=0.3, decay_rate=1.0, decay_steps=1))
+    assert schedule.learning_rate(70) == 0.3
+
+
+class Watch(keras.callbacks.Callback):
+    """Note, for every epoch, what moved and what the optimizer knew."""
+
+    def __init__(self):
+        super().__init__()
+        self.epochs = []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.before = {weight.path: weight.numpy() for weight in self.model.trainable_variables}
+        optimizer = self.model.optimizer
+        moments = [variable for variable in optimizer.variables if "learning_rate" not in variable.path]
+        self.fresh = all((variable.numpy() == 0).all() for variable in moments)
+
+    def on_epoch_end(self, epoch, logs=None):
+        moved = {
+            weight.path.split("/", 1)[1]
+            for weight in self.model.trainable_variables
+            if (weight.numpy() != self.before[weight.path]).any()
+        }
+        optimizer = self.model.optimizer
+        facts = (int(optimizer.iterations), self.fresh, float(optimizer.learning_rate))
+        self.epochs.append((moved, facts))
+
+
+def test_fit_trains_the_groups_phase_by_phase():
+    config = Config(
+        **TINY,
+        only_vae_epochs=1,
+        kf_update_steps=2,
+        init_lr=0.01,
+        decay_rate=0.5,
+        decay_steps=2,
+        learn_u=True,
+    )
+    model = KVAE(config)
+    model.build((None, None, 8, 8))
+    model.compile()
+    watch = Watch()
+    batches = data.batches(videos(8), 4)
+    model.fit(batches, epochs=5, callbacks=[Schedule(config), watch], verbose=0, shuffle=False)
+
+    names = {weight.path.split("/", 1)[1] for weight in model.trainable_variables}
+    alpha = {name for name in names if name.startswith("alpha/")}
+    dynamics = {f"lgssm/{name}" for name in ("A", "B", "C", "a_0")}
+    vae = {name for name in names if name.split("/")[0] in ("encoder", "decoder")}
+    assert alpha | dynamics | vae == names
+    assert len(alpha) >= 5
+    moved = [moved for moved, _ in watch.epochs]
+    assert moved == [vae, vae | dynamics, vae | dynamics, names, names]
+    # Two updates an epoch; a new phase starts from zero, and only that.
+    assert [facts for _, facts in watch.epochs] == [
+        (2, True, pytest.approx(0.01)),
+        (2, True, pytest.approx(0.01)),
+        (4, False, pytest.approx(0.005)),
+        (2, True, pytest.approx(0.005)),
+        (4, False, pytest.approx(0.0025)),
+    ]
+
+
+# --- train ---
+
+
+class Learner:
+    """Stands in for a model, and notes how it is trained."""
+
+    def __init__(self, **options):
+        self.config = Config(**{**TINY, **options})
+
+    def compile(self):
+        self.compiled = True
+
+    def fit(self, batches, **arguments):
+        assert self.compiled
+        self.batches, self.arguments = batches, arguments
+        # Two epochs, each a list of (sequence, mask).
+        self.epochs = [
+            [
+                (int(image[0, 0, 0]), None if mask is None else tuple(mask.numpy().astype(int)))
+                for batch in batches
+                for image, mask in zip(
+                    batch["images"], batch.get("mask", [None] * len(batch["images"])), strict=True
+                )
+            ]
+            for _ in range(2)
+        ]
+
+
+def learn(**options):
+    """Train a `Learner` on 40 sequences of 12 frames that carry their number in every pixel."""
+    images = np.broadcast_to(np.arange(40)[:, None, None, None], [40, 12, 8, 8]).astype(np.uint8)
+    dataset = data.Dataset(images, np.zeros([40, 12, 0], np.float32), None)
+    learner = Learner(**options)
+    training.train(learner, dataset, dataset, folder=None)
+    return learner
+
+
+def test_training_hides_the_same_frames_in_every_epoch():
+    learner = learn(train_miss_prob=0.4, t_init_train_miss=2, seed=3)
+    first, second = learner.epochs
+    assert first != second
+    assert sorted(first) == sorted(second)
+    assert [number for number, _ in sorted(first)] == list(range(40))
+    masks = np.array([mask for _, mask in sorted(first)])
+    assert (masks[:, :2] == 1).all()
+    assert 1 - masks[:, 2:].mean() == pytest.approx(0.4, abs=0.1)
+    assert len(np.unique(masks, axis=0)) > 30
+    # The same in another run, others with another seed.
+    again = learn(train_miss_prob=0.4, t_init_train_miss=2, seed=3)
+    assert again.epochs == learner.epochs
+    other = learn(train_miss_prob=0.4, t_init_train_miss=2, seed=4)
+    assert sorted(other.epochs[0]) != sorted(first)
+
+
+def test_training_goes_on_as_configured():
+    learner = learn(num_epochs=7, batch_size=16, seed=1)
+    assert learner.arguments["epochs"] == 7
+    assert [len(batch["images"]) for batch in learner.batches] == [16, 16, 8]
+    assert learner.epochs[0] != learner.epochs[1]
+    assert all(mask is None for _, mask in learner.epochs[0])
+    in_order = [(number, None) for number in range(40)]
+    assert sorted(learner.epochs[0]) == in_order != learner.epochs[0]
+    assert learn(num_epochs=7, batch_size=16, seed=2).epochs != learner.epochs
+    assert learn(shuffle=False).epochs == [in_order, in_order]
+
+
+def start(log_dir, **options):
+    """Return a new model and a run folder for it."""
+    config = Config(log_dir=str(log_dir), run_name="run", **{**TINY, **options})
+    model = KVAE(config)
+    model.build((None, None, 8, 8))
+    return model, run_folder.RunFolder(config)
+
+
+@pytest.fixture
+def without_pictures(monkeypatch):
+    """Leave out what takes long, and note when it was asked for."""
+    asked = []
+    monkeypatch.setattr(
+        reporting, "picture", lambda model, test, folder, step, prefix: asked.append((step, prefix))
+    )
+    monkeypatch.setattr(training.Recorder, "_imputation", lambda self: {"smoothing": 0.25})
+    return asked
+
+
+def read_metrics(folder):
+    with (folder.path / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_training_is_recorded(tmp_path, capsys):
+    train_data, test_data = videos(10), videos(5, seed=1)
+    model, folder = start(tmp_path, num_epochs=2, kf_update_steps=1)
+    best = training.train(model, train_data, test_data, folder)
+    folder.close()
+
+    rows = read_metrics(folder)
+    # Ten sequences in batches of four are three updates.
+    assert [(row["epoch"], row["step"]) for row in rows] == [("1", "3"), ("2", "6")]
+    assert all(np.isfinite(float(value)) for row in rows for value in row.values())
+    for row in rows:
+        wrong = [
+            float(row[f"test_imputation_{method}"]) for method in ("smoothing", "filtering", "generation")
+        ]
+        assert all(0 < value < 1 for value in wrong)
+        parts = {
+            name: float(row[f"test_elbo_{name}"]) for name in ("total", "log_px", "log_qa", "state_space")
+        }
+        total = parts["log_px"] - parts["log_qa"] + parts["state_space"]
+        assert parts["total"] == pytest.approx(total, abs=1e-3)
+    bounds = [float(row["test_elbo_total"]) for row in rows]
+    assert best == 1 + int(np.argmax(bounds))
+
+    # The best model is there, and the last with its optimizer; its second phase took three steps.
+    saved = run_folder.load(folder.path, model.config)
+    bound = saved.evaluate(data.batches(test_data, 4), verbose=0, return_dict=True)
+    assert float(bound["log_px"]) == pytest.approx(float(rows[best - 1]["test_elbo_log_px"]), rel=0.01)
+    checkpoint = keras.models.load_model(folder.path / "checkpoints" / "last.keras")
+    assert int(checkpoint.optimizer.iterations) == 3
+    for found, wanted in zip(checkpoint.trainable_variables, model.trainable_variables, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+    # Pictures after the first epoch; those of the last are the final evaluation's.
+    pictures = {path.name for kind in ("films", "plots") for path in (folder.path / kind).iterdir()}
+    assert pictures == {
+        "epoch_001_imputation.mp4",
+        "epoch_001_imputation_strip.png",
+        "epoch_001_generation.mp4",
+        "epoch_001_codes.png",
+        "epoch_001_alpha.png",
+    }
+    said = capsys.readouterr()
+    lines = [line for line in (said.out + said.err).splitlines() if line.startswith("epoch")]
+    assert [line.split()[1] for line in lines] == ["1/2", "2/2"]
+    assert f"{bounds[1]:.3f}" in lines[1]
+
+
+def test_the_original_s_bound_is_recorded_too(tmp_path, eagerly, without_pictures):
+    model, folder = start(tmp_path, kf_elbo="sampled", num_epochs=5, display_step=2, generate_step=4)
+    training.train(model, videos(3), videos(2, seed=1), folder)
+    folder.close()
+    rows = read_metrics(folder)
+    # The first epoch, every second, and the last.
+    assert [(row["epoch"], row["step"]) for row in rows] == [("1", "1"), ("2", "2"), ("4", "4"), ("5", "5")]
+    assert [row["test_imputation_smoothing"] for row in rows] == ["0.25", "", "0.25", "0.25"]
+    assert without_pictures == [(1, "epoch_001_"), (4, "epoch_004_")]
+    for row in rows:
+        for name in ("train_elbo_state_space", "train_elbo_exact", "test_elbo_exact", "test_elbo_sampled"):
+            assert np.isfinite(float(row[name]))
+        assert row["test_elbo_state_space"] == row["test_elbo_sampled"] != row["test_elbo_exact"]
+
+
+def test_a_bound_that_explodes_ends_training(tmp_path, eagerly, without_pictures):
+    model, folder = start(tmp_path, init_lr=1e6, num_epochs=9)
+    with pytest.raises(training.TrainingError, match=r"became (nan|-inf) in epoch \d: .*--init_lr") as error:
+        training.train(model, videos(8), videos(2, seed=1), folder)
+    assert isinstance(error.value, UserError)
+    # Had an epoch gone well, its model would be there; a broken one is not.
+    assert (folder.path / "model.keras").exists() == (folder.path / "metrics.csv").exists()
+
+
+@pytest.fixture
+def recorder(monkeypatch):
+    """A recorder with nothing behind it: `bounds` is what test data will say, `saved` the epochs kept."""
+
+    class Folder:
+        def save_model(self, model):
+            recorder.saved.append(recorder.epoch)
+
+        def save_checkpoint(self, model):
+            recorder.checkpoints += 1
+
+        def record(self, *arguments):
+            pass
+
+    monkeypatch.setattr(
+        training.evaluation, "test_bound", lambda model, test: {"total": recorder.bounds[recorder.epoch]}
+    )
+    monkeypatch.setattr(training.Recorder, "_imputation", lambda self: {})
+    monkeypatch.setattr(reporting, "picture", lambda *arguments: None)
+    recorder = training.Recorder(Config(num_epochs=5), Folder(), None)
+    recorder.saved, recorder.checkpoints = [], 0
+    model = KVAE(Config(**TINY))
+    model.compile()
+    recorder.set_model(model)
+    recorder.set_params({"epochs": 5, "steps": 1})
+    recorder.on_train_begin()
+    yield recorder
+    recorder.on_train_end()
+
+
+def test_the_best_epoch_is_that_of_the_best_test_bound(recorder):
+    recorder.bounds = [-5.0, -6.0, -3.0, -3.0, -4.0]
+    for recorder.epoch in range(5):
+        recorder.on_epoch_end(recorder.epoch, {"total": -1.0})
+    assert recorder.saved == [0, 2]
+    assert recorder.best == (-3.0, 3)
+
+
+@pytest.mark.parametrize("split", ["training", "test"])
+def test_what_is_not_finite_is_not_saved(recorder, split):
+    recorder.bounds = [-5.0, float("nan") if split == "test" else -1.0]
+    recorder.epoch = 0
+    recorder.on_epoch_end(0, {"total": -1.0})
+    recorder.epoch = 1
+    with pytest.raises(training.TrainingError, match=f"The {split} bound became nan in epoch 2"):
+        recorder.on_epoch_end(1, {"total": float("nan") if split == "training" else -1.0})
+    assert (recorder.saved, recorder.checkpoints) == ([0], 1)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 min 00 s"),
+        (59.4, "0 min 59 s"),
+        (59.6, "1 min 00 s"),
+        (3599.9, "1 h 00 min"),
+        (7384, "2 h 03 min"),
+    ],
+)
+def test_durations_are_in_words(seconds, text):
+    assert training._duration(seconds) == text

@@ -3,12 +3,14 @@
 python run_kvae.py --dataset box_gravity
 """
 
+import dataclasses
 import os
 import sys
 
 from kvae.command_line import parse
 from kvae.config import ConfigError
 from kvae.errors import UserError
+from kvae.stopping import Stopped, StopSignals
 
 
 def main(arguments=None):
@@ -18,36 +20,40 @@ def main(arguments=None):
         arguments: the command line, by default that of the process.
 
     Returns:
-        The exit code: 0; 2 after a message about what the user gave; 130 after an interrupt.
+        The exit code: 0; 2 after a message about what the user gave; 130 after Ctrl-C, 143 after SIGTERM.
     """
     # TensorFlow's talk about the processor helps nobody; its errors do.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        run(parse(sys.argv[1:] if arguments is None else arguments, _read_run_options))
+        with StopSignals() as signals:
+            run(parse(sys.argv[1:] if arguments is None else arguments, _read_run_options), signals)
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("\nInterrupted", file=sys.stderr)
-        return 130
+    except Stopped as stopped:
+        print(f"\nStopped by {stopped}", file=sys.stderr)
+        return stopped.exit_code
     return 0
 
 
-def run(config):
+def run(config, signals):
     """Get the data, train a model or reload one, evaluate it, and leave a run folder.
 
     Args:
         config: a `Config`.
+        signals: a `StopSignals`.
 
     Raises:
         UserError: something that the configuration names cannot be used.
+        Stopped: a signal came.
     """
+    resumed, config = config.resume, dataclasses.replace(config, resume="")
     train_file, test_file = _dataset_files(config)
 
     from kvae import data, device, reporting, run_folder, training
     from kvae.model import KVAE
 
-    device.select(config.gpu)
+    device.select(config.gpu, config.deterministic)
     test_data = data.load(test_file)
     _check_against_data(config, test_data)
     if config.reload_model:
@@ -58,15 +64,21 @@ def run(config):
         model = KVAE(config)
         model.build(train_data.images.shape)
         print(f"Learning from {train_file}: {_describe(train_data)}; testing on {_describe(test_data)}")
-    folder = run_folder.RunFolder(config)
     precision = "bfloat16" if "bfloat16" in model.trunk_dtype else "float32"
-    folder.write_config(config, precision)
-    size = f"{sum(weight.size for weight in model.get_weights()):,} weights"
-    print(f"Writing to {folder.path}; convolutions in {precision}; {size}", flush=True)
+    if resumed:
+        folder = run_folder.RunFolder(resumed)
+    else:
+        folder = run_folder.RunFolder.create(config)
+        folder.write_config(config, precision)
+    print(f"Writing to {folder.path}; convolutions in {precision}", flush=True)
 
     facts, step = {"reloaded": config.reload_model}, 0
     if not config.reload_model:
-        best_epoch = training.train(model, train_data, test_data, folder)
+        try:
+            best_epoch = training.train(model, train_data, test_data, folder, signals)
+        except Stopped:
+            print(f"Go on with:  python run_kvae.py --resume {folder.path}", file=sys.stderr)
+            raise
         model = run_folder.load(folder.path)
         facts = {"best_epoch": best_epoch}
         step = config.num_epochs * -(-len(train_data.images) // config.batch_size)
@@ -74,7 +86,7 @@ def run(config):
     print(reporting.evaluate(model, test_data, folder, step, facts))
     folder.close()
     print(f"\nFilms, plots, curves and the model are in {folder.path}")
-    print(f"See them all:    tensorboard --logdir {config.log_dir}")
+    print(f"See them all:    tensorboard --logdir {folder.path.parent}")
     print(f"Evaluate again:  python run_kvae.py --reload_model {folder.path}")
 
 

@@ -34,7 +34,13 @@ def parse(arguments, read_run_options):
     """
     given = _given_options(arguments)
     base = PRESETS.get(given.get("preset", ""), {})
-    if run_folder := given.get("reload_model", ""):
+    if run_folder := given.get("resume", ""):
+        if refused := sorted(set(given) & set(option_names()) - {"resume", "gpu"}):
+            raise ConfigError(f"--{refused[0]} cannot change a run that is resumed; --gpu alone can")
+        base = read_run_options(run_folder)
+        if base.get("reload_model"):
+            raise ConfigError(f"{run_folder} is an evaluation of another run: there is no training to resume")
+    elif run_folder := given.get("reload_model", ""):
         refused = sorted(set(given) & set(option_names()) - EVALUATION_OPTIONS)
         if refused:
             raise ConfigError(

@@ -127,6 +127,8 @@ class Config:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Number format inside the convolutions; the rest is float32. auto: bfloat16 where the processor
     computes in it."""
+    deterministic: bool = False
+    """Make every operation deterministic, at some cost: a run repeated ends with the same weights."""
     gpu: str = ""
     """Device: numbers of the GPUs to use (0 or 0,1), or cpu. Empty: whatever is there."""
 
@@ -151,6 +153,8 @@ class Config:
     """Name of this run; its folder is LOG_DIR/RUN_NAME_kvae. Empty: the date and time."""
     reload_model: str = ""
     """Folder of an earlier run: evaluate its model, without training, into a new run folder."""
+    resume: str = ""
+    """Folder of a run that was stopped: go on where it stood, with its options."""
 
     def __post_init__(self):
         for field in dataclasses.fields(self):

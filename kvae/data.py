@@ -82,23 +82,43 @@ def to_pixels(images, out_distr):
     return tf.cast(images, tf.float32)
 
 
-def batches(dataset, batch_size, mask=None, shuffle_seed=None):
-    """Return a `tf.data.Dataset` of dictionaries `images`, and `controls` and `mask` where there are any.
+def order_of_epoch(num_sequences, seed, epoch):
+    """Return the order of the sequences in an epoch: new in every epoch, the same in every run."""
+    return np.random.default_rng([seed, epoch]).permutation(num_sequences)
 
-    The last batch may be smaller. With a seed the order is new in every epoch, and the same in every run.
+
+class Batches:
+    """Batches of a dataset, in any order: dictionaries of `images`, `weight`, and `controls` and `mask`.
+
+    All batches have the same size, so that what is compiled is compiled once: the last one is filled up
+    with a sequence whose weight is 0; all others have weight 1.
 
     Args:
         dataset: a `Dataset`.
         batch_size: sequences in a batch.
-        mask: [N, T], 1 = observed, or None: every frame is.
-        shuffle_seed: an integer, or None: the order of the file.
+        mask: [N, T], 1 = observed, or None: every frame is, and the batches have no mask.
     """
-    arrays = {"images": dataset.images}
-    if dataset.controls.shape[-1]:
-        arrays["controls"] = dataset.controls
-    if mask is not None:
-        arrays["mask"] = mask
-    sequences = tf.data.Dataset.from_tensor_slices(arrays)
-    if shuffle_seed is not None:
-        sequences = sequences.shuffle(len(dataset.images), seed=shuffle_seed)
-    return sequences.batch(batch_size).prefetch(2)
+
+    def __init__(self, dataset, batch_size, mask=None):
+        self.num_sequences, self.batch_size = len(dataset.images), batch_size
+        arrays = {"images": dataset.images}
+        if dataset.controls.shape[-1]:
+            arrays["controls"] = dataset.controls
+        if mask is not None:
+            arrays["mask"] = mask
+        # Held once, whatever the order; a batch gathers its sequences.
+        self._tensors = {name: tf.constant(array) for name, array in arrays.items()}
+
+    def of(self, order=None):
+        """Return a `tf.data.Dataset` of the sequences with these indices, by default all as in the file."""
+        order = np.arange(self.num_sequences) if order is None else np.asarray(order)
+        padding = -len(order) % self.batch_size
+        chosen = np.concatenate([order, np.zeros(padding)]).astype(np.int64)
+        weight = np.concatenate([np.ones(len(order)), np.zeros(padding)]).astype(np.float32)
+        indices = tf.data.Dataset.from_tensor_slices((chosen, weight))
+        indices = indices.batch(self.batch_size, drop_remainder=True)
+        return indices.map(self._gather).prefetch(2)
+
+    def _gather(self, index, weight):
+        batch = {name: tf.gather(tensor, index) for name, tensor in self._tensors.items()}
+        return batch | {"weight": weight}

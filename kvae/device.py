@@ -11,15 +11,18 @@ class DeviceError(UserError):
     """A device that is not there; the message says which are."""
 
 
-def select(gpu):
+def select(gpu, deterministic=False):
     """Make TensorFlow use the devices asked for; must come before anything is computed.
 
     Args:
         gpu: numbers of GPUs such as `0` or `0,1`; `cpu`; or empty: whatever is there.
+        deterministic: make every operation deterministic.
 
     Raises:
         DeviceError: there is no such GPU.
     """
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
     if not gpu:
         return
     gpus = tf.config.list_physical_devices("GPU")

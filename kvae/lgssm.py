@@ -152,14 +152,18 @@ class MixtureStateSpaceModel(keras.layers.Layer):
             return filtered, dynamics
         return self._filter_in_step(codes, tf.cast(mask, codes.dtype), u)
 
-    def compiled_log_likelihood(self, codes, mask, u):
-        """Return the sum of `filter`'s log-likelihood, value and gradient from one call compiled by XLA.
+    def compiled_log_likelihood(self, codes, mask, u, weight):
+        """Return the weighted sum of `filter`'s log-likelihood, with its gradient, from one compiled call.
 
-        On a CPU, XLA makes the many small steps of filter and network faster, and convolutions slower; so
+        XLA: on a CPU it makes the many small steps of filter and network faster, and convolutions slower; so
         this part is compiled on its own. What its gradient needs cannot cross the border of a compiled
         call, hence the gradient is taken inside, and once for every call: use it where one is wanted.
 
-        Args: as `filter`.
+        Args:
+            codes: as in `filter`.
+            mask: as in `filter`.
+            u: as in `filter`.
+            weight: [B], of each sequence in the sum.
 
         Returns:
             A scalar.
@@ -167,7 +171,7 @@ class MixtureStateSpaceModel(keras.layers.Layer):
 
         @tf.custom_gradient
         def log_likelihood(codes, u):
-            value, of_inputs, of_weights = self._value_and_gradients(codes, mask, u)
+            value, of_inputs, of_weights = self._value_and_gradients(codes, mask, u, weight)
             by_variable = {
                 weight.value.ref(): gradient
                 for weight, gradient in zip(self.trainable_variables, of_weights, strict=True)
@@ -182,12 +186,12 @@ class MixtureStateSpaceModel(keras.layers.Layer):
         return log_likelihood(codes, u)
 
     @tf.function(jit_compile=True)
-    def _value_and_gradients(self, codes, mask, u):
+    def _value_and_gradients(self, codes, mask, u, weight):
         weights = [weight.value for weight in self.trainable_variables]
         with tf.GradientTape() as tape:
             tape.watch([codes, u])
             filtered, _ = self.filter(codes, mask, u)
-            value = tf.reduce_sum(filtered.log_likelihood)
+            value = tf.reduce_sum(weight[:, None] * filtered.log_likelihood)
         of_inputs, of_weights = tape.gradient(value, ([codes, u], weights), unconnected_gradients="zero")
         return value, of_inputs, of_weights
 

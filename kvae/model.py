@@ -160,7 +160,14 @@ class KVAE(keras.Model):
     # --- the bound and its training step ---
 
     def elbo(
-        self, images, mask=None, controls=None, sample=True, sampled_term=False, training=False
+        self,
+        images,
+        mask=None,
+        controls=None,
+        weight=None,
+        sample=True,
+        sampled_term=False,
+        training=False,
     ) -> Bound:
         """Estimate the evidence lower bound, with one draw of the codes.
 
@@ -168,6 +175,7 @@ class KVAE(keras.Model):
             images: [B, T, H, W].
             mask: [B, T] or None.
             controls: [B, T, dim_u] or None.
+            weight: [B], 0 for sequences that only fill up a batch; None: 1 for all.
             sample: draw the codes from q(a|x); False: use its mean.
             sampled_term: compute the sampled state space term too, where config.kf_elbo is `exact`.
             training: draw from the seeds of training.
@@ -176,7 +184,9 @@ class KVAE(keras.Model):
             A `Bound`; zero where no frame is observed.
         """
         images = self._frames(images)
-        observed = tf.ones(tf.shape(images)[:2]) if mask is None else tf.cast(mask, tf.float32)
+        weight = tf.ones(tf.shape(images)[:1]) if weight is None else tf.cast(weight, tf.float32)
+        seen = tf.ones(tf.shape(images)[:2]) if mask is None else tf.cast(mask, tf.float32)
+        observed = weight[:, None] * seen
         q = self.encode(images)
         codes = q.mean()
         if sample and self.config.use_vae:
@@ -185,16 +195,16 @@ class KVAE(keras.Model):
         sampled, decoded = None, codes
         sampled_term = sampled_term or self.config.kf_elbo == "sampled"
         if training and not (sampled_term or self.config.sample_z or tf.executing_eagerly()):
-            exact = self.lgssm.compiled_log_likelihood(codes, mask, controls)
+            exact = self.lgssm.compiled_log_likelihood(codes, mask, controls, weight)
         else:
             filtered, dynamics = self.lgssm.filter(codes, mask, controls)
-            exact = tf.reduce_sum(filtered.log_likelihood)
+            exact = tf.reduce_sum(weight[:, None] * filtered.log_likelihood)
             if sampled_term or self.config.sample_z:
                 smoothed = self.lgssm.smooth(filtered, dynamics)
             if sampled_term:
                 seed = self._next_seed(training)
-                terms = self.lgssm.sampled_term(codes, observed, dynamics, smoothed, seed)
-                sampled = tf.reduce_sum(terms)
+                terms = self.lgssm.sampled_term(codes, seen, dynamics, smoothed, seed)
+                sampled = tf.reduce_sum(weight * terms)
             if self.config.sample_z:
                 decoded = tf.linalg.matvec(dynamics.C, smoothed.smoothed_mean)
         log_px = tf.reduce_sum(observed * self.decode(decoded).log_prob(images))
@@ -244,7 +254,7 @@ class KVAE(keras.Model):
         """Take one step: one forward and one backward pass over a batch, metrics from the same pass.
 
         Args:
-            data: images, or a dictionary with `images` and, as wanted, `mask` and `controls`.
+            data: images, or a dictionary with `images` and, as wanted, `mask`, `controls` and `weight`.
 
         Returns:
             The metrics so far in this epoch, each averaged over observed frames.

@@ -3,6 +3,7 @@
 import csv
 import importlib.metadata
 import json
+import os
 import platform
 import subprocess
 import time
@@ -51,27 +52,35 @@ class RunFolderError(UserError):
 
 
 class RunFolder:
-    """A new run folder `<log_dir>/<run_name>_kvae`.
+    """The folder of a run.
 
     Args:
-        config: the `Config` of the run.
-
-    Raises:
-        RunFolderError: the folder is there already, or cannot be made.
+        path: the folder, which must be there.
     """
 
-    def __init__(self, config):
-        name = config.run_name or time.strftime("%Y%m%d_%H%M%S")
-        self.path = Path(config.log_dir) / f"{name}_kvae"
+    def __init__(self, path):
+        self.path = Path(path)
+        self.checkpoint = self.path / "checkpoints" / "last.npz"
+        self._writers = {}
+
+    @classmethod
+    def create(cls, config):
+        """Make the new folder `<log_dir>/<run_name>_kvae` of a run.
+
+        Raises:
+            RunFolderError: the folder is there already, or cannot be made.
+        """
+        folder = cls(Path(config.log_dir) / f"{config.run_name or time.strftime('%Y%m%d_%H%M%S')}_kvae")
         try:
-            self.path.mkdir(parents=True)
+            folder.path.mkdir(parents=True)
         except FileExistsError:
             raise RunFolderError(
-                f"There is a run in {self.path} already: choose another --run_name, or delete it"
+                f"There is a run in {folder.path} already: choose another --run_name, or delete it, or go "
+                f"on with --resume {folder.path}"
             ) from None
         except OSError as error:
-            raise RunFolderError(f"Cannot make the run folder {self.path}: {error}") from error
-        self._writers = {}
+            raise RunFolderError(f"Cannot make the run folder {folder.path}: {error}") from error
+        return folder
 
     def write_config(self, config, precision):
         """Write config.json: options, versions, the git commit, the machine, the precision in use."""
@@ -155,16 +164,35 @@ class RunFolder:
         with replacing(self.path / "model.keras") as temporary:
             bare.save(temporary)
 
-    def save_checkpoint(self, model):
-        """Write checkpoints/last.keras: the model with its optimizer, to go on from."""
-        with replacing(self.path / "checkpoints" / "last.keras") as temporary:
-            model.save(temporary)
+    def file_sizes(self):
+        """Return the size of every file that grows, metrics.csv and TensorBoard's, by name."""
+        for writer in self._writers.values():
+            writer.flush()
+        return {str(path.relative_to(self.path)): path.stat().st_size for path in self._growing_files()}
+
+    def cut_back(self, file_sizes):
+        """Take away what was recorded since `file_sizes` gave these sizes, so that it can be told again.
+
+        And with it what a kill left unfinished under a temporary name.
+        """
+        for unfinished in self.path.rglob(".*"):
+            unfinished.unlink()
+        for path in self._growing_files():
+            size = file_sizes.get(str(path.relative_to(self.path)), 0)
+            if size:
+                os.truncate(path, size)
+            else:
+                path.unlink()
 
     def close(self):
         """Flush what TensorBoard has not seen yet."""
         for writer in self._writers.values():
             writer.close()
         self._writers = {}
+
+    def _growing_files(self):
+        files = [self.path / "metrics.csv", *self.path.glob("t*/events.out.tfevents.*")]
+        return [path for path in files if path.exists()]
 
     def _writer(self, split):
         if split not in self._writers:

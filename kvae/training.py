@@ -1,12 +1,15 @@
-"""Training: the schedule of phases and learning rates, and what a run records on its way."""
+"""Training: the schedule of phases and learning rates, the loop, and what it records on its way."""
 
+import math
 import time
+from dataclasses import asdict, dataclass, field
 
 import keras
 import numpy as np
+import tensorflow as tf
 from tqdm import tqdm
 
-from kvae import data, evaluation, masks, reporting
+from kvae import checkpoint, data, evaluation, masks, reporting
 from kvae.errors import UserError
 from kvae.model import PHASE_ALL, PHASE_DYNAMICS, PHASE_VAE
 
@@ -54,69 +57,79 @@ class Schedule(keras.callbacks.Callback):
         optimizer.learning_rate = self.learning_rate(epoch)
 
 
-class Recorder(keras.callbacks.Callback):
+@dataclass
+class Progress:
+    """Where a training stands.
+
+    Attributes:
+        epoch: epochs completed.
+        batch: batches completed in the epoch after them.
+        best_bound: the best test bound so far.
+        best_epoch: the epoch that reached it, 0 if none has.
+        seconds: time spent in training, evaluations on the way included.
+        file_sizes: see `RunFolder.file_sizes`.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    best_bound: float = -math.inf
+    best_epoch: int = 0
+    seconds: float = 0.0
+    file_sizes: dict = field(default_factory=dict)
+
+
+class Recorder:
     """Write into the run's folder while a model learns, and tell how it goes.
 
     After every config.display_step epochs: the test bound, a row of metrics.csv, TensorBoard's scalars,
-    a line of progress; model.keras where the test bound is the best so far; a checkpoint. After the
-    first epoch and every config.generate_step: films and plots, and the imputation of the first test
-    batch. The last epoch's films are left to the final evaluation, which uses the best model.
+    a line of progress; model.keras where the test bound is the best so far. After the first epoch and
+    every config.generate_step: films and plots, and the imputation of the first test batch. The last
+    epoch's films are left to the final evaluation, which uses the best model.
 
     Args:
-        config: a `Config`.
+        model: a `KVAE`.
         folder: the `RunFolder`.
         test: the test `data.Dataset`.
+        say: what to call with a line of progress.
     """
 
-    def __init__(self, config, folder, test):
-        super().__init__()
-        self.config, self.folder, self.test = config, folder, test
-        self.best = (-np.inf, 0)
+    def __init__(self, model, folder, test, say=print):
+        self.model, self.config, self.folder, self.test, self.say = model, model.config, folder, test, say
 
-    def on_train_begin(self, logs=None):
-        """Start the clock and the progress bar, which shows itself on a terminal alone."""
-        self.start = time.monotonic()
-        total = self.params["epochs"] * self.params["steps"]
-        self.bar = tqdm(total=total, unit="step", disable=None, smoothing=0.02, dynamic_ncols=True)
+    def end_epoch(self, progress, step, seconds):
+        """Evaluate and record, if it is time for it.
 
-    def on_train_batch_end(self, batch, logs=None):
-        """Move the progress bar."""
-        self.bar.update()
+        Args:
+            progress: the `Progress`; its epoch has been trained, but is not counted yet.
+            step: updates completed.
+            seconds: time spent so far.
 
-    def on_epoch_end(self, epoch, logs=None):
-        """Evaluate and record, if it is time for it."""
-        done, last = epoch + 1, epoch + 1 == self.config.num_epochs
-        self._check_finite("training", logs["total"], done)
+        Raises:
+            TrainingError: the bound is not finite any more; nothing is saved then.
+        """
+        done, last = progress.epoch + 1, progress.epoch + 1 == self.config.num_epochs
+        # In training, `sampled` is `state_space` under another name where it is there at all.
+        train = {name: float(mean.result()) for name, mean in self.model.means.items() if name != "sampled"}
+        self._check_finite("training", train["total"], done)
         look = done == 1 or done % self.config.generate_step == 0 or last
         if not (look or done % self.config.display_step == 0):
             return
-        step = done * self.params["steps"]
         test = evaluation.test_bound(self.model, self.test)
         self._check_finite("test", test["total"], done)
-        if test["total"] > self.best[0]:
-            self.best = (test["total"], done)
+        if test["total"] > progress.best_bound:
+            progress.best_bound, progress.best_epoch = test["total"], done
             self.folder.save_model(self.model)
         if look:
             test |= self._imputation()
             if not last:
                 reporting.picture(self.model, self.test, self.folder, step, f"epoch_{done:03d}_")
-        seconds = time.monotonic() - self.start
-        # In training, `sampled` is `state_space` under another name where it is there at all.
-        train = {name: value for name, value in logs.items() if name != "sampled"} | {
-            "learning_rate": float(self.model.optimizer.learning_rate),
-            "seconds": seconds,
-        }
+        train |= {"learning_rate": float(self.model.optimizer.learning_rate), "seconds": seconds}
         self.folder.record(done, step, train, test)
-        self.folder.save_checkpoint(self.model)
         left = seconds / done * (self.config.num_epochs - done)
-        self.bar.write(
-            f"epoch {done:3d}/{self.config.num_epochs}   bound {logs['total']:9.3f}   "
+        self.say(
+            f"epoch {done:3d}/{self.config.num_epochs}   bound {train['total']:9.3f}   "
             f"test {test['total']:9.3f}   {_duration(seconds)} gone, {_duration(left)} left"
         )
-
-    def on_train_end(self, logs=None):
-        """Close the progress bar."""
-        self.bar.close()
 
     def _check_finite(self, split, total, done):
         # Before anything is saved: the last good model and checkpoint stay.
@@ -138,34 +151,83 @@ class TrainingError(UserError):
     """Training cannot go on; the message says why, and what to try."""
 
 
-def train(model, train_data, test_data, folder):
+def train(model, train_data, test_data, folder, signals):
     """Train a built `KVAE` as its configuration says, recording into a run folder.
+
+    If the folder holds a checkpoint, training goes on from there: the same weights, moments, order of the
+    data and draws as if it had never stopped. A checkpoint is written after every epoch, and when a
+    signal comes.
 
     Args:
         model: a `KVAE`.
         train_data: a `data.Dataset`.
         test_data: a `data.Dataset`.
         folder: a `RunFolder`.
+        signals: a `StopSignals`.
 
     Returns:
         The epoch whose model was the best by test bound, the one in the folder's model.keras.
 
     Raises:
         TrainingError: the bound is not finite any more.
+        Stopped: a signal came; the checkpoint has been written.
     """
-    config = model.config
+    config, num_sequences = model.config, len(train_data.images)
+    steps_per_epoch = -(-num_sequences // config.batch_size)
+    model.compile()
+    model.optimizer.build(model.trainable_variables)
+    schedule = Schedule(config)
+    schedule.set_model(model)
+    progress = Progress()
+    if folder.checkpoint.exists():
+        progress = Progress(**checkpoint.restore(folder.checkpoint, model))
+    folder.cut_back(progress.file_sizes)
     mask = None
     if config.train_miss_prob > 0:
         mask = masks.random_mask(
             *train_data.images.shape[:2], config.t_init_train_miss, config.train_miss_prob, config.seed
         )
-    batches = data.batches(train_data, config.batch_size, mask, config.seed if config.shuffle else None)
-    recorder = Recorder(config, folder, test_data)
-    model.compile()
-    model.fit(
-        batches, epochs=config.num_epochs, callbacks=[Schedule(config), recorder], verbose=0, shuffle=False
-    )
-    return recorder.best[1]
+    batches = data.Batches(train_data, config.batch_size, mask)
+    start = time.monotonic() - progress.seconds
+    update = tf.function(model.train_step)
+
+    def save():
+        progress.seconds = time.monotonic() - start
+        progress.file_sizes = folder.file_sizes()
+        checkpoint.save(folder.checkpoint, model, asdict(progress))
+
+    # The progress bar shows itself on a terminal alone.
+    with tqdm(
+        total=config.num_epochs * steps_per_epoch,
+        initial=progress.epoch * steps_per_epoch + progress.batch,
+        unit="step",
+        disable=None,
+        smoothing=0.02,
+        dynamic_ncols=True,
+    ) as bar:
+        recorder = Recorder(model, folder, test_data, bar.write)
+        while progress.epoch < config.num_epochs:
+            if progress.batch == 0:
+                model.reset_metrics()
+                schedule.on_epoch_begin(progress.epoch)
+            order = np.arange(num_sequences)
+            if config.shuffle:
+                order = data.order_of_epoch(num_sequences, config.seed, progress.epoch)
+            with signals.deferred():
+                for batch in batches.of(order[progress.batch * config.batch_size :]):
+                    update(batch)
+                    progress.batch += 1
+                    bar.update()
+                    if signals.came:
+                        break
+                # Before the evaluation too, which takes its time and may be stopped at any moment.
+                save()
+            step = (progress.epoch + 1) * steps_per_epoch
+            recorder.end_epoch(progress, step, time.monotonic() - start)
+            with signals.deferred():
+                progress.epoch, progress.batch = progress.epoch + 1, 0
+                save()
+    return progress.best_epoch
 
 
 def _duration(seconds):

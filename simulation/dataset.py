@@ -26,6 +26,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from simulation.interrupts import HeldBackSignals
 from simulation.worlds import Quantity, Sequences, World, make_world
 from simulation.worlds.base import check_num_steps
 
@@ -104,10 +105,12 @@ def simulate(world: World, split: str, num_sequences: int, num_steps: int, seed:
         controls=np.empty((*shape, len(world.control_quantities)), dtype=np.float32),
     )
     description = f"{world.name} {split}"
-    for index in tqdm(range(num_sequences), description, unit="seq", leave=False, disable=None):
-        sequence = world.sample_sequence(sequence_rng(seed, split, index), num_steps)
-        for array, value in zip(sequences, sequence, strict=True):
-            array[index] = value[0]
+    with HeldBackSignals() as signals:
+        for index in tqdm(range(num_sequences), description, unit="seq", leave=False, disable=None):
+            signals.deliver()
+            sequence = world.sample_sequence(sequence_rng(seed, split, index), num_steps)
+            for array, value in zip(sequences, sequence, strict=True):
+                array[index] = value[0]
     return sequences
 
 

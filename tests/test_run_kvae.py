@@ -48,7 +48,7 @@ def read_csv(path):
 
 def test_a_run_leaves_its_folder(trained):
     files = {str(path.relative_to(trained)) for path in trained.rglob("*") if path.is_file()}
-    expected = {"config.json", "metrics.csv", "evaluation.json", "model.keras", "checkpoints/last.keras"}
+    expected = {"config.json", "metrics.csv", "evaluation.json", "model.keras", "checkpoints/last.npz"}
     expected |= {f"imputation_{mask}.{kind}" for mask in ("planning", "random") for kind in ("csv", "png")}
     for prefix in ("epoch_001_", "final_"):
         expected |= {f"films/{prefix}{name}.mp4" for name in ("imputation", "generation")}
@@ -98,6 +98,15 @@ def test_reloading_gives_the_same_curves_without_training(trained, data_dir):
     assert len(film) == 21
 
 
+def test_a_finished_run_that_is_resumed_is_evaluated_again(trained, data_dir, tmp_path):
+    before = {path: (trained / path).read_text() for path in ("metrics.csv", "imputation_planning.csv")}
+    (trained / "evaluation.json").unlink()
+    assert run_kvae.main(["--resume", str(trained)]) == 0
+    assert (trained / "evaluation.json").exists()
+    for path, text in before.items():
+        assert (trained / path).read_text() == text
+
+
 def test_the_comparison_shows_the_run_beside_the_references(trained, capsys):
     assert compare.main([str(trained)]) == 0
     table = capsys.readouterr().out
@@ -118,6 +127,8 @@ def test_the_comparison_shows_the_run_beside_the_references(trained, capsys):
         (["--data_dir", "DATA", "--dataset", "box_gravity", "--gpu", "7"], "no GPU 7"),
         (["--data_dir", "DATA", "--dataset", "box_gravity", "--run_name", "a/b"], "without slashes"),
         (["--reload_model", "DATA"], "not a run folder"),
+        (["--resume", "DATA"], "not a run folder"),
+        (["--resume", "RUN", "--K", "4"], "--K cannot change a run that is resumed"),
         (["--reload_model", "RUN", "--K", "4"], "--K cannot change a model that is reloaded"),
         (["--dim_a", "0"], "dim_a must be at least 1"),
         (["--alpha_rnn", "False", "--dim_zz", "3"], "Unrecognized"),

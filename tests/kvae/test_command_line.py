@@ -229,3 +229,25 @@ def test_a_run_that_cannot_be_read_says_so():
 
     with pytest.raises(ConfigError, match="the/run is not a run"):
         parse(["--reload_model=the/run"], read)
+
+
+def resume(*arguments, **options):
+    return parse(["--resume", "the/run", *arguments], lambda path: {**RUN.to_dict(), **options})
+
+
+def test_a_resumed_run_keeps_its_options():
+    config = resume("--gpu", "cpu", reload_model="")
+    for name in option_names():
+        expected = {"gpu": "cpu", "resume": "the/run", "reload_model": ""}.get(name, getattr(RUN, name))
+        assert getattr(config, name) == expected, name
+
+
+@pytest.mark.parametrize("name", sorted(set(option_names()) - {"resume", "gpu"}))
+def test_nothing_else_changes_a_resumed_run(name):
+    with pytest.raises(ConfigError, match=f"--{name} cannot change a run that is resumed"):
+        parse([f"--{name}=1", "--resume=the/run"], no_run)
+
+
+def test_an_evaluation_has_no_training_to_resume():
+    with pytest.raises(ConfigError, match="the/run is an evaluation of another run"):
+        resume(reload_model="logs/other_kvae")

@@ -45,6 +45,8 @@ DEFAULTS = {
     "t_init_train_miss": 3,
     "gpu": "",
     "reload_model": "",
+    "resume": "",
+    "deterministic": False,
     "run_name": "",
     "log_dir": "logs",
     "display_step": 1,
@@ -114,6 +116,8 @@ CONVOLUTIONAL = {
     "log_dir": "runs",
     "run_name": "a name, with é",
     "reload_model": "logs/old_kvae",
+    "resume": "logs/cut_kvae",
+    "deterministic": True,
 }
 PERCEPTRON = {"conv": False, "vae_num_units": 10, "num_layers": 4}
 

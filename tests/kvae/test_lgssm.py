@@ -221,6 +221,7 @@ def test_the_compiled_likelihood_has_the_same_value_and_gradients(masked):
     model = state_space_model(K=2, learn_u=True)
     codes, u = codes_and_controls(num_steps=4)
     mask = tf.constant([[1.0, 1, 0, 1], [0, 1, 1, 0], [1, 0, 0, 0]]) if masked else None
+    weight = tf.constant([1.0, 0.0, 2.0])
     weights = [weight.value for weight in model.trainable_variables]
 
     @tf.function
@@ -232,9 +233,9 @@ def test_the_compiled_likelihood_has_the_same_value_and_gradients(masked):
         return value, tape.gradient(value, [codes, *weights])
 
     def plain():
-        return tf.reduce_sum(model.filter(codes, mask, u)[0].log_likelihood)
+        return tf.reduce_sum(weight[:, None] * model.filter(codes, mask, u)[0].log_likelihood)
 
-    value, gradients = value_and_gradients(lambda: model.compiled_log_likelihood(codes, mask, u))
+    value, gradients = value_and_gradients(lambda: model.compiled_log_likelihood(codes, mask, u, weight))
     expected_value, expected_gradients = value_and_gradients(plain)
     np.testing.assert_allclose(value, expected_value, rtol=1e-4)
     for gradient, expected in zip(gradients, expected_gradients, strict=True):

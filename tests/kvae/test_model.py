@@ -190,6 +190,21 @@ def test_nothing_observed_gives_a_bound_of_zero():
             np.testing.assert_array_equal(old, new)
 
 
+@pytest.mark.parametrize("options", [dict(), dict(kf_elbo="sampled"), dict(sample_z=True)])
+def test_sequences_of_weight_zero_do_not_count(options):
+    images = videos(batch=4)
+    mask = np.ones([4, 6], np.float32)
+    mask[1, 2:4] = 0
+    model = tiny(**options)
+    few = model.elbo(images[:3], mask[:3], sample=False)
+    filled = model.elbo(images, mask, weight=np.array([1, 1, 1, 0]), sample=False)
+    for name in ("log_px", "log_qa", "exact", "num_observed", "encoder_variance"):
+        assert float(getattr(filled, name)) == pytest.approx(float(getattr(few, name)), rel=1e-5), name
+    # The draws differ with the batch's size, so a batch of nothing but weight 0 says the rest.
+    nothing = model.elbo(images, mask, weight=np.zeros(4), sampled_term=True)
+    assert float(nothing.total) == float(nothing.sampled) == 0
+
+
 def test_a_mask_of_ones_is_no_mask():
     model, images = tiny(), videos()
     a = model.elbo(images, None, sample=False)
@@ -367,6 +382,7 @@ def test_a_saved_model_gives_identical_outputs(tmp_path, options):
     ):
         np.testing.assert_array_equal(look(model), look(loaded))
     # The optimizer's moments come back too, so that training goes on in the same way.
+    model.reset_metrics()
     a, b = (m.train_step({"images": images})["total"] for m in (model, loaded))
     assert float(a) == pytest.approx(float(b), rel=1e-6)
     np.testing.assert_allclose(model.lgssm.C, loaded.lgssm.C, rtol=1e-6)

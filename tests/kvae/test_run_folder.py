@@ -7,7 +7,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import imageio.v2 as imageio
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -31,7 +30,7 @@ def config(tmp_path):
 
 @pytest.fixture
 def folder(config):
-    folder = run_folder.RunFolder(config)
+    folder = run_folder.RunFolder.create(config)
     yield folder
     folder.close()
 
@@ -61,21 +60,21 @@ def test_the_folder_is_new(folder, config, tmp_path):
     assert list(folder.path.iterdir()) == []
     (folder.path / "something").write_text("of value")
     with pytest.raises(run_folder.RunFolderError, match="choose another --run_name") as error:
-        run_folder.RunFolder(config)
+        run_folder.RunFolder.create(config)
     assert str(folder.path) in str(error.value)
     assert isinstance(error.value, UserError)
     assert (folder.path / "something").read_text() == "of value"
 
 
 def test_without_a_name_the_time_is_the_name(tmp_path):
-    folder = run_folder.RunFolder(Config(log_dir=str(tmp_path)))
+    folder = run_folder.RunFolder.create(Config(log_dir=str(tmp_path)))
     assert re.fullmatch(r"\d{8}_\d{6}_kvae", folder.path.name)
 
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path):
     (tmp_path / "logs").write_text("a file")
     with pytest.raises(run_folder.RunFolderError, match="Cannot make the run folder"):
-        run_folder.RunFolder(Config(log_dir=str(tmp_path / "logs"), run_name="first"))
+        run_folder.RunFolder.create(Config(log_dir=str(tmp_path / "logs"), run_name="first"))
 
 
 def test_the_configuration_is_written_down(folder, config):
@@ -240,7 +239,7 @@ def test_a_saved_model_is_the_model(folder, config):
     model.train_step({"images": FRAMES})
     folder.write_config(config, "float32")
     folder.save_model(model)
-    folder.save_checkpoint(model)
+    model.save(folder.path / "whole.keras")
     expected = model.smooth(FRAMES)
 
     loaded = run_folder.load(folder.path)
@@ -248,17 +247,12 @@ def test_a_saved_model_is_the_model(folder, config):
     assert loaded.compiled
     for found, wanted in zip(tf.nest.flatten(loaded.smooth(FRAMES)), tf.nest.flatten(expected), strict=True):
         np.testing.assert_array_equal(found, wanted)
-    # Its optimizer is a new one; the checkpoint's is that of the training.
+    # Its optimizer is a new one, and its file has no room for the old one's moments.
     assert int(loaded.optimizer.iterations) == 0
-    checkpoint = keras.models.load_model(folder.path / "checkpoints" / "last.keras")
-    assert int(checkpoint.optimizer.iterations) == 1
-    for found, wanted in zip(checkpoint.optimizer.variables, model.optimizer.variables, strict=True):
-        np.testing.assert_array_equal(found, wanted)
-    np.testing.assert_array_equal(checkpoint.smooth(FRAMES).images, expected.images)
     small = (folder.path / "model.keras").stat().st_size
     # Adam has two moments for each weight.
     num_bytes = sum(weight.numpy().nbytes for weight in model.trainable_variables)
-    assert (folder.path / "checkpoints" / "last.keras").stat().st_size - small > 2 * num_bytes
+    assert (folder.path / "whole.keras").stat().st_size - small > 2 * num_bytes
     # Saving did not disturb the model that learns.
     assert int(model.optimizer.iterations) == 1
     np.testing.assert_array_equal(model.smooth(FRAMES).images, expected.images)
@@ -313,3 +307,28 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(run_folder.RunFolderError, match="cannot be read"):
         run_folder.read_options(tmp_path / "file")
+
+
+def test_what_was_told_too_early_is_taken_back(folder):
+    folder.record(1, 10, {"total": -1.0}, {"total": -2.0})
+    sizes = folder.file_sizes()
+    assert set(sizes) == {"metrics.csv", *(name for name in sizes if name[:5] in ("train", "test/"))}
+    assert len(sizes) == 3
+    folder.record(2, 20, {"total": -0.5}, {"total": -0.7})
+    folder.close()
+
+    # Another process goes on, and tells step 20 again.
+    again = run_folder.RunFolder(folder.path)
+    again.cut_back(sizes)
+    again.record(2, 20, {"total": -0.6}, {"total": -0.8})
+    again.close()
+    with (folder.path / "metrics.csv").open(newline="") as file:
+        rows = [(row["epoch"], row["train_elbo_total"]) for row in csv.DictReader(file)]
+    assert rows == [("1", "-1"), ("2", "-0.6")]
+    found = [(step, round(float(value), 3)) for step, value in events(folder.path / "test")["elbo/total"]]
+    assert found == [(10, -2.0), (20, -0.8)]
+
+    # From the very beginning: nothing is left.
+    last = run_folder.RunFolder(folder.path)
+    last.cut_back({})
+    assert last.file_sizes() == {}

@@ -1,14 +1,16 @@
 import csv
+import signal
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from kvae import data, reporting, run_folder, training
+from kvae import checkpoint, data, reporting, run_folder, training
 from kvae.config import Config
 from kvae.errors import UserError
 from kvae.model import KVAE, PHASE_ALL, PHASE_DYNAMICS, PHASE_VAE
+from kvae.stopping import Stopped, StopSignals
 from kvae.training import Schedule
 
 TINY = dict(
@@ -103,7 +105,7 @@ def test_fit_trains_the_groups_phase_by_phase():
     model.build((None, None, 8, 8))
     model.compile()
     watch = Watch()
-    batches = data.batches(videos(8), 4)
+    batches = data.Batches(videos(8), 4).of()
     model.fit(batches, epochs=5, callbacks=[Schedule(config), watch], verbose=0, shuffle=False)
 
     names = {weight.path.split("/", 1)[1] for weight in model.trainable_variables}
@@ -127,67 +129,58 @@ def test_fit_trains_the_groups_phase_by_phase():
 # --- train ---
 
 
-class Learner:
-    """Stands in for a model, and notes how it is trained."""
+@pytest.fixture
+def learn(eagerly, monkeypatch, tmp_path):
+    """Return a function that trains on 40 sequences of 6 frames, which carry their number in every pixel.
 
-    def __init__(self, **options):
-        self.config = Config(**{**TINY, **options})
+    Nothing is learned; it returns, for every epoch, a list of (sequence, mask) and the sizes of batches.
+    """
 
-    def compile(self):
-        self.compiled = True
+    def learn(**options):
+        epochs, sizes = [[]], []
 
-    def fit(self, batches, **arguments):
-        assert self.compiled
-        self.batches, self.arguments = batches, arguments
-        # Two epochs, each a list of (sequence, mask).
-        self.epochs = [
-            [
-                (int(image[0, 0, 0]), None if mask is None else tuple(mask.numpy().astype(int)))
-                for batch in batches
-                for image, mask in zip(
-                    batch["images"], batch.get("mask", [None] * len(batch["images"])), strict=True
-                )
-            ]
-            for _ in range(2)
-        ]
+        def train_step(model, batch):
+            sizes.append(len(batch["weight"]))
+            for i, weight in enumerate(batch["weight"]):
+                if weight > 0:
+                    mask = tuple(batch["mask"][i].numpy().astype(int)) if "mask" in batch else None
+                    epochs[-1].append((int(batch["images"][i, 0, 0, 0]), mask))
 
+        monkeypatch.setattr(KVAE, "train_step", train_step)
+        monkeypatch.setattr(training.Recorder, "end_epoch", lambda *arguments: epochs.append([]))
+        images = np.broadcast_to(np.arange(40)[:, None, None, None], [40, 6, 8, 8]).astype(np.uint8)
+        dataset = data.Dataset(images, np.zeros([40, 6, 0], np.float32), None)
+        model, folder = start(tmp_path / str(len(list(tmp_path.iterdir()))), **{"num_epochs": 2, **options})
+        training.train(model, dataset, dataset, folder, StopSignals())
+        return epochs[:-1], sizes
 
-def learn(**options):
-    """Train a `Learner` on 40 sequences of 12 frames that carry their number in every pixel."""
-    images = np.broadcast_to(np.arange(40)[:, None, None, None], [40, 12, 8, 8]).astype(np.uint8)
-    dataset = data.Dataset(images, np.zeros([40, 12, 0], np.float32), None)
-    learner = Learner(**options)
-    training.train(learner, dataset, dataset, folder=None)
-    return learner
+    return learn
 
 
-def test_training_hides_the_same_frames_in_every_epoch():
-    learner = learn(train_miss_prob=0.4, t_init_train_miss=2, seed=3)
-    first, second = learner.epochs
+def test_training_hides_the_same_frames_in_every_epoch(learn):
+    options = dict(train_miss_prob=0.4, t_init_train_miss=2)
+    first, second = learn(**options, seed=3)[0]
     assert first != second
     assert sorted(first) == sorted(second)
     assert [number for number, _ in sorted(first)] == list(range(40))
     masks = np.array([mask for _, mask in sorted(first)])
     assert (masks[:, :2] == 1).all()
     assert 1 - masks[:, 2:].mean() == pytest.approx(0.4, abs=0.1)
-    assert len(np.unique(masks, axis=0)) > 30
+    assert len(np.unique(masks, axis=0)) > 10
     # The same in another run, others with another seed.
-    again = learn(train_miss_prob=0.4, t_init_train_miss=2, seed=3)
-    assert again.epochs == learner.epochs
-    other = learn(train_miss_prob=0.4, t_init_train_miss=2, seed=4)
-    assert sorted(other.epochs[0]) != sorted(first)
+    assert learn(**options, seed=3)[0] == [first, second]
+    assert sorted(learn(**options, seed=4)[0][0]) != sorted(first)
 
 
-def test_training_goes_on_as_configured():
-    learner = learn(num_epochs=7, batch_size=16, seed=1)
-    assert learner.arguments["epochs"] == 7
-    assert [len(batch["images"]) for batch in learner.batches] == [16, 16, 8]
-    assert learner.epochs[0] != learner.epochs[1]
-    assert all(mask is None for _, mask in learner.epochs[0])
+def test_training_goes_on_as_configured(learn):
+    epochs, sizes = learn(num_epochs=3, batch_size=16, seed=1)
+    assert len(epochs) == 3
+    assert sizes == [16] * 9
+    assert epochs[0] != epochs[1]
     in_order = [(number, None) for number in range(40)]
-    assert sorted(learner.epochs[0]) == in_order != learner.epochs[0]
-    assert learn(num_epochs=7, batch_size=16, seed=2).epochs != learner.epochs
-    assert learn(shuffle=False).epochs == [in_order, in_order]
+    assert sorted(epochs[0]) == in_order != epochs[0]
+    assert learn(num_epochs=3, batch_size=16, seed=2)[0] != epochs
+    assert learn(shuffle=False)[0] == [in_order, in_order]
 
 
 def start(log_dir, **options):
@@ -195,7 +188,7 @@ def start(log_dir, **options):
     config = Config(log_dir=str(log_dir), run_name="run", **{**TINY, **options})
     model = KVAE(config)
     model.build((None, None, 8, 8))
-    return model, run_folder.RunFolder(config)
+    return model, run_folder.RunFolder.create(config)
 
 
 @pytest.fixture
@@ -217,7 +210,7 @@ def read_metrics(folder):
 def test_a_training_is_recorded(tmp_path, capsys):
     train_data, test_data = videos(10), videos(5, seed=1)
     model, folder = start(tmp_path, num_epochs=2, kf_update_steps=1)
-    best = training.train(model, train_data, test_data, folder)
+    best = training.train(model, train_data, test_data, folder, StopSignals())
     folder.close()
 
     rows = read_metrics(folder)
@@ -239,11 +232,16 @@ def test_a_training_is_recorded(tmp_path, capsys):
 
     # The best model is there, and the last with its optimizer; its second phase took three steps.
     saved = run_folder.load(folder.path, model.config)
-    bound = saved.evaluate(data.batches(test_data, 4), verbose=0, return_dict=True)
+    bound = saved.evaluate(data.Batches(test_data, 4).of(), verbose=0, return_dict=True)
     assert float(bound["log_px"]) == pytest.approx(float(rows[best - 1]["test_elbo_log_px"]), rel=0.01)
-    checkpoint = keras.models.load_model(folder.path / "checkpoints" / "last.keras")
-    assert int(checkpoint.optimizer.iterations) == 3
-    for found, wanted in zip(checkpoint.trainable_variables, model.trainable_variables, strict=True):
+    other = KVAE(model.config)
+    other.build((None, None, 8, 8))
+    other.compile()
+    other.optimizer.build(other.trainable_variables)
+    progress = checkpoint.restore(folder.checkpoint, other)
+    assert (progress["epoch"], progress["batch"], progress["best_epoch"]) == (2, 0, best)
+    assert int(other.optimizer.iterations) == 3
+    for found, wanted in zip(other.trainable_variables, model.trainable_variables, strict=True):
         np.testing.assert_array_equal(found, wanted)
 
     # Pictures after the first epoch; those of the last are the final evaluation's.
@@ -263,7 +261,7 @@ def test_a_training_is_recorded(tmp_path, capsys):
 
 def test_the_original_s_bound_is_recorded_too(tmp_path, eagerly, without_pictures):
     model, folder = start(tmp_path, kf_elbo="sampled", num_epochs=5, display_step=2, generate_step=4)
-    training.train(model, videos(3), videos(2, seed=1), folder)
+    training.train(model, videos(3), videos(2, seed=1), folder, StopSignals())
     folder.close()
     rows = read_metrics(folder)
     # The first epoch, every second, and the last.
@@ -279,59 +277,114 @@ def test_the_original_s_bound_is_recorded_too(tmp_path, eagerly, without_picture
 def test_a_bound_that_explodes_ends_training(tmp_path, eagerly, without_pictures):
     model, folder = start(tmp_path, init_lr=1e6, num_epochs=9)
     with pytest.raises(training.TrainingError, match=r"became (nan|-inf) in epoch \d: .*--init_lr") as error:
-        training.train(model, videos(8), videos(2, seed=1), folder)
+        training.train(model, videos(8), videos(2, seed=1), folder, StopSignals())
     assert isinstance(error.value, UserError)
     # Had an epoch gone well, its model would be there; a broken one is not.
     assert (folder.path / "model.keras").exists() == (folder.path / "metrics.csv").exists()
 
 
-@pytest.fixture
-def recorder(monkeypatch):
-    """A recorder with nothing behind it: `bounds` is what test data will say, `saved` the epochs kept."""
+class Folder:
+    """Stands in for a run's folder; `saved` are the epochs whose model was kept."""
 
-    class Folder:
-        def save_model(self, model):
-            recorder.saved.append(recorder.epoch)
+    def __init__(self):
+        self.saved, self.epoch = [], 0
 
-        def save_checkpoint(self, model):
-            recorder.checkpoints += 1
+    def save_model(self, model):
+        self.saved.append(self.epoch)
 
-        def record(self, *arguments):
-            pass
+    def record(self, epoch, *arguments):
+        assert epoch == self.epoch
 
-    monkeypatch.setattr(
-        training.evaluation, "test_bound", lambda model, test: {"total": recorder.bounds[recorder.epoch]}
-    )
+
+def end_epochs(monkeypatch, bounds, train_bounds):
+    """Let a recorder end epochs with these test and training bounds; return progress and folder."""
+    monkeypatch.setattr(training.evaluation, "test_bound", lambda *arguments: {"total": next(bounds)})
     monkeypatch.setattr(training.Recorder, "_imputation", lambda self: {})
     monkeypatch.setattr(reporting, "picture", lambda *arguments: None)
-    recorder = training.Recorder(Config(num_epochs=5), Folder(), None)
-    recorder.saved, recorder.checkpoints = [], 0
-    model = KVAE(Config(**TINY))
+    bounds, folder, progress = iter(bounds), Folder(), training.Progress()
+    model = KVAE(Config(**TINY, num_epochs=5))
     model.compile()
-    recorder.set_model(model)
-    recorder.set_params({"epochs": 5, "steps": 1})
-    recorder.on_train_begin()
-    yield recorder
-    recorder.on_train_end()
+    recorder = training.Recorder(model, folder, None)
+    for bound in train_bounds:
+        model.reset_metrics()
+        model.means["total"].update_state(bound)
+        folder.epoch = progress.epoch + 1
+        try:
+            recorder.end_epoch(progress, 0, 1.0)
+        except training.TrainingError as error:
+            return progress, folder, error
+        progress.epoch += 1
+    return progress, folder, None
 
 
-def test_the_best_epoch_is_that_of_the_best_test_bound(recorder):
-    recorder.bounds = [-5.0, -6.0, -3.0, -3.0, -4.0]
-    for recorder.epoch in range(5):
-        recorder.on_epoch_end(recorder.epoch, {"total": -1.0})
-    assert recorder.saved == [0, 2]
-    assert recorder.best == (-3.0, 3)
+def test_the_best_epoch_is_that_of_the_best_test_bound(monkeypatch):
+    progress, folder, error = end_epochs(monkeypatch, [-5.0, -6.0, -3.0, -3.0, -4.0], [-1.0] * 5)
+    assert error is None
+    assert folder.saved == [1, 3]
+    assert (progress.best_bound, progress.best_epoch) == (-3.0, 3)
 
 
-@pytest.mark.parametrize("split", ["training", "test"])
-def test_what_is_not_finite_is_not_saved(recorder, split):
-    recorder.bounds = [-5.0, float("nan") if split == "test" else -1.0]
-    recorder.epoch = 0
-    recorder.on_epoch_end(0, {"total": -1.0})
-    recorder.epoch = 1
-    with pytest.raises(training.TrainingError, match=f"The {split} bound became nan in epoch 2"):
-        recorder.on_epoch_end(1, {"total": float("nan") if split == "training" else -1.0})
-    assert (recorder.saved, recorder.checkpoints) == ([0], 1)
+@pytest.mark.parametrize(("bounds", "train_bounds"), [([-5, np.nan], [-1, -1]), ([-5, -1], [-1, np.nan])])
+def test_what_is_not_finite_is_not_saved(monkeypatch, bounds, train_bounds):
+    progress, folder, error = end_epochs(monkeypatch, bounds, train_bounds)
+    split = "test" if np.isnan(bounds[1]) else "training"
+    assert f"The {split} bound became nan in epoch 2" in str(error)
+    assert folder.saved == [1]
+    assert progress.epoch == 1
+
+
+class Signals(StopSignals):
+    """A signal that comes when the loop has asked `after` times whether one did."""
+
+    def __init__(self, after):
+        super().__init__()
+        self.left = after
+
+    @property
+    def came(self):
+        self.left -= 1
+        if self.left == 0:
+            self._came = signal.SIGTERM
+        return super().came
+
+
+@pytest.mark.parametrize("after", [1, 3, 4])
+def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(tmp_path, eagerly, without_pictures, after):
+    """In the middle of an epoch, at its end, and in the next one, which is another phase."""
+    train_data, test_data = videos(10), videos(3, seed=1)
+    options = dict(num_epochs=3, kf_update_steps=1, train_miss_prob=0.3, seed=4)
+    whole, whole_folder = start(tmp_path / "whole", **options)
+    best = training.train(whole, train_data, test_data, whole_folder, StopSignals())
+
+    model, folder = start(tmp_path / "cut", **options)
+    with pytest.raises(Stopped, match="SIGTERM") as stopped:
+        training.train(model, train_data, test_data, folder, Signals(after))
+    assert stopped.value.exit_code == 143
+    # A kill may have come after something was told, and before the checkpoint said so.
+    folder.record(9, 99, {"total": 0.0}, {})
+    folder.close()
+
+    model = KVAE(model.config)
+    model.build((None, None, 8, 8))
+    folder = run_folder.RunFolder(folder.path)
+    assert training.train(model, train_data, test_data, folder, StopSignals()) == best
+    folder.close()
+    whole_folder.close()
+    for found, wanted in zip(model.weights, whole.weights, strict=True):
+        np.testing.assert_array_equal(found, wanted, err_msg=wanted.path)
+    rows, wanted_rows = read_metrics(folder), read_metrics(whole_folder)
+    for row in (*rows, *wanted_rows):
+        del row["train_time_seconds"]
+    assert rows == wanted_rows
+
+
+def test_a_finished_training_is_not_trained_again(tmp_path, eagerly, without_pictures):
+    model, folder = start(tmp_path, num_epochs=1)
+    best = training.train(model, videos(3), videos(2), folder, StopSignals())
+    before = model.lgssm.C.numpy()
+    assert training.train(model, videos(3), videos(2), folder, StopSignals()) == best
+    np.testing.assert_array_equal(model.lgssm.C, before)
+    assert len(read_metrics(folder)) == 1
 
 
 @pytest.mark.parametrize(

@@ -130,8 +130,15 @@ def test_data_dir_that_is_read_only_exits_2_before_simulating(tmp_path, capsys, 
 
 
 def test_interrupt_exits_130_and_leaves_no_file(tmp_path):
-    command = [*COMMAND, "--dataset", "box", "--data_dir", str(tmp_path), "--num_train", "200000"]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+    command = [*COMMAND, "--dataset", "box", "--data_dir", str(tmp_path), "--num_train", "60000"]
+
+    def heed_interrupts():
+        # A shell lets its background jobs, this test perhaps among them, ignore Ctrl-C.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    with subprocess.Popen(
+        command, cwd=ROOT, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+    ) as process:
         deadline = time.monotonic() + 60
         while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
             time.sleep(0.05)

@@ -1,0 +1,75 @@
+"""Everything that a training needs to go on as if it had never stopped, in one file."""
+
+import json
+import os
+
+import numpy as np
+
+from kvae.errors import UserError
+from kvae.files import replacing
+from kvae.weights import named_weights
+
+FORMAT = 1
+
+
+class CheckpointError(UserError):
+    """A checkpoint that cannot be used; the message says why."""
+
+
+def save(path, model, progress):
+    """Write a checkpoint; the one that was there stays until the new one is whole and on the disk.
+
+    Args:
+        path: the file, .npz.
+        model: a compiled `KVAE` whose optimizer has been built.
+        progress: where the training stands, a dictionary of JSON values.
+    """
+    arrays = {f"{i:04d}": variable.numpy() for i, variable in enumerate(_variables(model))}
+    facts = {"format": FORMAT, "weights": list(named_weights(model)), "progress": progress}
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, facts=np.array(json.dumps(facts)), **arrays)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def restore(path, model):
+    """Set weights, optimizer, phase, draws and running metrics to those of a checkpoint.
+
+    Args:
+        path: the file.
+        model: a `KVAE` of the same configuration, compiled, its optimizer built.
+
+    Returns:
+        The progress that was saved with it.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, from another version or of another model.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            facts = json.loads(str(file["facts"]))
+            if facts.get("format") != FORMAT:
+                raise CheckpointError(
+                    f"{path} was written by another version: its format is {facts.get('format')!r}, "
+                    f"this one reads {FORMAT}"
+                )
+            arrays = [file[name] for name in sorted(set(file.files) - {"facts"})]
+    except FileNotFoundError:
+        raise CheckpointError(f"There is no checkpoint {path}: the run has to start again") from None
+    except CheckpointError:
+        raise
+    # What a damaged zip file raises depends on the byte that is damaged.
+    except Exception as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+    variables = _variables(model)
+    shapes = [tuple(variable.shape) for variable in variables]
+    if facts["weights"] != list(named_weights(model)) or [array.shape for array in arrays] != shapes:
+        raise CheckpointError(f"{path} is of a model with another configuration")
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
+    return facts["progress"]
+
+
+def _variables(model):
+    metrics = [variable for mean in model.means.values() for variable in mean.variables]
+    return [*model.weights, *model.optimizer.variables, *metrics, model.phase]

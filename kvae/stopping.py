@@ -1,0 +1,57 @@
+"""Leaving when the system or the user says so, at a moment when nothing is lost."""
+
+import contextlib
+import signal
+import threading
+
+
+class Stopped(Exception):
+    """SIGTERM or SIGINT (Ctrl-C) came; `exit_code` is what a shell expects then, 143 or 130."""
+
+    def __init__(self, signal_number):
+        super().__init__(signal.Signals(signal_number).name)
+        self.exit_code = 128 + signal_number
+
+
+class StopSignals:
+    """Turn SIGTERM and SIGINT into `Stopped`, at once or, inside `deferred()`, when asked.
+
+    A context manager; before and after it the signals do what they did. Outside the main thread, where
+    Python can't handle signals, it does nothing.
+    """
+
+    def __init__(self):
+        self._came = None
+        self._is_deferred = False
+        self._before = {}
+
+    def __enter__(self):
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *exception):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @contextlib.contextmanager
+    def deferred(self):
+        """Hold signals back until the end of the block, unless `came` is looked at before."""
+        self._is_deferred = True
+        try:
+            yield
+        finally:
+            self._is_deferred = False
+        if self._came is not None:
+            raise Stopped(self._came)
+
+    @property
+    def came(self):
+        """Whether a signal is being held back."""
+        return self._came is not None
+
+    def _handle(self, number, frame):
+        self._came = number
+        if not self._is_deferred:
+            raise Stopped(number)

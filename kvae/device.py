@@ -33,6 +33,11 @@ def select(gpu, deterministic=False):
     tf.config.set_visible_devices([gpus[number] for number in numbers], "GPU")
 
 
+def has_gpu():
+    """Tell whether TensorFlow will use a GPU."""
+    return bool(tf.config.get_visible_devices("GPU"))
+
+
 def trunk_policy(precision):
     """Return the Keras dtype policy of the hidden layers of encoder and decoder.
 

@@ -6,7 +6,7 @@ import tensorflow_probability as tfp
 
 from kvae.config import Config
 from kvae.data import to_pixels
-from kvae.device import trunk_policy
+from kvae.device import has_gpu, trunk_policy
 from kvae.lgssm import MixtureStateSpaceModel
 from kvae.networks import Decoder, DynamicsParameterNetwork, Encoder
 from kvae.outputs import Bound, Decoded, Inference, States
@@ -227,11 +227,13 @@ class KVAE(keras.Model):
             encoder_variance=scale * tf.reduce_sum(observed * tf.reduce_mean(q.variance(), axis=-1)),
         )
 
-    def compile(self, optimizer=None, jit_compile=False, **kwargs):
+    def compile(self, optimizer=None, jit_compile=None, **kwargs):
         """Prepare for `fit`, with the original's Adam unless another optimizer is given.
 
-        `jit_compile` is off by default: XLA makes convolutions on a CPU slower.
+        By default XLA compiles the whole training step on a GPU; on a CPU, where it makes convolutions
+        slower, the state space part alone. `jit_compile` True or False says otherwise.
         """
+        jit_compile = has_gpu() if jit_compile is None else jit_compile
         if optimizer is None:
             optimizer = keras.optimizers.Adam(self.config.init_lr, epsilon=1e-8)
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)

@@ -189,7 +189,7 @@ def train(model, train_data, test_data, folder, signals):
         )
     batches = data.Batches(train_data, config.batch_size, mask)
     start = time.monotonic() - progress.seconds
-    update = tf.function(model.train_step)
+    update = tf.function(model.train_step, jit_compile=model.jit_compile)
 
     def save():
         progress.seconds = time.monotonic() - start

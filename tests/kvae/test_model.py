@@ -325,6 +325,23 @@ def test_fit_learns_and_one_seed_ends_in_one_place():
     assert np.abs(other.get_weights()[0] - ends[0][0]).max() > 1e-3
 
 
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_whole_step_compiles_with_xla(masked):
+    """As it does on a GPU; there every operation needs a kernel that XLA can make."""
+    batch = {"images": videos()}
+    if masked:
+        batch["mask"] = np.array([[1, 1, 0, 0, 1, 1]] * 3, np.float32)
+    ends = []
+    for jit_compile in (False, True):
+        model = tiny(use_vae=False, train_miss_prob=0.5 if masked else 0.0)
+        model.compile(keras.optimizers.SGD(1e-3))
+        model.optimizer.build(model.trainable_variables)
+        step = tf.function(model.train_step, jit_compile=jit_compile)
+        ends.append((float(step(batch)["total"]), model.lgssm.A.numpy(), model.encoder.mean.kernel.numpy()))
+    for plain, compiled in zip(*ends, strict=True):
+        np.testing.assert_allclose(plain, compiled, rtol=1e-3, atol=1e-5)
+
+
 def test_looking_at_the_model_does_not_change_what_it_learns():
     images = videos()
     ends = []

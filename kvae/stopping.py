@@ -5,8 +5,11 @@ import signal
 import threading
 
 
-class Stopped(Exception):
-    """SIGTERM or SIGINT (Ctrl-C) came; `exit_code` is what a shell expects then, 143 or 130."""
+class Stopped(BaseException):
+    """SIGTERM or SIGINT (Ctrl-C) came; `exit_code` is what a shell expects then, 143 or 130.
+
+    Like KeyboardInterrupt no `Exception`: libraries that catch those must not catch this.
+    """
 
     def __init__(self, signal_number):
         super().__init__(signal.Signals(signal_number).name)
@@ -31,9 +34,12 @@ class StopSignals:
                 self._before[number] = signal.signal(number, self._handle)
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, kind, error, traceback):
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        # Ctrl-C reaches children too: an ffmpeg that it ends fails here, but is not what happened.
+        if self._came is not None and isinstance(error, Exception):
+            raise Stopped(self._came) from error
 
     @contextlib.contextmanager
     def deferred(self):

@@ -13,6 +13,8 @@ from kvae import checkpoint, data, evaluation, masks, reporting
 from kvae.errors import UserError
 from kvae.model import PHASE_ALL, PHASE_DYNAMICS, PHASE_VAE
 
+_REMEDY = "try a smaller --init_lr or --max_grad_norm"
+
 
 class Schedule(keras.callbacks.Callback):
     """Train the parts of a KVAE in phases, with a learning rate that falls in a staircase.
@@ -132,12 +134,9 @@ class Recorder:
         )
 
     def _check_finite(self, split, total, done):
-        # Before anything is saved: the last good model and checkpoint stay.
+        # Before the model is saved: the last good one stays.
         if not np.isfinite(total):
-            raise TrainingError(
-                f"The {split} bound became {total} in epoch {done}: "
-                "try a smaller --init_lr or --max_grad_norm"
-            )
+            raise TrainingError(f"The {split} bound became {total} in epoch {done}: {_REMEDY}")
 
     def _imputation(self):
         size = self.config.batch_size
@@ -192,6 +191,7 @@ def train(model, train_data, test_data, folder, signals):
     update = tf.function(model.train_step, jit_compile=model.jit_compile)
 
     def save():
+        _check_weights(model, progress.epoch + 1)
         progress.seconds = time.monotonic() - start
         progress.file_sizes = folder.file_sizes()
         checkpoint.save(folder.checkpoint, model, asdict(progress))
@@ -228,6 +228,13 @@ def train(model, train_data, test_data, folder, signals):
                 progress.epoch, progress.batch = progress.epoch + 1, 0
                 save()
     return progress.best_epoch
+
+
+def _check_weights(model, epoch):
+    """Raise TrainingError rather than let broken weights replace the last good checkpoint."""
+    for variable in model.trainable_variables:
+        if not np.isfinite(variable.numpy()).all():
+            raise TrainingError(f"{variable.path} is not finite any more in epoch {epoch}: {_REMEDY}")
 
 
 def _duration(seconds):

@@ -43,3 +43,18 @@ def test_other_threads_are_left_alone():
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
+
+
+def test_what_fails_because_of_a_signal_is_the_signal():
+    with pytest.raises(Stopped, match="SIGINT") as stopped, StopSignals() as signals, signals.deferred():
+        os.kill(os.getpid(), signal.SIGINT)
+        raise OSError("a child process has gone")
+    assert stopped.value.exit_code == 130
+
+
+def test_libraries_do_not_catch_it():
+    with StopSignals(), pytest.raises(Stopped):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except Exception as error:
+            raise OSError("the library's own words") from error

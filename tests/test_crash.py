@@ -17,10 +17,11 @@ import simulation.generate
 
 ROOT = Path(__file__).parent.parent
 NUM_KILLS = 30
-# All three phases; films after epochs 1, 8, 16; a last batch that is not full.
+# All three phases; films after the first and every tenth epoch; a last batch that is not full.
 OPTIONS = (
-    "--dataset box --deterministic True --precision float32 --num_epochs 24 --only_vae_epochs 3 "
-    "--kf_update_steps 4 --num_filters 4,4 --alpha_units 4 --batch_size 8 --generate_step 8 --n_steps_gen 22"
+    "--dataset box --deterministic True --precision float32 --num_epochs 60 --only_vae_epochs 15 "
+    "--kf_update_steps 15 --num_filters 4,4 --alpha_units 4 --batch_size 8 --generate_step 10 "
+    "--n_steps_gen 22"
 ).split()
 
 
@@ -44,7 +45,7 @@ def kill_at_some_moment(process, folder, rng):
     number = rng.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
     if moment == "any time":
         # Some lives end before they have begun: while TensorFlow is imported.
-        seconds_until(process, lambda: False, rng.uniform(2, 30))
+        seconds_until(process, lambda: False, rng.uniform(2, 20))
     elif moment == "writing a checkpoint":
         skip = time.monotonic() + rng.uniform(0, 15)
         writes = (folder / "checkpoints").glob
@@ -99,12 +100,13 @@ def test_thirty_kills_change_nothing(tmp_path):
             # A run that has ended can be resumed too: it is evaluated once more.
             assert process.returncode == 0, said
             continue
-        kills.append(kill)
+        kills.append((*kill, len(rows_of(cut)) if (cut / "metrics.csv").exists() else 0))
         codes = {signal.SIGKILL: [-9], signal.SIGTERM: [143, -15], signal.SIGINT: [130, -2]}[kill[1]]
         # Python itself has the first word until the program's own handlers stand.
         assert process.returncode in [*codes, 0, 1], said
         assert process.returncode != 1 or "KeyboardInterrupt" in said, said
-    print({moment: sum(name == moment for name, _ in kills) for moment in {name for name, _ in kills}})
+    # To see with `-s`: the moment, the signal, and how many epochs had been recorded by then.
+    print(*kills, sep="\n")
     subprocess.run(command("--resume", str(cut)), check=True, cwd=tmp_path)
 
     with np.load(whole / "checkpoints" / "last.npz") as a, np.load(cut / "checkpoints" / "last.npz") as b:

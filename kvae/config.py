@@ -39,8 +39,8 @@ class Config:
     """Folder of the dataset files."""
     preset: Literal["", "original", "quick"] = ""
     """Named set of options; options given explicitly win over it. `original`: the choices of the 2017
-    code (sampled bound, no shuffling, float32, evaluation on samples of the codes). `quick`: a good model
-    in minutes (13 epochs of small batches, with a learning rate that falls in every epoch)."""
+    code (sampled bound, no shuffling, float32, evaluation on samples of the codes). `quick`: for a first
+    look (13 epochs of small batches, with a learning rate that falls in every epoch)."""
 
     # --- frames and codes (the VAE) ---
     out_distr: Literal["bernoulli", "gaussian"] = "bernoulli"

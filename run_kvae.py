@@ -26,7 +26,7 @@ def main(arguments=None):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         with StopSignals() as signals:
-            run(parse(sys.argv[1:] if arguments is None else arguments, _read_run_options), signals)
+            run(parse(sys.argv[1:] if arguments is None else arguments, read_run_options), signals)
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2
@@ -36,12 +36,13 @@ def main(arguments=None):
     return 0
 
 
-def run(config, signals):
+def run(config, signals, after_epoch=None):
     """Get the data, train a model or reload one, evaluate it, and leave a run folder.
 
     Args:
         config: a `Config`.
         signals: a `StopSignals`.
+        after_epoch: what `training.train` calls after every epoch, if anything.
 
     Raises:
         UserError: something that the configuration names cannot be used.
@@ -75,7 +76,7 @@ def run(config, signals):
     facts, step = {"reloaded": config.reload_model}, 0
     if not config.reload_model:
         try:
-            best_epoch = training.train(model, train_data, test_data, folder, signals)
+            best_epoch = training.train(model, train_data, test_data, folder, signals, after_epoch)
         except Stopped:
             print(f"Go on with:  python run_kvae.py --resume {folder.path}", file=sys.stderr)
             raise
@@ -117,7 +118,8 @@ def _describe(dataset):
     return f"{count:,} sequences of {num_steps} frames, {height}x{width}"
 
 
-def _read_run_options(path):
+def read_run_options(path):
+    """Return the options in the config.json of a run folder."""
     from kvae.run_folder import read_options
 
     return read_options(path)

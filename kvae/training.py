@@ -150,7 +150,7 @@ class TrainingError(UserError):
     """Training cannot go on; the message says why, and what to try."""
 
 
-def train(model, train_data, test_data, folder, signals):
+def train(model, train_data, test_data, folder, signals, after_epoch=None):
     """Train a built `KVAE` as its configuration says, recording into a run folder.
 
     If the folder holds a checkpoint, training goes on from there: the same weights, moments, order of the
@@ -163,6 +163,7 @@ def train(model, train_data, test_data, folder, signals):
         test_data: a `data.Dataset`.
         folder: a `RunFolder`.
         signals: a `StopSignals`.
+        after_epoch: called with the model and the number of epochs completed, after each one's evaluation.
 
     Returns:
         The epoch whose model was the best by test bound, the one in the folder's model.keras.
@@ -227,6 +228,8 @@ def train(model, train_data, test_data, folder, signals):
             with signals.deferred():
                 progress.epoch, progress.batch = progress.epoch + 1, 0
                 save()
+            if after_epoch is not None:
+                after_epoch(model, progress.epoch)
     return progress.best_epoch
 
 

@@ -168,7 +168,7 @@ def ours(module):
 
 def time_first(tensor):
     """Turn [B, T, ...] into [T, B, ...]."""
-    return kalman.swap_batch_and_time(tensor)
+    return tf.transpose(tensor, [1, 0, *range(2, tensor.shape.rank)])
 
 
 def tfp_state_space_model():

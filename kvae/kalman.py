@@ -12,15 +12,17 @@ Every function takes tensors of one float dtype, runs eagerly or inside a `tf.fu
 differentiable. The cost is linear in T; the loop over time is sequential.
 
 The recursions are those of Murphy, "Machine Learning: a Probabilistic Perspective", 18.3, with the
-covariance updates in Joseph form, which stays positive semi-definite under rounding.
+covariance updates in Joseph form, which stays positive semi-definite under rounding. Inside, time is the
+first axis and the batch the last, see `kvae.small_matrices`.
 """
 
+import math
 from typing import NamedTuple
 
 import tensorflow as tf
-import tensorflow_probability as tfp
 
-tfd = tfp.distributions
+from kvae import small_matrices as small
+from kvae.scans import scan
 
 
 class Filtered(NamedTuple):
@@ -56,88 +58,55 @@ class Smoothed(NamedTuple):
     gain: tf.Tensor
 
 
-def symmetrize(matrix):
-    """Return (M + M') / 2 for a matrix or a batch of matrices."""
-    return 0.5 * (matrix + tf.linalg.matrix_transpose(matrix))
-
-
 def predict(mean, cov, A, offset, Q):
-    """Carry a Gaussian belief one step through the transition.
+    """Carry Gaussian beliefs one step through the transition; the batch is the last axis.
 
     Args:
-        mean: [..., D].
-        cov: [..., D, D].
-        A: [..., D, D], the transition matrix.
-        offset: [..., D], the control's effect B_t u_t.
+        mean: [..., D, N].
+        cov: [..., D, D, N].
+        A: [..., D, D, N], the transition matrix.
+        offset: [..., D, N], the control's effect B_t u_t.
         Q: [D, D], covariance of the transition noise.
 
     Returns:
-        The predicted mean [..., D] and covariance [..., D, D].
+        The predicted mean [..., D, N] and covariance [..., D, D, N].
     """
-    predicted_mean = tf.linalg.matvec(A, mean) + offset
-    predicted_cov = A @ tf.matmul(cov, A, transpose_b=True) + Q
-    return predicted_mean, symmetrize(predicted_cov)
-
-
-def gain(cov, mask, C, R):
-    """Return the Kalman gain P C' (C P C' + R)^-1, zero where the observation is missing.
-
-    Args:
-        cov: [..., D, D], the predicted covariance.
-        mask: [...], 1 = observed.
-        C: [..., M, D], the emission matrix.
-        R: [M, M], covariance of the emission noise.
-
-    Returns:
-        [..., D, M].
-    """
-    cov_Ct = tf.matmul(cov, C, transpose_b=True)
-    innovation_cov = symmetrize(C @ cov_Ct + R)
-    gain_t = tf.linalg.cholesky_solve(tf.linalg.cholesky(innovation_cov), tf.linalg.matrix_transpose(cov_Ct))
-    return tf.linalg.matrix_transpose(gain_t) * mask[..., None, None]
+    predicted_mean = small.matvec(A, mean) + offset
+    predicted_cov = small.congruence(A, cov) + Q[..., None]
+    return predicted_mean, small.symmetrize(predicted_cov)
 
 
 def update(mean, cov, y, mask, C, R):
-    """Condition a Gaussian belief on an observation, where there is one.
+    """Condition Gaussian beliefs on an observation, where there is one; the batch is the last axis.
 
     Args:
-        mean: [..., D], the predicted mean.
-        cov: [..., D, D], the predicted covariance.
-        y: [..., M]; must be finite even where it is missing.
-        mask: [...], 1 = observed.
-        C: [..., M, D], the emission matrix.
+        mean: [..., D, N], the predicted mean.
+        cov: [..., D, D, N], the predicted covariance.
+        y: [..., M, N]; must be finite even where it is missing.
+        mask: [..., N], 1 = observed.
+        C: [..., M, D, N], the emission matrix.
         R: [M, M], covariance of the emission noise.
 
     Returns:
-        The filtered mean [..., D] and covariance [..., D, D].
+        The filtered mean [..., D, N] and covariance [..., D, D, N], and log p(y) = log N(y; C m, C P C' + R)
+        [..., N], zero where y is missing.
     """
-    K = gain(cov, mask, C, R)
-    filtered_mean = mean + tf.linalg.matvec(K, y - tf.linalg.matvec(C, mean))
-    left = tf.eye(mean.shape[-1], dtype=mean.dtype) - K @ C
-    filtered_cov = left @ tf.matmul(cov, left, transpose_b=True)
-    filtered_cov += K @ tf.matmul(R, K, transpose_b=True)
-    return filtered_mean, symmetrize(filtered_cov)
-
-
-def log_likelihood(predicted_mean, predicted_cov, y, mask, C, R):
-    """Log-likelihood of each observation given those before it: log N(y_t; C_t m, C_t P C_t' + R).
-
-    Args:
-        predicted_mean: [B, T, D], m_{t|t-1}.
-        predicted_cov: [B, T, D, D], P_{t|t-1}.
-        y: [B, T, M]; must be finite even where it is missing.
-        mask: [B, T], 1 = observed.
-        C: [B, T, M, D].
-        R: [M, M].
-
-    Returns:
-        [B, T], zero where y_t is missing. Summed over t it is log p(y_observed | u).
-    """
-    innovation_cov = symmetrize(C @ tf.matmul(predicted_cov, C, transpose_b=True) + R)
-    predictive = tfd.MultivariateNormalTriL(
-        tf.linalg.matvec(C, predicted_mean), tf.linalg.cholesky(innovation_cov)
+    dim_y, dim_z = C.shape[-3:-1]
+    C_cov = small.matmul(C, cov)
+    innovation_cov = small.symmetrize(small.matmul(C_cov, C, transpose_b=True) + R[..., None])
+    innovation = y - small.matvec(C, mean)
+    # One elimination gives the gain's transpose, S^-1 C P, and what the density of the innovation needs.
+    solved, reduced, pivots = small.solve(
+        innovation_cov, tf.concat([C_cov, innovation[..., None, :]], axis=-2)
     )
-    return mask * predictive.log_prob(y)
+    gain = small.transpose(solved[..., :dim_z, :]) * mask[..., None, None, :]
+    terms = reduced[..., dim_z, :] ** 2 / pivots + tf.math.log(pivots)
+    log_likelihood = -0.5 * (tf.reduce_sum(terms, axis=-2) + dim_y * math.log(2 * math.pi))
+
+    filtered_mean = mean + small.matvec(gain, innovation)
+    left = tf.eye(dim_z, dtype=mean.dtype)[..., None] - small.matmul(gain, C)
+    filtered_cov = small.congruence(left, cov) + small.congruence(gain, R[..., None])
+    return filtered_mean, small.symmetrize(filtered_cov), mask * log_likelihood
 
 
 def filter(y, mask, A, B, C, Q, R, mu0, Sigma0, u):
@@ -162,25 +131,38 @@ def filter(y, mask, A, B, C, Q, R, mu0, Sigma0, u):
     y = hide(y, mask)
     offset = tf.linalg.matvec(B, u)
 
-    def step(carry, inputs):
-        _, _, mean, cov = carry
+    def step(carry, inputs, constants):
+        _, _, _, mean, cov = carry
         y_t, mask_t, C_t, A_next, offset_next = inputs
-        filtered_mean, filtered_cov = update(mean, cov, y_t, mask_t, C_t, R)
-        next_mean, next_cov = predict(filtered_mean, filtered_cov, A_next, offset_next, Q)
-        return filtered_mean, filtered_cov, next_mean, next_cov
+        Q, R = constants
+        filtered_mean, filtered_cov, log_likelihood = update(mean, cov, y_t, mask_t, C_t, R)
+        next_belief = predict(filtered_mean, filtered_cov, A_next, offset_next, Q)
+        return (filtered_mean, filtered_cov, log_likelihood, *next_belief)
 
     mean, cov = initial_belief(mu0, Sigma0, batch_size(y))
-    inputs = (y, mask, C, next_step(A), next_step(offset))
-    filtered_mean, filtered_cov, next_mean, next_cov = scan(step, inputs, (mean, cov, mean, cov))
-    predicted_mean = tf.concat([mean[:, None], next_mean[:, :-1]], axis=1)
-    predicted_cov = tf.concat([cov[:, None], next_cov[:, :-1]], axis=1)
-    return Filtered(
-        predicted_mean,
-        predicted_cov,
-        filtered_mean,
-        filtered_cov,
-        log_likelihood(predicted_mean, predicted_cov, y, mask, C, R),
-    )
+    inputs = [small.batch_last(x) for x in (y, mask, C, next_step(A), next_step(offset))]
+    start = (mean, cov, tf.zeros_like(mean[0]), mean, cov)
+    carries = scan(step, inputs, start, (Q, R))
+    filtered_mean, filtered_cov, log_likelihood, next_mean, next_cov = carries
+    return filtered_of_scan(mean, cov, filtered_mean, filtered_cov, log_likelihood, next_mean, next_cov)
+
+
+def filtered_of_scan(mean, cov, filtered_mean, filtered_cov, log_likelihood, next_mean, next_cov):
+    """Return the `Filtered` that a loop over time found.
+
+    Args:
+        mean: [D, B], the belief before the first observation.
+        cov: [D, D, B].
+        filtered_mean: [T, D, B].
+        filtered_cov: [T, D, D, B].
+        log_likelihood: [T, B].
+        next_mean: [T, D, B], the prediction for the step after.
+        next_cov: [T, D, D, B].
+    """
+    predicted_mean = tf.concat([mean[None], next_mean[:-1]], axis=0)
+    predicted_cov = tf.concat([cov[None], next_cov[:-1]], axis=0)
+    found = (predicted_mean, predicted_cov, filtered_mean, filtered_cov, log_likelihood)
+    return Filtered(*(small.batch_first(tensor) for tensor in found))
 
 
 def smoothing_gains(filtered, A, Q):
@@ -193,21 +175,19 @@ def smoothing_gains(filtered, A, Q):
 
     Returns:
         The gain J_t = P_{t|t} A_{t+1}' P_{t+1|t}^-1 and the covariance of z_t given z_{t+1} and the
-        observations up to t, both [B, T, D, D]. After the last step there is none: its gain is zero, and
+        observations up to t, both [T, D, D, B]. After the last step there is none: its gain is zero, and
         its covariance the filtered one.
     """
     # All gains come from the filter alone, so one batched solve serves every step.
-    A_next = A[:, 1:]
-    gain_t = tf.linalg.cholesky_solve(
-        tf.linalg.cholesky(filtered.predicted_cov[:, 1:]), A_next @ filtered.filtered_cov[:, :-1]
-    )
-    gain = tf.linalg.matrix_transpose(gain_t)
+    A_next, predicted_cov = small.batch_last(A)[1:], small.batch_last(filtered.predicted_cov)[1:]
+    filtered_cov = small.batch_last(filtered.filtered_cov)
+    cov, last_cov = filtered_cov[:-1], filtered_cov[-1:]
+    gain = small.transpose(small.solve(predicted_cov, small.matmul(A_next, cov))[0])
     # P_{t|t} - J P_{t+1|t} J' written as a sum of squares.
-    left = tf.eye(A.shape[-1], dtype=A.dtype) - gain @ A_next
-    conditional_cov = left @ tf.matmul(filtered.filtered_cov[:, :-1], left, transpose_b=True)
-    conditional_cov += gain @ tf.matmul(Q, gain, transpose_b=True)
-    gain = tf.concat([gain, tf.zeros_like(filtered.filtered_cov[:, :1])], axis=1)
-    return gain, tf.concat([conditional_cov, filtered.filtered_cov[:, -1:]], axis=1)
+    left = tf.eye(A.shape[-1], dtype=A.dtype)[..., None] - small.matmul(gain, A_next)
+    conditional_cov = small.congruence(left, cov) + small.congruence(gain, Q[..., None])
+    gain = tf.concat([gain, tf.zeros_like(last_cov)], axis=0)
+    return gain, small.symmetrize(tf.concat([conditional_cov, last_cov], axis=0))
 
 
 def smooth_filtered(filtered, A, Q):
@@ -223,20 +203,19 @@ def smooth_filtered(filtered, A, Q):
     """
     gain, conditional_cov = smoothing_gains(filtered, A, Q)
 
-    def step(carry, inputs):
+    def step(carry, inputs, _):
         mean_next, cov_next = carry
         gain_t, filtered_mean, predicted_mean_next, conditional_cov_t = inputs
-        mean = filtered_mean + tf.linalg.matvec(gain_t, mean_next - predicted_mean_next)
-        cov = conditional_cov_t + gain_t @ tf.matmul(cov_next, gain_t, transpose_b=True)
-        return mean, symmetrize(cov)
+        mean = filtered_mean + small.matvec(gain_t, mean_next - predicted_mean_next)
+        cov = conditional_cov_t + small.congruence(gain_t, cov_next)
+        return mean, small.symmetrize(cov)
 
-    inputs = (gain, filtered.filtered_mean, next_step(filtered.predicted_mean), conditional_cov)
-    start = (
-        tf.zeros_like(filtered.filtered_mean[:, 0]),
-        tf.zeros_like(filtered.filtered_cov[:, 0]),
-    )
-    smoothed_mean, smoothed_cov = scan(step, inputs, start, reverse=True)
-    return Smoothed(smoothed_mean, smoothed_cov, gain)
+    filtered_mean = small.batch_last(filtered.filtered_mean)
+    predicted_mean_next = small.batch_last(next_step(filtered.predicted_mean))
+    inputs = (gain, filtered_mean, predicted_mean_next, conditional_cov)
+    start = (tf.zeros_like(filtered_mean[0]), tf.zeros_like(conditional_cov[0]))
+    smoothed = scan(step, inputs, start, reverse=True)
+    return Smoothed(*(small.batch_first(tensor) for tensor in (*smoothed, gain)))
 
 
 def smooth(y, mask, A, B, C, Q, R, mu0, Sigma0, u):
@@ -274,28 +253,7 @@ def next_step(sequence):
 
 
 def initial_belief(mu0, Sigma0, batch):
-    """Return the prior of the first state for every sequence: [batch, D] and [batch, D, D]."""
+    """Return the prior of the first state for every sequence: [D, batch] and [D, D, batch]."""
     dim = mu0.shape[0]
-    return tf.broadcast_to(mu0, [batch, dim]), tf.broadcast_to(Sigma0, [batch, dim, dim])
-
-
-def scan(step, inputs, start, reverse=False):
-    """Fold `step(carry, inputs_t) -> carry` over time and keep every carry.
-
-    Args:
-        step: the function to repeat.
-        inputs: a nested structure of tensors [B, T, ...].
-        start: the first carry, a nested structure of tensors [B, ...].
-        reverse: go from the last step to the first.
-
-    Returns:
-        The carries, a structure like `start` of tensors [B, T, ...].
-    """
-    inputs = tf.nest.map_structure(swap_batch_and_time, inputs)
-    carries = tf.scan(step, inputs, start, reverse=reverse)
-    return tf.nest.map_structure(swap_batch_and_time, carries)
-
-
-def swap_batch_and_time(tensor):
-    """Turn [B, T, ...] into [T, B, ...] and back."""
-    return tf.transpose(tensor, [1, 0, *range(2, tensor.shape.rank)])
+    mean = tf.broadcast_to(mu0[:, None], [dim, batch])
+    return mean, tf.broadcast_to(Sigma0[..., None], [dim, dim, batch])

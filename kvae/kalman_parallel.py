@@ -10,6 +10,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from kvae import kalman
+from kvae import small_matrices as small
 
 
 def filter(y, mask, A, B, C, Q, R, mu0, Sigma0, u):
@@ -19,27 +20,28 @@ def filter(y, mask, A, B, C, Q, R, mu0, Sigma0, u):
     offset = tf.linalg.matvec(B, u)
     elements = _filtering_elements(y, mask, A, offset, C, Q, R, mu0, Sigma0)
     _, filtered_mean, filtered_cov, _, _ = tfp.math.scan_associative(_combine_filtering, elements, axis=1)
-    filtered_cov = kalman.symmetrize(filtered_cov)
-
-    first_mean, first_cov = kalman.initial_belief(mu0, Sigma0, kalman.batch_size(y))
-    next_mean, next_cov = kalman.predict(
-        filtered_mean[:, :-1], filtered_cov[:, :-1], A[:, 1:], offset[:, 1:], Q
-    )
-    predicted_mean = tf.concat([first_mean[:, None], next_mean], axis=1)
-    predicted_cov = tf.concat([first_cov[:, None], next_cov], axis=1)
-    likelihood = kalman.log_likelihood(predicted_mean, predicted_cov, y, mask, C, R)
-    return kalman.Filtered(predicted_mean, predicted_cov, filtered_mean, filtered_cov, likelihood)
+    # From here on the batch is the last axis, as in `kalman`.
+    filtered_mean, filtered_cov = small.batch_last(filtered_mean), small.batch_last(filtered_cov)
+    filtered_cov = small.symmetrize(filtered_cov)
+    y, mask, A, C, offset = (small.batch_last(tensor) for tensor in (y, mask, A, C, offset))
+    mean, cov = kalman.initial_belief(mu0, Sigma0, y.shape[-1] or tf.shape(y)[-1])
+    next_mean, next_cov = kalman.predict(filtered_mean[:-1], filtered_cov[:-1], A[1:], offset[1:], Q)
+    predicted_mean = tf.concat([mean[None], next_mean], axis=0)
+    predicted_cov = tf.concat([cov[None], next_cov], axis=0)
+    *_, log_likelihood = kalman.update(predicted_mean, predicted_cov, y, mask, C, R)
+    found = (predicted_mean, predicted_cov, filtered_mean, filtered_cov, log_likelihood)
+    return kalman.Filtered(*(small.batch_first(tensor) for tensor in found))
 
 
 def smooth_filtered(filtered, A, Q):
     """Run the Rauch-Tung-Striebel smoother; arguments and result as `kalman.smooth_filtered`."""
-    gain, conditional_cov = kalman.smoothing_gains(filtered, A, Q)
+    gain, conditional_cov = (small.batch_first(x) for x in kalman.smoothing_gains(filtered, A, Q))
     next_mean = kalman.next_step(filtered.predicted_mean)
     offset = filtered.filtered_mean - tf.linalg.matvec(gain, next_mean)
     elements = [tf.reverse(element, axis=[1]) for element in (gain, offset, conditional_cov)]
     scanned = tfp.math.scan_associative(_combine_smoothing, elements, axis=1)
     _, mean, cov = (tf.reverse(element, axis=[1]) for element in scanned)
-    return kalman.Smoothed(mean, kalman.symmetrize(cov), gain)
+    return kalman.Smoothed(mean, _symmetrize(cov), gain)
 
 
 def smooth(y, mask, A, B, C, Q, R, mu0, Sigma0, u):
@@ -64,15 +66,20 @@ def _filtering_elements(y, mask, A, offset, C, Q, R, mu0, Sigma0):
     prior_mean = tf.where(first_vector, mu0, offset)
     prior_cov = tf.broadcast_to(tf.where(first_matrix, Sigma0, Q), [batch, num_steps, dim, dim])
 
-    b, cov = kalman.update(prior_mean, prior_cov, y, mask, C, R)
-    innovation_cov = kalman.symmetrize(C @ tf.matmul(prior_cov, C, transpose_b=True) + R)
-    CA = C @ A
-    weighted = tf.linalg.cholesky_solve(tf.linalg.cholesky(innovation_cov), CA) * mask[..., None, None]
-    innovation = y - tf.linalg.matvec(C, prior_mean)
-    eta = tf.linalg.matvec(weighted, innovation, transpose_a=True)
-    J = tf.matmul(weighted, CA, transpose_a=True)
-    left = tf.eye(dim, dtype=y.dtype) - kalman.gain(prior_cov, mask, C, R) @ C
-    return left @ A, b, cov, eta, J
+    y, mask, prior_mean, prior_cov, A, C = (
+        small.batch_last(tensor) for tensor in (y, mask, prior_mean, prior_cov, A, C)
+    )
+    b, cov, _ = kalman.update(prior_mean, prior_cov, y, mask, C, R)
+    C_cov = small.matmul(C, prior_cov)
+    innovation_cov = small.symmetrize(small.matmul(C_cov, C, transpose_b=True) + R[..., None])
+    CA = small.matmul(C, A)
+    solved, _, _ = small.solve(innovation_cov, tf.concat([C_cov, CA], axis=-2))
+    solved *= mask[..., None, None, :]
+    gain, weighted = small.transpose(solved[..., :dim, :]), solved[..., dim:, :]
+    eta = small.matvec(weighted, y - small.matvec(C, prior_mean), transpose_a=True)
+    J = small.matmul(small.transpose(weighted), CA)
+    A = A - small.matmul(gain, CA)
+    return [small.batch_first(element) for element in (A, b, cov, eta, J)]
 
 
 def _combine_filtering(first, second):
@@ -93,7 +100,7 @@ def _combine_filtering(first, second):
     # A1' (I + J2 cov1)^-1 is the transpose of (I + cov1 J2)^-1 A1.
     eta = tf.linalg.matvec(from_A, eta2 - tf.linalg.matvec(J2, b1), transpose_a=True) + eta1
     J = tf.matmul(from_A, J2 @ A1, transpose_a=True) + J1
-    return A, b, kalman.symmetrize(cov), eta, kalman.symmetrize(J)
+    return A, b, _symmetrize(cov), eta, _symmetrize(J)
 
 
 def _combine_smoothing(later, earlier):
@@ -105,3 +112,8 @@ def _combine_smoothing(later, earlier):
         tf.linalg.matvec(gain1, offset2) + offset1,
         gain1 @ tf.matmul(cov2, gain1, transpose_b=True) + cov1,
     )
+
+
+def _symmetrize(matrix):
+    """Return (M + M') / 2 for [..., D, D]."""
+    return 0.5 * (matrix + tf.linalg.matrix_transpose(matrix))

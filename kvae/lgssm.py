@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from kvae import kalman
+from kvae import small_matrices as small
 
 tfd = tfp.distributions
 
@@ -260,14 +261,15 @@ class MixtureStateSpaceModel(keras.layers.Layer):
             return z, tf.linalg.matvec(C, z) + code_noise_t, alpha, network_state
 
         inputs = (is_given, tf.pad(given_states, padding), u, code_noise, state_noise)
+        inputs = [_swap_batch_and_time(x) for x in inputs]
         start = (
             tf.zeros([batch, self.dim_z]),
             tf.broadcast_to(self.a_0, [batch, self.dim_a]),
             tf.zeros([batch, self.K]),
             self.network.initial_state(batch),
         )
-        states, codes, alpha, _ = kalman.scan(step, inputs, start)
-        return RollOut(states, codes, alpha)
+        *rolled, _ = tf.scan(step, inputs, start)
+        return RollOut(*(_swap_batch_and_time(x) for x in rolled))
 
     def _dynamics_of_sequence(self, codes, u):
         first = tf.broadcast_to(self.a_0, [kalman.batch_size(codes), 1, self.dim_a])
@@ -283,36 +285,28 @@ class MixtureStateSpaceModel(keras.layers.Layer):
             return alpha, u_t if learned_u is None else learned_u, network_state
 
         def step(carry, inputs):
-            _, _, _, _, mean, cov, alpha, u_t, network_state = carry
+            *_, mean, cov, alpha, u_t, network_state = carry
             code, mask_t, u_next = inputs
-            _, _, C = self.mix(alpha)
-            filtered_mean, filtered_cov = kalman.update(mean, cov, code, mask_t, C, self.R)
-            fed = tf.where(mask_t[:, None] > 0, code, tf.linalg.matvec(C, mean))
-            next_alpha, next_u, network_state = step_dynamics(fed, network_state, u_next)
+            C = small.batch_last(self.mix(alpha)[2])
+            code_last = small.batch_last(code)
+            filtered = kalman.update(mean, cov, code_last, mask_t, C, self.R)
+            fed = tf.where(mask_t > 0, code_last, small.matvec(C, mean))
+            next_alpha, next_u, network_state = step_dynamics(small.batch_first(fed), network_state, u_next)
             A, B, _ = self.mix(next_alpha)
-            next_mean, next_cov = kalman.predict(
-                filtered_mean, filtered_cov, A, tf.linalg.matvec(B, next_u), self.Q
-            )
-            return (
-                *(filtered_mean, filtered_cov, alpha, u_t),
-                *(next_mean, next_cov, next_alpha, next_u, network_state),
-            )
+            offset = small.batch_last(tf.linalg.matvec(B, next_u))
+            predicted = kalman.predict(*filtered[:2], small.batch_last(A), offset, self.Q)
+            return *filtered, alpha, u_t, *predicted, next_alpha, next_u, network_state
 
         mean, cov = kalman.initial_belief(self.mu0, self.Sigma0, batch)
         first = tf.broadcast_to(self.a_0, [batch, self.dim_a])
         alpha, u_first, network_state = step_dynamics(first, self.network.initial_state(batch), u[:, 0])
-        carries = kalman.scan(
-            step,
-            (codes, mask, kalman.next_step(u)),
-            (mean, cov, alpha, u_first, mean, cov, alpha, u_first, network_state),
-        )
-        filtered_mean, filtered_cov, all_alpha, all_u, next_mean, next_cov, *_ = carries
-        predicted_mean = tf.concat([mean[:, None], next_mean[:, :-1]], axis=1)
-        predicted_cov = tf.concat([cov[:, None], next_cov[:, :-1]], axis=1)
-        dynamics = Dynamics(all_alpha, *self.mix(all_alpha), all_u)
-        likelihood = kalman.log_likelihood(predicted_mean, predicted_cov, codes, mask, dynamics.C, self.R)
-        filtered = kalman.Filtered(predicted_mean, predicted_cov, filtered_mean, filtered_cov, likelihood)
-        return filtered, dynamics
+        inputs = [_swap_batch_and_time(x) for x in (codes, mask, kalman.next_step(u))]
+        start = (mean, cov, mean[0], alpha, u_first, mean, cov, alpha, u_first, network_state)
+        # Not `scans.scan`: the gradient must reach the network's variables.
+        *filtered, all_alpha, all_u, next_mean, next_cov, _, _, _ = tf.scan(step, inputs, start)
+        filtered = kalman.filtered_of_scan(mean, cov, *filtered, next_mean, next_cov)
+        all_alpha, all_u = _swap_batch_and_time(all_alpha), _swap_batch_and_time(all_u)
+        return filtered, Dynamics(all_alpha, *self.mix(all_alpha), all_u)
 
 
 def _identity(shape, dtype=None):
@@ -323,3 +317,8 @@ def _identity(shape, dtype=None):
 def _noise(cov):
     """Return N(0, cov)."""
     return tfd.MultivariateNormalTriL(tf.zeros(cov.shape[0]), tf.linalg.cholesky(cov))
+
+
+def _swap_batch_and_time(tensor):
+    """Turn [B, T, ...] into [T, B, ...] and back."""
+    return tf.transpose(tensor, [1, 0, *range(2, tensor.shape.rank)])

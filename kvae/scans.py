@@ -1,0 +1,69 @@
+"""Loops over time."""
+
+import tensorflow as tf
+
+
+def scan(step, inputs, start, constants=(), reverse=False):
+    """Fold `step(carry, inputs_t, constants) -> carry` over time and keep every carry.
+
+    The gradient is a scan of its own, which goes the other way and runs every step anew: no values but the
+    carries are kept, where that of `tf.scan` stacks up all that happens in a step. It reaches what is
+    passed as an argument alone, no tensor or variable that `step` finds elsewhere.
+
+    Args:
+        step: the function to repeat.
+        inputs: a nested structure of tensors [T, ...], T >= 1.
+        start: the first carry, a nested structure of tensors.
+        constants: a nested structure of tensors, the same for every step.
+        reverse: go from the last step to the first.
+
+    Returns:
+        The carries, a structure like `start` of tensors [T, ...].
+    """
+    arguments = (inputs, start, constants)
+
+    @tf.custom_gradient
+    def forward(*flat):
+        inputs, start, constants = tf.nest.pack_sequence_as(arguments, flat)
+        carries = tf.scan(lambda carry, x: step(carry, x, constants), inputs, start, reverse=reverse)
+
+        def backward(*upstream):
+            upstream = tf.nest.pack_sequence_as(start, upstream)
+            before = tf.nest.map_structure(lambda first, all: _shift(first, all, reverse), start, carries)
+            of_carries, of_inputs, of_constants = _reverse_scan(
+                step, upstream, before, inputs, constants, not reverse
+            )
+            of_start = tf.nest.map_structure(lambda g: g[-1 if reverse else 0], of_carries)
+            of_constants = tf.nest.map_structure(lambda g: tf.reduce_sum(g, axis=0), of_constants)
+            return tf.nest.flatten((of_inputs, of_start, of_constants))
+
+        return tf.nest.flatten(carries), backward
+
+    flat = [tf.convert_to_tensor(tensor) for tensor in tf.nest.flatten(arguments)]
+    return tf.nest.pack_sequence_as(start, forward(*flat))
+
+
+def _shift(first, carries, reverse):
+    """Return the carry that came into each step."""
+    if reverse:
+        return tf.concat([carries[1:], first[None]], axis=0)
+    return tf.concat([first[None], carries[:-1]], axis=0)
+
+
+def _reverse_scan(step, upstream, before, inputs, constants, reverse):
+    """Return the gradients with respect to the carry that comes into each step, its inputs, the constants."""
+
+    def backward_step(carry, inputs_t):
+        of_carry, _, _ = carry
+        upstream_t, before_t, x = inputs_t
+        arguments = (before_t, x, constants)
+        with tf.GradientTape() as tape:
+            tape.watch(arguments)
+            after = step(*arguments)
+        total = tf.nest.map_structure(tf.add, upstream_t, of_carry)
+        return tape.gradient(after, arguments, output_gradients=total, unconnected_gradients="zero")
+
+    zeros = tf.nest.map_structure(
+        tf.zeros_like, (*tf.nest.map_structure(lambda x: x[0], (before, inputs)), constants)
+    )
+    return tf.scan(backward_step, (upstream, before, inputs), zeros, reverse=reverse)

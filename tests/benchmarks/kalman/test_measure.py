@@ -2,35 +2,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks import kalman as benchmark
-from benchmarks.kalman import Measured, Options
-from kvae import kalman
+from benchmarks.kalman import measure as benchmark
+from benchmarks.kalman.measure import Options
 
 OPTIONS = Options(lengths=(3,), batch_size=2, min_runs=1, max_runs=2)
 
 
-@pytest.fixture(scope="module")
-def problem():
-    return benchmark.random_problem(2, 3, 4, 2)
-
-
-@pytest.fixture(scope="module")
-def expected(problem):
-    tasks = benchmark.ours(kalman)
-    return {task: function(benchmark.tensors(problem, tf.float64)) for task, function in tasks.items()}
-
-
 def always(value):
     return lambda: (1.0, [np.array([value])])
-
-
-@pytest.mark.parametrize("name", benchmark.TENSORFLOW)
-def test_candidates_agree(name, problem, expected):
-    tasks = benchmark.TENSORFLOW[name]()
-    assert "log-likelihood" in tasks
-    for task, function in tasks.items():
-        found = function(benchmark.tensors(problem, tf.float64))
-        assert benchmark.error_of(found, expected[task]) < 1e-6, task
 
 
 def test_a_wrong_answer_is_not_timed_and_one_left_out_is_not_run():
@@ -76,28 +55,3 @@ def test_what_would_take_too_long_is_left_out(one_candidate):
     key = ("ours, sequential", "smoother")
     # Known to take 8 seconds at length 8, it must be expected to take 16 at length 16.
     assert [len(table[length][key].seconds) for length in options.lengths] == [1, 1, 1, 0, 0]
-
-
-def test_report_says_what_was_left_out():
-    table = {10: {("ours, parallel, XLA", "smoother"): Measured(2.0, 0.0, (0.1, 0.2, 0.3))}}
-    text = benchmark.report_of(table, OPTIONS, "python -m this", {"tensorflow": "2"})
-    assert "    python -m this\n" in text
-    assert "dynamax was left out" in text
-    assert "dynamax was left out" not in benchmark.report_of(table, OPTIONS, "", {"dynamax": "1"})
-
-
-def test_table_and_figure():
-    table = {
-        10: {("ours, parallel, XLA", "smoother"): Measured(2.0, 0.0, (0.1, 0.2, 0.3))},
-        100: {("ours, parallel, XLA", "smoother"): Measured()},
-        1000: {("ours, parallel, XLA", "smoother"): Measured(2.0, 0.04)},
-    }
-    row = benchmark.markdown(table, benchmark.cell_text).splitlines()[4]
-    assert [cell.strip() for cell in row.strip("|").split("|")] == [
-        "ours, parallel, XLA",
-        "200 (150 - 250)",
-        "-",
-        "wrong by 4e-02",
-    ]
-    assert "2" in benchmark.markdown(table, benchmark.first_call_text)
-    assert len(benchmark.figure_of(table).axes) == 3

@@ -1,0 +1,1 @@
+"""Kalman filters and smoothers against the length of the sequence: `python -m benchmarks.kalman`."""

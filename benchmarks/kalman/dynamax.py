@@ -1,0 +1,76 @@
+"""The other side of `dynamax_worker.py`: dynamax, in an environment and a process of its own."""
+
+import json
+import os
+import subprocess
+import venv
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.kalman.candidates import TASKS
+
+DYNAMAX = ["dynamax==1.0.3", "jax==0.10.2", "jaxlib==0.10.2"]
+"""What is installed into the environment of dynamax."""
+
+
+class DynamaxWorker:
+    """`dynamax_worker.py`, running on the interpreter of another virtual environment.
+
+    Attributes:
+        versions: name to version of its packages.
+    """
+
+    def __init__(self, python):
+        worker = Path(__file__).with_name("dynamax_worker.py")
+        self._process = subprocess.Popen(
+            [python, worker], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.versions = self._ask(do="versions")["versions"]
+
+    def runs(self, problem, folder):
+        """Return what `tensorflow_runs` does; arrays are exchanged as files in `folder`."""
+        arrays = {name: np.float32(array) for name, array in problem._asdict().items()}
+        np.savez(folder / "problem.npz", **arrays)
+        self._ask(do="load", problem=str(folder / "problem.npz"))
+        return {
+            (f"dynamax, {candidate}", task): self._run(candidate, task, folder / "results.npz")
+            for candidate in ("sequential", "parallel")
+            for task in TASKS
+        }
+
+    def close(self):
+        """End the process."""
+        self._process.stdin.close()
+        self._process.wait()
+
+    def _run(self, candidate, task, keep):
+        is_first = True
+
+        def run():
+            nonlocal is_first
+            path = str(keep) if is_first else None
+            seconds = self._ask(do="run", candidate=candidate, task=task, keep=path)["seconds"]
+            if not is_first:
+                return seconds, ()
+            is_first = False
+            with np.load(keep) as arrays:
+                return seconds, [arrays[name] for name in arrays.files]
+
+        return run
+
+    def _ask(self, **request):
+        print(json.dumps(request), file=self._process.stdin, flush=True)
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise RuntimeError("The dynamax worker ended; what it said is above.")
+        return json.loads(answer)
+
+
+def dynamax_python(folder):
+    """Return the interpreter of the environment in `folder`, which is made if there is none."""
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if not python.exists():
+        venv.create(folder, with_pip=True)
+    subprocess.run([python, "-m", "pip", "install", "--quiet", *DYNAMAX], check=True)
+    return python

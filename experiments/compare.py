@@ -57,7 +57,7 @@ def table(folder):
         "",
         "Made by",
         "",
-        f"    {_command(options)}",
+        f"    {command_of(options)}",
         f"    python -m experiments.compare {folder}",
         "",
         f"at commit {facts['git_commit']}, on {facts['machine']['processor']}, convolutions in "
@@ -76,12 +76,12 @@ def table(folder):
         ("planning", "hidden frames after the first 4", "hidden_steps"),
         ("random", "probability of hiding a frame after the first 4", "drop_probability"),
     ):
-        ours = _read_curve(folder / f"imputation_{name}.csv")
+        ours = read_curve(folder / f"imputation_{name}.csv")
         xs = sorted(next(iter(ours.values())))
         lines += ["", f"## Fraction of wrong pixels on hidden frames, by {title}", ""]
-        lines += [_row("", xs), _row("---", ["---"] * len(xs))]
+        lines += [row_of("", xs), row_of("---", ["---"] * len(xs))]
         for method, values in ours.items():
-            lines.append(_row(f"**this run, {method}**", [f"{values[x][0]:.4f}" for x in xs]))
+            lines.append(row_of(f"**this run, {method}**", [f"{values[x][0]:.4f}" for x in xs]))
         references = {f"paper, {m}": (paper[name], f"kvae_{m}") for m in ("smoothing", "filtering")}
         if world == "box":
             for method in ("smoothing", "filtering", "generation"):
@@ -90,19 +90,19 @@ def table(folder):
         for label, (source, key) in references.items():
             at = dict(zip(source[x_key], source[key], strict=True))
             label = label if world == "box" else f"{label} (on box)"
-            lines.append(_row(label, [f"{at[x]:.4f}" if x in at else "" for x in xs]))
+            lines.append(row_of(label, [f"{at[x]:.4f}" if x in at else "" for x in xs]))
         lines += ["", "Error of the codes (RMSE over their standard deviation):", ""]
-        lines += [_row("", xs), _row("---", ["---"] * len(xs))]
+        lines += [row_of("", xs), row_of("---", ["---"] * len(xs))]
         for method, values in ours.items():
-            lines.append(_row(f"**this run, {method}**", [f"{values[x][1]:.3f}" for x in xs]))
+            lines.append(row_of(f"**this run, {method}**", [f"{values[x][1]:.3f}" for x in xs]))
         codes = "normalised_rmse_of_smoothed_codes"
         if world == "box" and codes in original[name]:
             at = dict(zip(original[name][x_key], original[name][codes], strict=True))
-            lines.append(_row("original code, smoothing", [f"{at[x]:.3f}" for x in xs]))
+            lines.append(row_of("original code, smoothing", [f"{at[x]:.3f}" for x in xs]))
     return "\n".join(lines)
 
 
-def _command(options):
+def command_of(options):
     """Return the command that a run's options belong to: those that are not the defaults."""
     defaults = Config().to_dict()
     words = ["python run_kvae.py --dataset", options["dataset"]]
@@ -113,7 +113,7 @@ def _command(options):
     return " ".join(words)
 
 
-def _read_curve(path):
+def read_curve(path):
     """Return method -> x -> (wrong pixels, normalised RMSE)."""
     curves = {}
     with path.open() as file:
@@ -123,7 +123,8 @@ def _read_curve(path):
     return curves
 
 
-def _row(label, cells):
+def row_of(label, cells):
+    """Return a row of a table in Markdown."""
     texts = [f"{cell:g}" if isinstance(cell, float) else str(cell) for cell in cells]
     return f"| {label} | " + " | ".join(texts) + " |"
 

@@ -39,7 +39,7 @@ def main(arguments=None):
     try:
         print(table(options))
     except (OSError, KeyError, json.JSONDecodeError) as error:
-        print(f"Error: not the folder of a finished run: {error!r}", file=sys.stderr)
+        print(f"Error: not the folder of a finished run: {error}", file=sys.stderr)
         return 2
     return 0
 

@@ -6,10 +6,14 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from kvae import kalman
+from kvae import kalman, kalman_parallel
 from kvae import small_matrices as small
+from kvae.device import has_gpu
 
 tfd = tfp.distributions
+
+PARALLEL_FROM = 100
+"""Steps from which a GPU runs filter and smoother in parallel. A guess: no GPU was at hand to measure it."""
 
 
 class Dynamics(NamedTuple):
@@ -149,7 +153,8 @@ class MixtureStateSpaceModel(keras.layers.Layer):
             dynamics = self._dynamics_of_sequence(codes, u)
             _, A, B, C, u = dynamics
             observed = tf.ones_like(codes[..., 0])
-            filtered = kalman.filter(codes, observed, A, B, C, self.Q, self.R, self.mu0, self.Sigma0, u)
+            run = inference_for(codes.shape[1]).filter
+            filtered = run(codes, observed, A, B, C, self.Q, self.R, self.mu0, self.Sigma0, u)
             return filtered, dynamics
         return self._filter_in_step(codes, tf.cast(mask, codes.dtype), u)
 
@@ -198,7 +203,7 @@ class MixtureStateSpaceModel(keras.layers.Layer):
 
     def smooth(self, filtered, dynamics):
         """Run the smoother over what `filter` returned; return a `kalman.Smoothed`."""
-        return kalman.smooth_filtered(filtered, dynamics.A, self.Q)
+        return inference_for(dynamics.A.shape[1]).smooth_filtered(filtered, dynamics.A, self.Q)
 
     def sampled_term(self, codes, mask, dynamics, smoothed, seed):
         """Estimate the state space term of the bound as the original code does.
@@ -307,6 +312,20 @@ class MixtureStateSpaceModel(keras.layers.Layer):
         filtered = kalman.filtered_of_scan(mean, cov, *filtered, next_mean, next_cov)
         all_alpha, all_u = _swap_batch_and_time(all_alpha), _swap_batch_and_time(all_u)
         return filtered, Dynamics(all_alpha, *self.mix(all_alpha), all_u)
+
+
+def inference_for(num_steps):
+    """Return `kalman` or `kalman_parallel`, whichever is the faster for sequences so long.
+
+    On a CPU that is `kalman` at every length, by `python -m benchmarks.kalman`. A GPU waits longer for the
+    start of an operation than for its end, so there the fewer steps one after another win.
+
+    Args:
+        num_steps: steps in a sequence; None if that is not known yet.
+    """
+    if num_steps is not None and num_steps >= PARALLEL_FROM and has_gpu():
+        return kalman_parallel
+    return kalman
 
 
 def _identity(shape, dtype=None):

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kvae import kalman
+from kvae import kalman, kalman_parallel, lgssm
 from kvae.lgssm import MixtureStateSpaceModel
 from kvae.networks import DynamicsParameterNetwork
 from tests.kvae import reference
@@ -81,6 +81,21 @@ def test_in_step_and_over_the_sequence_give_the_same(options, num_steps):
         np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4, err_msg=name)
     for name, a, b in zip(fast_dynamics._fields, fast_dynamics, slow_dynamics, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def test_long_sequences_are_filtered_in_parallel_on_a_gpu(monkeypatch):
+    long = lgssm.PARALLEL_FROM
+    assert lgssm.inference_for(long) is kalman
+    model = state_space_model()
+    codes, u = codes_and_controls(num_steps=long)
+    expected, dynamics = model.filter(codes, None, u)
+    expected_smoothed = model.smooth(expected, dynamics)
+    monkeypatch.setattr(lgssm, "has_gpu", lambda: True)
+    assert lgssm.inference_for(long - 1) is lgssm.inference_for(None) is kalman
+    assert lgssm.inference_for(long) is kalman_parallel
+    found, _ = model.filter(codes, None, u)
+    for a, b in zip((*found, *model.smooth(found, dynamics)), (*expected, *expected_smoothed), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * np.abs(b).max())
 
 
 @pytest.mark.parametrize("options", OPTIONS)

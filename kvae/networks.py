@@ -114,7 +114,7 @@ class Decoder(keras.layers.Layer):
                 )
                 for i, filters in enumerate(reversed(widths), start=1)
             ]
-            self.out = keras.layers.Conv2D(1, 1, kernel_initializer=glorot(seed), name="out")
+            self.out = UpscalingHead(kernel_initializer=glorot(seed), name="out")
         else:
             self.hidden = [
                 keras.layers.Dense(
@@ -134,11 +134,11 @@ class Decoder(keras.layers.Layer):
         if self.conv:
             self.dense.build(shape)
             shape = (None, *self.grid)
-        for layer in self.hidden:
+        for i, layer in enumerate(self.hidden):
+            if self.conv and i > 0:
+                shape = (None, 2 * shape[1], 2 * shape[2], shape[3] // 4)
             layer.build(shape)
             shape = layer.compute_output_shape(shape)
-            if self.conv:
-                shape = (None, 2 * shape[1], 2 * shape[2], shape[3] // 4)
         self.out.build(shape)
 
     def call(self, codes):
@@ -146,11 +146,40 @@ class Decoder(keras.layers.Layer):
         hidden = codes
         if self.conv:
             hidden = tf.reshape(self.dense(hidden), [-1, *self.grid])
-        for layer in self.hidden:
-            hidden = layer(hidden)
-            if self.conv:
+        for i, layer in enumerate(self.hidden):
+            if self.conv and i > 0:
                 hidden = tf.nn.depth_to_space(hidden, 2)
+            hidden = layer(hidden)
         return tf.reshape(self.out(hidden), [-1, self.height, self.width])
+
+
+class UpscalingHead(keras.layers.Layer):
+    """Sub-pixel upscaling by 2, then a 1x1 convolution to one channel, in float32.
+
+    Done the other way round, which is the same: every pixel's channels are contiguous before the upscaling
+    too. So one channel is moved in place of all, and the convolution is a product of a long matrix
+    with a vector, whose gradient is one as well.
+
+    Args:
+        kernel_initializer: for the kernel [1, 1, channels, 1].
+    """
+
+    def __init__(self, kernel_initializer, **kwargs):
+        super().__init__(**kwargs)
+        self.kernel_initializer = kernel_initializer
+
+    def build(self, input_shape):
+        """Build for input of shape [batch, height, width, 4 * channels]."""
+        channels = input_shape[-1] // 4
+        self.kernel = self.add_weight((1, 1, channels, 1), initializer=self.kernel_initializer, name="kernel")
+        self.bias = self.add_weight((1,), initializer="zeros", name="bias")
+
+    def call(self, inputs):
+        """Return [batch, 2 * height, 2 * width, 1]."""
+        _, height, width, _ = inputs.shape
+        kernel = tf.reshape(self.kernel, [-1, 1])
+        pixels = tf.matmul(tf.reshape(inputs, [-1, kernel.shape[0]]), kernel) + self.bias
+        return tf.nn.depth_to_space(tf.reshape(pixels, [-1, height, width, 4]), 2)
 
 
 class DynamicsParameterNetwork(keras.layers.Layer):

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kvae import networks
 from kvae.networks import Decoder, DynamicsParameterNetwork, Encoder, ShapeError
 
 CONV = dict(conv=True, widths=(4, 8), filter_size=3, activation="relu")
@@ -128,3 +129,15 @@ def test_learned_controls_take_twice_the_units():
 def test_one_model_needs_no_network():
     assert dynamics(K=1).trainable_variables == []
     assert len(dynamics(K=1, dim_u=1).trainable_variables) == 5
+
+
+def test_the_head_is_upscaling_then_a_convolution():
+    head = networks.UpscalingHead(keras.initializers.RandomNormal(seed=0))
+    inputs = tf.random.stateless_normal([2, 3, 5, 28], seed=[0, 1])
+    found = head(inputs)
+    head.bias.assign([0.5])
+    expected = tf.nn.conv2d(tf.nn.depth_to_space(inputs, 2), head.kernel.value, 1, "SAME")
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(head(inputs), expected + 0.5, rtol=1e-5, atol=1e-6)
+    # What comes in as bfloat16 is multiplied in float32.
+    assert head(tf.cast(inputs, tf.bfloat16)).dtype == tf.float32

@@ -19,7 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import tensorflow as tf
 import tyro
 
-from benchmarks.kalman.dynamax import DynamaxWorker, dynamax_python
+from benchmarks.kalman.dynamax_client import DynamaxWorker, dynamax_python
 from benchmarks.kalman.measure import Options, benchmark
 from benchmarks.kalman.report import figure_of, report_of
 from kvae.files import replacing

@@ -44,7 +44,7 @@ def main(arguments=None):
     with contextlib.ExitStack() as stack:
         worker = None
         if options.dynamax_env is not None:
-            worker = DynamaxWorker(dynamax_python(options.dynamax_env))
+            worker = DynamaxWorker(dynamax_python(options.dynamax_env), 2 * options.limit)
             stack.callback(worker.close)
             versions |= worker.versions
         table = benchmark(options, write, worker)

@@ -2,7 +2,9 @@
 
 import json
 import os
+import signal
 import subprocess
+import threading
 import venv
 from pathlib import Path
 
@@ -17,22 +19,27 @@ DYNAMAX = ["dynamax==1.0.3", "jax==0.10.2", "jaxlib==0.10.2"]
 class DynamaxWorker:
     """`dynamax_worker.py`, running on the interpreter of another virtual environment.
 
+    Args:
+        python: the interpreter.
+        limit: seconds after which an answer is not waited for any more. It happens that jax waits for
+            itself forever (jaxlib 0.10.2, an associative scan on two cores).
+
     Attributes:
         versions: name to version of its packages.
     """
 
-    def __init__(self, python):
-        worker = Path(__file__).with_name("dynamax_worker.py")
-        self._process = subprocess.Popen(
-            [python, worker], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+    def __init__(self, python, limit):
+        self._python, self._limit = python, limit
+        self._problem, self._warm = None, set()
+        self._start()
         self.versions = self._ask(do="versions")["versions"]
 
     def runs(self, problem, folder):
         """Return what `tensorflow_runs` does; arrays are exchanged as files in `folder`."""
         arrays = {name: np.float32(array) for name, array in problem._asdict().items()}
         np.savez(folder / "problem.npz", **arrays)
-        self._ask(do="load", problem=str(folder / "problem.npz"))
+        self._problem = str(folder / "problem.npz")
+        self._load()
         return {
             (f"dynamax, {candidate}", task): self._run(candidate, task, folder / "results.npz")
             for candidate in ("sequential", "parallel")
@@ -44,13 +51,28 @@ class DynamaxWorker:
         self._process.stdin.close()
         self._process.wait()
 
+    def _start(self):
+        worker = Path(__file__).with_name("dynamax_worker.py")
+        self._process = subprocess.Popen(
+            [self._python, worker], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def _load(self):
+        self._ask(do="load", problem=self._problem)
+        self._warm = set()
+
     def _run(self, candidate, task, keep):
         is_first = True
 
         def run():
             nonlocal is_first
+            request = {"do": "run", "candidate": candidate, "task": task}
             path = str(keep) if is_first else None
-            seconds = self._ask(do="run", candidate=candidate, task=task, keep=path)["seconds"]
+            if not is_first and (candidate, task) not in self._warm:
+                # The process is a new one, which compiles first.
+                self._ask(**request, keep=None)
+            seconds = self._ask(**request, keep=path)["seconds"]
+            self._warm.add((candidate, task))
             if not is_first:
                 return seconds, ()
             is_first = False
@@ -61,10 +83,17 @@ class DynamaxWorker:
 
     def _ask(self, **request):
         print(json.dumps(request), file=self._process.stdin, flush=True)
+        timer = threading.Timer(self._limit, self._process.kill)
+        timer.start()
         answer = self._process.stdout.readline()
-        if not answer:
-            raise RuntimeError("The dynamax worker ended; what it said is above.")
-        return json.loads(answer)
+        timer.cancel()
+        if answer:
+            return json.loads(answer)
+        if self._process.wait() == -signal.SIGKILL:
+            self._start()
+            self._load()
+            raise TimeoutError
+        raise RuntimeError("The dynamax worker ended; what it said is above.")
 
 
 def dynamax_python(folder):

@@ -69,7 +69,7 @@ def measure(runs, expected, left_out, options):
     """Run each candidate once, check what it returns, and time the right ones in turn.
 
     Args:
-        runs: {(candidate, task): run}.
+        runs: {(candidate, task): run}. A run that raises TimeoutError is left out from then on.
         expected: {task: arrays}.
         left_out: keys of `runs` that are not to be run.
         options: the `Options`.
@@ -82,14 +82,22 @@ def measure(runs, expected, left_out, options):
         if key in left_out:
             measured[key] = Measured()
             continue
-        first, results = run()
+        try:
+            first, results = run()
+        except TimeoutError:
+            measured[key] = Measured()
+            continue
         measured[key] = Measured(first, error_of(results, expected[key[1]]))
         del results
     seconds = {key: [] for key, found in measured.items() if found.error <= TOLERANCE}
     for count in range(options.max_runs):
-        for key, times in seconds.items():
+        for key, times in list(seconds.items()):
             if count < options.min_runs or sum(times) < options.seconds:
-                times.append(runs[key]()[0])
+                try:
+                    times.append(runs[key]()[0])
+                except TimeoutError:
+                    del seconds[key]
+                    measured[key] = Measured()
     return measured | {key: measured[key]._replace(seconds=tuple(times)) for key, times in seconds.items()}
 
 

@@ -100,7 +100,8 @@ def report_of(table, options, command, versions):
         "float32, time-varying A and C; every step observed, as dynamax knows no missing ones.",
         "The gradient is that of the summed log-likelihood with respect to y and A.",
         f"Everything timed agrees with a float64 filter to {TOLERANCE:g}, relative to the largest entry.",
-        f"A dash: left out, as its first call would have taken more than {options.limit:g} s.",
+        f"A dash: left out, as its first call would have taken more than {options.limit:g} s, or as a call "
+        f"of dynamax did not come back within {2 * options.limit:g} s, at this length or a shorter one.",
         "TFP's parallel filter has no smoother, and its gradient is wrong in TFP 0.25.",
     ]
     if "dynamax" not in versions:

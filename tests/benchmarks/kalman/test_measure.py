@@ -25,6 +25,31 @@ def test_a_wrong_answer_is_not_timed_and_one_left_out_is_not_run():
     assert np.isnan(found["slow", "smoother"].first)
 
 
+def test_what_does_not_come_back_is_left_out_from_then_on():
+    calls = []
+
+    def sometimes():
+        calls.append(1)
+        if len(calls) == 2:
+            raise TimeoutError
+        return 1.0, [np.ones(1)]
+
+    def never():
+        raise TimeoutError
+
+    runs = {
+        ("sometimes", "smoother"): sometimes,
+        ("never", "smoother"): never,
+        ("a", "smoother"): always(1.0),
+    }
+    found = benchmark.measure(runs, {"smoother": [np.ones(1)]}, set(), OPTIONS)
+    assert len(calls) == 2
+    assert found["a", "smoother"].seconds == (1.0, 1.0)
+    for name in ("sometimes", "never"):
+        assert found[name, "smoother"].seconds == ()
+        assert np.isnan(found[name, "smoother"].first)
+
+
 def test_a_result_that_is_not_a_number_is_wrong():
     found = benchmark.measure({("a", "smoother"): always(np.nan)}, {"smoother": [np.ones(1)]}, set(), OPTIONS)
     assert found["a", "smoother"].seconds == ()

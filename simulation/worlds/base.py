@@ -34,14 +34,23 @@ class World(ABC):
 
     Attributes:
         name: the name by which `make_world` knows it.
+        options: what it was made with: `make_world(name, **options)` makes it again.
         image_shape: (H, W) in pixels.
         parameters: everything that decides what the world's sequences look like; only values that
             JSON gives back unchanged, because a dataset file is checked against it.
         state_quantities: what each of the S state entries is.
         control_quantities: what each of the dim_u control entries is.
+        num_train: training sequences of a dataset, unless told otherwise; the KVAE paper's 5,000.
+        num_test: test sequences, likewise.
+        num_steps: frames in a sequence, likewise.
     """
 
+    num_train = 5000
+    num_test = 1000
+    num_steps = 20
+
     name: str
+    options: dict[str, Any]
     image_shape: tuple[int, int]
     parameters: dict[str, Any]
     state_quantities: tuple[Quantity, ...]

@@ -1,25 +1,27 @@
-"""A ball in a square box, with and without gravity."""
+"""Balls in a square box, with and without gravity."""
 
-from simulation.worlds.ball import BallParameters, BallWorld
+from typing import Any
+
+from simulation.worlds.ball import BallParameters, BallWorld, ball_world, closed_path
 
 _SQUARE = ((2.0, 2.0), (2.0, 30.0), (30.0, 30.0), (30.0, 2.0))
 
 
-def box() -> BallWorld:
-    """Make the box without gravity, in which the ball keeps its speed."""
+def box(**options: Any) -> BallWorld:
+    """Make the box without gravity, in which a ball keeps its speed."""
     parameters = BallParameters(
-        wall_corners=_SQUARE, gravity=(0.0, 0.0), start_std=10.0, speed_range=(10.0, 15.0)
+        walls=closed_path(_SQUARE), room=_SQUARE, gravity=(0.0, 0.0), start_std=10.0, speed_range=(10.0, 15.0)
     )
-    return BallWorld("box", parameters)
+    return ball_world("box", parameters, options)
 
 
-def box_gravity() -> BallWorld:
-    """Make the box in which the ball falls.
+def box_gravity(**options: Any) -> BallWorld:
+    """Make the box in which a ball falls.
 
     As in the original simulator, about one sequence in a hundred loses its ball: one that falls
     further in a step than its radius can end up on the far side of the floor.
     """
     parameters = BallParameters(
-        wall_corners=_SQUARE, gravity=(0.0, -5.0), start_std=8.0, speed_range=(5.0, 10.0)
+        walls=closed_path(_SQUARE), room=_SQUARE, gravity=(0.0, -5.0), start_std=8.0, speed_range=(5.0, 10.0)
     )
-    return BallWorld("box_gravity", parameters)
+    return ball_world("box_gravity", parameters, options)

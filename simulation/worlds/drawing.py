@@ -1,9 +1,57 @@
 """Drawing as the original simulator did: pymunk 5's debug drawing on a pygame surface."""
 
+import math
+
+import numpy as np
 import pygame
 import pymunk
 import pymunk.pygame_util
+from numpy.typing import NDArray
 from pymunk.space_debug_draw_options import SpaceDebugColor
+
+SUPERSAMPLING = 4
+"""Pixels along each side of a greyscale pixel, of which it is the mean."""
+
+
+class Canvas:
+    """A surface to draw frames on.
+
+    Args:
+        image_size: (H, W) of the frames.
+        greyscale: anti-aliased, by drawing larger and averaging; else white where anything was drawn.
+
+    Attributes:
+        draw_options: what draws on it, in the coordinates of the frames.
+    """
+
+    def __init__(self, image_size: tuple[int, int], greyscale: bool):
+        self._greyscale = greyscale
+        scale = SUPERSAMPLING if greyscale else 1
+        self._height, self._width = (scale * side for side in image_size)
+        self._surface = pygame.Surface((self._width, self._height), depth=24)
+        self.draw_options = TruncatingDrawOptions(self._surface, scale)
+        self.draw_options.flags = pymunk.SpaceDebugDrawOptions.DRAW_COLLISION_POINTS
+        if greyscale:
+            self.draw_options.collision_point_color = SpaceDebugColor(255, 255, 255, 255)
+
+    def clear(self) -> None:
+        """Make everything black."""
+        self._surface.fill(0)
+
+    def content(self) -> bytes:
+        """Return what was drawn, for `images`."""
+        return pygame.image.tobytes(self._surface, "RGB")
+
+    def images(self, contents: list[bytes]) -> NDArray[np.uint8]:
+        """Return frames [T, H, W] from what was drawn."""
+        pixels = np.frombuffer(b"".join(contents), dtype=np.uint8)
+        # All that is drawn is white, or pymunk's red of the contact marks: red is never the least.
+        red = pixels.reshape(len(contents), self._height, self._width, 3)[..., 0]
+        if not self._greyscale:
+            return (red > 0) * np.uint8(255)
+        k = SUPERSAMPLING
+        blocks = red.reshape(len(contents), self._height // k, k, self._width // k, k)
+        return np.round(blocks.mean(axis=(2, 4))).astype(np.uint8)
 
 
 class TruncatingDrawOptions(pymunk.pygame_util.DrawOptions):
@@ -12,7 +60,16 @@ class TruncatingDrawOptions(pymunk.pygame_util.DrawOptions):
     pymunk 5, with which the data of the KVAE paper (Fraccaro et al., NIPS 2017) was made, truncated
     where pymunk 7 rounds; rounding moves a ball by up to a pixel. Only what the original's worlds
     consist of differs from pymunk 7: circles, segments (contact marks) and fat segments (walls).
+
+    Args:
+        surface: what to draw on.
+        scale: pixels of the surface to a unit of length.
     """
+
+    def __init__(self, surface: pygame.Surface, scale: int = 1):
+        super().__init__(surface)
+        self._scale = scale
+        self._height = surface.get_height()
 
     def draw_circle(
         self,
@@ -23,9 +80,10 @@ class TruncatingDrawOptions(pymunk.pygame_util.DrawOptions):
         fill_color: SpaceDebugColor,
     ) -> None:
         """Draw a filled circle and the line from its centre to its edge at `angle`."""
+        x, y = pos
         centre = self._pixel(pos)
-        edge = self._pixel(pymunk.Vec2d(*pos) + pymunk.Vec2d.from_polar(radius, angle))
-        pygame.draw.circle(self.surface, fill_color.as_int(), centre, round(radius))
+        edge = self._pixel((x + radius * math.cos(angle), y + radius * math.sin(angle)))
+        pygame.draw.circle(self.surface, fill_color.as_int(), centre, round(self._scale * radius))
         pygame.draw.line(self.surface, outline_color.as_int(), centre, edge)
 
     def draw_segment(self, a: tuple[float, float], b: tuple[float, float], color: SpaceDebugColor) -> None:
@@ -40,9 +98,9 @@ class TruncatingDrawOptions(pymunk.pygame_util.DrawOptions):
         outline_color: SpaceDebugColor,
         fill_color: SpaceDebugColor,
     ) -> None:
-        """Draw a line that is `2 * radius` wide, and at least one pixel."""
-        width = int(max(1, 2 * radius))
+        """Draw a line that is `2 * radius` wide, and at least one unit of length."""
+        width = int(self._scale * max(1, 2 * radius))
         pygame.draw.line(self.surface, fill_color.as_int(), self._pixel(a), self._pixel(b), width)
 
     def _pixel(self, point: tuple[float, float]) -> tuple[int, int]:
-        return int(point[0]), self.surface.get_height() - int(point[1])
+        return int(self._scale * point[0]), self._height - int(self._scale * point[1])

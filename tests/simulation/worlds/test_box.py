@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from simulation import make_world
-from simulation.worlds.ball import BallParameters, BallWorld
 
 LOWER_WALL, UPPER_WALL, RADIUS, DT, GRAVITY = 2.0, 30.0, 3.0, 0.2, -5.0
 WORLDS = ("box", "box_gravity")
@@ -126,10 +125,8 @@ def test_frames_show_the_walls_and_the_ball_at_its_state(name):
     assert ball_pixels.max() <= 2.0 * math.pi * RADIUS**2
 
 
-def test_contact_marks_are_all_that_they_add():
-    square = ((2.0, 2.0), (2.0, 30.0), (30.0, 30.0), (30.0, 2.0))
-    parameters = dict(wall_corners=square, gravity=(0, 0), start_std=10.0, speed_range=(10, 15))
-    unmarked = BallWorld("unmarked", BallParameters(**parameters, contact_marks=False))
+def test_contacts_are_all_that_they_add():
+    unmarked = make_world("box", contacts=False)
     initial_states = sample_initial_states("box", 30)
     marked = make_world("box").rollout(initial_states)
     bare = unmarked.rollout(initial_states)

@@ -1,0 +1,130 @@
+import math
+
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+from simulation import make_world
+
+MASS, LENGTH, FRICTION, GRAVITY, DT = 1.0, 1.0, 0.5, 9.81, 0.1
+
+
+def sequences(count, num_steps=15):
+    world = make_world("pendulum")
+    return [world.sample_sequence(np.random.default_rng(seed), num_steps) for seed in range(count)]
+
+
+def true_states(start, torques):
+    """Solve m l^2 phi'' = -mu phi' + m g l sin(phi) + u for [N, 2] starts and [N, T] torques: [N, T, 2]."""
+
+    def derivative(_, flat, torque):
+        phi, speed = flat.reshape(2, -1)
+        moment = -FRICTION * speed + MASS * GRAVITY * LENGTH * np.sin(phi) + torque
+        return np.concatenate([speed, moment / (MASS * LENGTH**2)])
+
+    found = [start]
+    for torque in torques[:, 1:].T:
+        options = {"method": "DOP853", "rtol": 1e-10, "atol": 1e-10, "args": (torque,)}
+        solved = solve_ivp(derivative, (0, DT), found[-1].T.ravel(), **options)
+        found.append(solved.y[:, -1].reshape(2, -1).T)
+    return np.stack(found, axis=1)
+
+
+def angle_error(phi, true_phi):
+    return abs((phi - true_phi + math.pi) % (2 * math.pi) - math.pi)
+
+
+def test_it_moves_as_the_differential_equation_says():
+    """Over 1,000 random starts and torques of 15 steps."""
+    states, controls = (np.concatenate(arrays) for arrays in list(zip(*sequences(1000), strict=True))[1:])
+    truth = true_states(states[:, 0], controls[..., 0].astype(float))
+    errors = angle_error(states[:, 1:, 0], truth[:, 1:, 0])
+    assert np.median(errors) < 1e-4
+    assert np.percentile(errors, 99) < 1e-2
+    assert np.median(abs(states[..., 1] - truth[..., 1])) < 1e-3
+
+
+def test_what_is_drawn_and_stored():
+    found = sequences(200)
+    images, states, controls = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+    assert images.shape == (200, 15, 16, 16)
+    assert images.dtype == np.uint8
+    assert states.shape == (200, 15, 2)
+    assert controls.shape == (200, 15, 1)
+    phi, speed = states[..., 0], states[..., 1]
+    assert phi.min() > -math.pi
+    assert phi.max() <= math.pi
+    # Uniform over the circle, [-4, 4] and [-5, 5].
+    assert abs(np.exp(1j * phi[:, 0]).mean()) < 0.15
+    assert 3.8 < abs(speed[:, 0]).max() <= 4
+    assert (controls[:, 0] == 0).all()
+    assert 4.9 < abs(controls).max() <= 5
+    assert abs(controls[:, 1:].mean()) < 0.3
+
+
+def test_the_bob_is_where_the_angle_says():
+    world = make_world("pendulum")
+    for phi in np.linspace(-3, 3, 13):
+        image = world.rollout([[phi, 0.0]], 1).images[0, 0].astype(float)
+        rows, columns = np.mgrid[:16, :16]
+        x = (image * (columns + 0.5)).sum() / image.sum()
+        y = 16 - (image * (rows + 0.5)).sum() / image.sum()
+        assert x == pytest.approx(8 + 5 * math.sin(phi), abs=0.05)
+        assert y == pytest.approx(8 + 5 * math.cos(phi), abs=0.05)
+        # A disc of radius 1.5.
+        assert image.sum() / 255 == pytest.approx(math.pi * 1.5**2, rel=0.1)
+
+
+def test_pixels_have_noise():
+    """Of 0.05, where neither black nor white cuts it off."""
+    world = make_world("pendulum")
+    start = np.tile([[0.3, 0.0]], [400, 1])
+    clean = world.rollout(start[:1], 1).images[0, 0] / 255
+    noisy = world.rollout(start, 1, rng=np.random.default_rng(0)).images[:, 0] / 255
+    grey = (clean > 0.2) & (clean < 0.8)
+    assert grey.any()
+    np.testing.assert_allclose(noisy.std(axis=0)[grey], 0.05, rtol=0.15)
+    np.testing.assert_allclose(noisy.mean(axis=0)[grey], clean[grey], atol=0.01)
+
+
+def test_at_rest_it_stays_and_from_anywhere_it_falls():
+    world = make_world("pendulum")
+    states = world.rollout([[0.0, 0.0], [0.1, 0.0], [-0.1, 0.0]], 15).states
+    np.testing.assert_array_equal(states[0], 0)
+    assert (np.diff(states[1, :, 0]) > 0).all()
+    np.testing.assert_allclose(states[1], -states[2], atol=1e-12)
+
+
+def test_a_control_acts_between_the_frame_before_and_its_own():
+    world = make_world("pendulum")
+    torque = np.zeros([1, 5, 1])
+    torque[0, 2] = 1.0
+    states = world.rollout([[math.pi, 0.0]], 5, torque).states[0]
+    np.testing.assert_allclose(states[:2, 1], 0, atol=1e-12)
+    assert states[2, 1] > 0.05
+
+
+def test_fewer_steps_are_the_beginning_of_more():
+    for few, many in zip(sequences(3, 4), sequences(3, 9), strict=True):
+        for a, b in zip(few, many, strict=True):
+            np.testing.assert_array_equal(a, b[:, :4])
+
+
+def test_a_larger_picture():
+    world = make_world("pendulum", resolution=32)
+    assert world.options == {"resolution": 32}
+    image = world.rollout([[math.pi / 2, 0.0]], 1).images[0, 0]
+    assert image.shape == (32, 32)
+    assert image[16, 26] == 255
+    assert image.sum() / 255 == pytest.approx(math.pi * 3**2, rel=0.1)
+
+
+@pytest.mark.parametrize("controls", [np.zeros([1, 4, 1]), np.zeros([1, 5]), np.full([1, 5, 1], np.nan)])
+def test_controls_that_do_not_fit(controls):
+    with pytest.raises(ValueError, match=r"controls must be finite numbers of shape \[1, 5, 1\]"):
+        make_world("pendulum").rollout([[0.0, 0.0]], 5, controls)
+
+
+def test_a_picture_that_is_too_small():
+    with pytest.raises(ValueError, match="resolution must be at least 8"):
+        make_world("pendulum", resolution=4)

@@ -1,50 +1,40 @@
-"""Dataset files: made from a world, described by their metadata, checked before they are used.
+"""Datasets: two files, or a file and a folder of shards, made from a world and checked before they are used.
 
-A dataset is two files of one folder, `<world>.npz` for training and `<world>_test.npz`. Each holds
+A dataset of the world `box` is, in one folder,
 
-    images    uint8 [N, T, H, W]; 0 or 255 in binary worlds
-    states    float32 [N, T, S], the state that each frame shows
-    controls  float32 [N, T, dim_u]; dim_u is 0 in a world without controls
-    metadata  a JSON string, see `read_metadata`
+    box.npz                              training, or in its place
+    box/train-00003-of-00016.npz         training in shards, each made on its own
+    box_test.npz                         testing
 
-The same arguments give the same bytes, as long as the versions in the metadata are the same.
+What stands in a file is described in `simulation.dataset_file`. The same arguments give the same bytes, and
+the shards hold the sequences that the one file would, in order.
 """
 
-import json
 import os
-import platform
-import secrets
-import time
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from importlib.metadata import version
+import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
-from tqdm import tqdm
+from simulation.dataset_file import DatasetMismatch, compare, describe, make, read_metadata
+from simulation.sampling import check_size
+from simulation.worlds import World, make_world
 
-from simulation.interrupts import HeldBackSignals
-from simulation.worlds import Quantity, Sequences, World, make_world
-from simulation.worlds.base import check_num_steps
-
-SPLITS = ("train", "test")
-
-# The sizes of the KVAE paper's datasets (Fraccaro et al., NIPS 2017).
-NUM_TRAIN = 5000
-NUM_TEST = 1000
-NUM_STEPS = 20
 SEED = 1234
 
+_SHARD = re.compile(r"train-(\d{5})-of-(\d{5})\.npz")
 
-class DatasetMismatch(ValueError):
-    """A dataset file is there already, but it is not the one that was asked for."""
+_MADE_BY = ("world", "split", "parameters", "seed", "first", "num_sequences", "num_steps")
+"""Fields of the metadata that decide what the sequences are."""
 
 
 class DatasetPaths(NamedTuple):
-    """The two files of a dataset."""
+    """Where a dataset lies.
+
+    Attributes:
+        train: the training file, or the folder of its shards.
+        test: the test file.
+    """
 
     train: Path
     test: Path
@@ -78,61 +68,38 @@ def dataset_path(data_dir: str | os.PathLike, world_name: str, split: str) -> Pa
     return Path(data_dir) / f"{world_name}{suffix}.npz"
 
 
-def sequence_rng(seed: int, split: str, index: int) -> np.random.Generator:
-    """Make the random stream of one sequence.
-
-    A stream depends on nothing but its seed, split and index, so a dataset of 10 sequences is the
-    beginning of one of 100.
-    """
-    key = (SPLITS.index(split), index)
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
-
-
-def simulate(world: World, split: str, num_sequences: int, num_steps: int, seed: int) -> Sequences:
-    """Simulate the sequences of a split, with a progress bar if standard error is a terminal.
-
-    Returns:
-        images uint8 [N, T, H, W], states float64 [N, T, S], controls float32 [N, T, dim_u].
-
-    Raises:
-        ValueError: if `num_sequences` or `num_steps` is not positive or `seed` is negative.
-    """
-    _check_size("num_sequences", num_sequences, num_steps, seed)
-    shape = (num_sequences, num_steps)
-    sequences = Sequences(
-        images=np.empty((*shape, *world.image_shape), dtype=np.uint8),
-        states=np.empty((*shape, len(world.state_quantities))),
-        controls=np.empty((*shape, len(world.control_quantities)), dtype=np.float32),
-    )
-    description = f"{world.name} {split}"
-    with HeldBackSignals() as signals:
-        for index in tqdm(range(num_sequences), description, unit="seq", leave=False, disable=None):
-            signals.deliver()
-            sequence = world.sample_sequence(sequence_rng(seed, split, index), num_steps)
-            for array, value in zip(sequences, sequence, strict=True):
-                array[index] = value[0]
-    return sequences
+def shard_path(data_dir: str | os.PathLike, world_name: str, shard: int, shards: int) -> Path:
+    """Where a shard of the training data lies."""
+    return Path(data_dir) / world_name / f"train-{shard:05d}-of-{shards:05d}.npz"
 
 
 def generate(
     world_name: str,
     data_dir: str | os.PathLike,
-    num_train: int = NUM_TRAIN,
-    num_test: int = NUM_TEST,
-    num_steps: int = NUM_STEPS,
+    num_train: int | None = None,
+    num_test: int | None = None,
+    num_steps: int | None = None,
     seed: int = SEED,
+    options: dict[str, Any] | None = None,
+    shards: int | None = None,
+    shard: int | None = None,
+    jobs: int = 1,
     regenerate: bool = False,
     report: Callable[[DatasetFile], object] = print,
 ) -> DatasetPaths:
-    """Make both files of a dataset, unless just these are there already.
+    """Make the files of a dataset, but for those of them that are there already.
 
     Args:
         world_name: a name that `make_world` knows.
         data_dir: the folder; made if it is not there.
-        num_train: number of training sequences.
-        num_test: number of test sequences.
-        num_steps: number of frames in each sequence.
+        num_train: number of training sequences; None: as many as the world has by default.
+        num_test: number of test sequences; None likewise.
+        num_steps: number of frames in each sequence; None likewise.
         seed: what all sequences are drawn from, a non-negative integer.
+        options: what is to be different in the world, see `make_world`.
+        shards: store the training data in so many files; None: in one, not in a folder of its own.
+        shard: make the shard of this number alone, from 0, and no test data.
+        jobs: processes that share the work.
         regenerate: make the files anew, whatever is there.
         report: called with a `DatasetFile` for every file once it is there.
 
@@ -141,20 +108,41 @@ def generate(
         ValueError: if there is no such world or a number is out of range.
         OSError: if the files cannot be read or written.
     """
-    world = make_world(world_name)
-    _check_size("num_train", num_train, num_steps, seed)
-    _check_size("num_test", num_test, num_steps, seed)
-    wanted = {
-        dataset_path(data_dir, world_name, split): describe(world, split, n, num_steps, seed)
-        for split, n in zip(SPLITS, (num_train, num_test), strict=True)
-    }
+    world = make_world(world_name, **(options or {}))
+    num_train = world.num_train if num_train is None else num_train
+    num_test = world.num_test if num_test is None else num_test
+    num_steps = world.num_steps if num_steps is None else num_steps
+    check_size("num_train", num_train, num_steps, seed)
+    check_size("num_test", num_test, num_steps, seed)
+    _check_shards(num_train, shards, shard)
+
+    paths = DatasetPaths(*(dataset_path(data_dir, world_name, split) for split in ("train", "test")))
+    if shards is None:
+        wanted = {paths.train: describe(world, "train", num_train, num_steps, seed)}
+    else:
+        wanted = _describe_shards(world, data_dir, num_train, num_steps, seed, shards)
+        paths = paths._replace(train=Path(data_dir) / world_name)
+    wanted[paths.test] = describe(world, "test", num_test, num_steps, seed)
+    if shard is not None:
+        path = shard_path(data_dir, world_name, shard, shards)
+        wanted = {path: wanted[path]}
+    in_the_way = _others(data_dir, world_name, shards)
+    if in_the_way and not regenerate:
+        raise DatasetMismatch(
+            f"{in_the_way[0]} is there already, which is training data of {world_name} in other files than "
+            "asked for. Pass --regenerate True to `python -m simulation.generate` to replace it, "
+            "or name another --data_dir."
+        )
     kept = [path for path in wanted if path.exists() and not regenerate]
     for path in kept:
         _check_matches(path, wanted[path])
     for path, metadata in wanted.items():
-        seconds = None if path in kept else _make_file(path, world, metadata)
+        seconds = None if path in kept else make(path, world, metadata, jobs)
         report(DatasetFile(path, metadata["num_sequences"], num_steps, seconds))
-    return DatasetPaths(*wanted)
+    # Only now: until the new files are whole, the old ones are better than nothing.
+    for path in in_the_way:
+        path.unlink()
+    return paths
 
 
 def ensure(
@@ -162,11 +150,11 @@ def ensure(
     data_dir: str | os.PathLike,
     report: Callable[[DatasetFile], object] = print,
 ) -> DatasetPaths:
-    """Return both files of a dataset, making those that are missing in their default size.
+    """Return where a dataset lies, making the files that are missing in their default size.
 
-    Files that are there may be of any size and seed, but must be of this world, its parameters and
-    their split. Files without metadata, such as those of the original code, are taken as they are,
-    whether or not `make_world` knows their world.
+    Files that are there may be of any size, seed and options, the same in all of them, but must be of this
+    world, as this version makes it, and of their split. Files without metadata, such as those of the
+    original code, are taken as they are, whether or not `make_world` knows their world.
 
     Args:
         world_name: a name that `make_world` knows, unless both files are there without metadata.
@@ -175,116 +163,103 @@ def ensure(
 
     Raises:
         DatasetMismatch: if a file is there that was made otherwise; then nothing is written.
-        ValueError: if there is no such world or a file is not a dataset file.
+        ValueError: if there is no such world, a file is not a dataset file, or a shard is missing.
         OSError: if the files cannot be read or written.
     """
-    paths = DatasetPaths(*(dataset_path(data_dir, world_name, split) for split in SPLITS))
-    missing = {}
-    for split, path, num_sequences in zip(SPLITS, paths, (NUM_TRAIN, NUM_TEST), strict=True):
-        found = read_metadata(path) if path.exists() else None
-        if path.exists() and found is None:
-            continue
-        world = make_world(world_name)
-        wanted = describe(world, split, num_sequences, NUM_STEPS, SEED)
-        if found is None:
-            missing[path] = world, wanted
-        else:
-            _compare(path, found, wanted, ("world", "split", "parameters"))
-    for path, (world, metadata) in missing.items():
-        seconds = _make_file(path, world, metadata)
-        report(DatasetFile(path, metadata["num_sequences"], metadata["num_steps"], seconds))
+    paths = DatasetPaths(*(dataset_path(data_dir, world_name, split) for split in ("train", "test")))
+    shards = _shards_there(data_dir, world_name)
+    if shards:
+        if paths.train.exists():
+            raise DatasetMismatch(
+                f"{paths.train} and {shards[0]} are both there: delete what you do not want."
+            )
+        _check_complete(shards)
+        paths = paths._replace(train=Path(data_dir) / world_name)
+    files = {"train": shards or [paths.train], "test": [paths.test]}
+    found = {
+        (split, path): read_metadata(path)
+        for split, of_split in files.items()
+        for path in of_split
+        if path.exists()
+    }
+    described = {key: metadata for key, metadata in found.items() if metadata is not None}
+    first = next(iter(described.values()), {})
+    missing = [(split, path) for split, of_split in files.items() for path in of_split if not path.exists()]
+    if missing or described:
+        world = _world_like(world_name, first)
+        num_steps = first.get("num_steps", world.num_steps)
+        sizes = {"train": world.num_train, "test": world.num_test}
+    for (split, path), metadata in described.items():
+        wanted = describe(world, split, sizes[split], num_steps, SEED)
+        compare(path, metadata, wanted, ("world", "split", "parameters", "num_steps"))
+    for split, path in missing:
+        seconds = make(path, world, describe(world, split, sizes[split], num_steps, SEED))
+        report(DatasetFile(path, sizes[split], num_steps, seconds))
     return paths
 
 
-def read_metadata(path: str | os.PathLike) -> dict[str, Any] | None:
-    """Read what a dataset file says about itself.
-
-    Returns:
-        The entries of `describe`, or None if the file has no metadata, as those of the original
-        code have none.
-
-    Raises:
-        ValueError: if this is not a dataset file.
-        OSError: if the file cannot be read.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            if "metadata" not in arrays:
-                return None
-            return dict(json.loads(str(arrays["metadata"])))
-    # TypeError: a lone .npy array is no context manager.
-    except (ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+def _check_shards(num_train: int, shards: int | None, shard: int | None) -> None:
+    if shards is None:
+        if shard is not None:
+            raise ValueError("shard is the number of one of several shards: say of how many, with shards.")
+        return
+    if not 1 <= shards <= min(num_train, 99999):
         raise ValueError(
-            f"{path} is not a dataset file, or a damaged one: {error}. Delete it or name another --data_dir."
-        ) from error
+            f"shards must be between 1 and the number of training sequences, {num_train}, and at most 99999. "
+            f"Received: {shards}."
+        )
+    if shard is not None and not 0 <= shard < shards:
+        raise ValueError(f"shard must be between 0 and {shards - 1}. Received: {shard}.")
 
 
-def describe(world: World, split: str, num_sequences: int, num_steps: int, seed: int) -> dict[str, Any]:
-    """Describe a dataset file: the metadata that is stored in it, only JSON's own types."""
+def _describe_shards(world, data_dir, num_train, num_steps, seed, shards) -> dict[Path, dict[str, Any]]:
+    """Return the metadata of every shard: the sequences in order, shared out as evenly as can be."""
+    bounds = [i * num_train // shards for i in range(shards + 1)]
     return {
-        "world": world.name,
-        "parameters": world.parameters,
-        "split": split,
-        "seed": int(seed),
-        "num_sequences": int(num_sequences),
-        "num_steps": int(num_steps),
-        "states": _describe_quantities(world.state_quantities),
-        "controls": _describe_quantities(world.control_quantities),
-        "versions": {
-            "python": platform.python_version(),
-            **{package: version(package) for package in ("numpy", "pymunk", "pygame")},
-        },
+        shard_path(data_dir, world.name, i, shards): describe(
+            world, "train", bounds[i + 1] - bounds[i], num_steps, seed, first=bounds[i]
+        )
+        for i in range(shards)
     }
 
 
-def _describe_quantities(quantities: tuple[Quantity, ...]) -> list[dict[str, str]]:
-    return [quantity._asdict() for quantity in quantities]
+def _shards_there(data_dir: str | os.PathLike, world_name: str) -> list[Path]:
+    folder = Path(data_dir) / world_name
+    return sorted(path for path in folder.glob("train-*.npz") if _SHARD.fullmatch(path.name))
 
 
-def _make_file(path: Path, world: World, metadata: dict[str, Any]) -> float:
-    """Simulate and store a file; return the seconds it took."""
-    start = time.perf_counter()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Opened first: a folder that cannot be written to shows before the simulation, not after it.
-    with _whole_file(path) as file:
-        sequences = simulate(
-            world,
-            metadata["split"],
-            metadata["num_sequences"],
-            metadata["num_steps"],
-            metadata["seed"],
+def _others(data_dir: str | os.PathLike, world_name: str, shards: int | None) -> list[Path]:
+    """Return the training files that are there and are not among so many shards (None: not the one file)."""
+    single = dataset_path(data_dir, world_name, "train")
+    others = [single] if shards is not None and single.exists() else []
+    for path in _shards_there(data_dir, world_name):
+        if shards is None or int(_SHARD.fullmatch(path.name)[2]) != shards:
+            others.append(path)
+    return others
+
+
+def _check_complete(shards: list[Path]) -> None:
+    """Raise ValueError unless all shards of one number of shards are there."""
+    counts = {int(_SHARD.fullmatch(path.name)[2]) for path in shards}
+    if len(counts) > 1:
+        raise ValueError(
+            f"{shards[0].parent} holds shards of datasets in {' and in '.join(map(str, sorted(counts)))} "
+            "shards: delete those that you do not want."
         )
-        np.savez_compressed(
-            file,
-            images=sequences.images,
-            states=sequences.states.astype(np.float32),
-            controls=sequences.controls,
-            metadata=np.array(json.dumps(metadata)),
+    (count,) = counts
+    there = {int(_SHARD.fullmatch(path.name)[1]) for path in shards}
+    if missing := [i for i in range(count) if i not in there]:
+        raise ValueError(
+            f"{shards[0].parent} has {len(there)} of {count} shards; number {missing[0]} is missing. "
+            f"Make what is missing with `python -m simulation.generate --shards {count}` and the options "
+            "that made the others."
         )
-    return time.perf_counter() - start
 
 
-@contextmanager
-def _whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Write a file that gets its name only once it is whole and on the disk."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        # Not the tempfile module: its files are for their owner's eyes only.
-        with temporary.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _check_size(name: str, num_sequences: int, num_steps: int, seed: int) -> None:
-    if num_sequences < 1:
-        raise ValueError(f"{name} must be at least 1. Received: {num_sequences}.")
-    check_num_steps(num_steps)
-    if seed < 0:
-        raise ValueError(f"seed must not be negative. Received: {seed}.")
+def _world_like(world_name: str, metadata: dict[str, Any]) -> World:
+    """Make a world with the options of a dataset file, if the file is of that world."""
+    options = metadata.get("options", {}) if metadata.get("world") == world_name else {}
+    return make_world(world_name, **options)
 
 
 def _check_matches(path: Path, wanted: dict[str, Any]) -> None:
@@ -294,28 +269,4 @@ def _check_matches(path: Path, wanted: dict[str, Any]) -> None:
             f"{path} is there already and does not say how it was made (it has no metadata). "
             "Pass --regenerate True to replace it, or name another --data_dir."
         )
-    fields = ("world", "split", "parameters", "seed", "num_sequences", "num_steps")
-    _compare(path, found, wanted, fields)
-
-
-def _compare(path: Path, found: dict[str, Any], wanted: dict[str, Any], fields: tuple[str, ...]) -> None:
-    """Raise DatasetMismatch, naming every field that differs."""
-    found, wanted = _flatten(found, fields), _flatten(wanted, fields)
-    differences = [
-        f"{field} is {found.get(field, 'absent')}, not {wanted.get(field, 'absent')}"
-        for field in {**wanted, **found}
-        if found.get(field) != wanted.get(field)
-    ]
-    if differences:
-        raise DatasetMismatch(
-            f"{path} is there already but is not what was asked for: {'; '.join(differences)}. "
-            "Pass --regenerate True to `python -m simulation.generate` to replace it, "
-            "or name another --data_dir."
-        )
-
-
-def _flatten(metadata: dict[str, Any], fields: tuple[str, ...]) -> dict[str, str]:
-    """Show the fields as JSON; parameters one by one, as together they are too long to compare."""
-    values = {field: metadata[field] for field in fields if field in metadata}
-    parameters = values.pop("parameters", {})
-    return {field: json.dumps(value) for field, value in {**values, **parameters}.items()}
+    compare(path, found, wanted, _MADE_BY)

@@ -3,41 +3,94 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import tyro
 
-from simulation import dataset, world_names
+from simulation import world_names
+from simulation.dataset import SEED, generate
+from simulation.preview import describe_file, verify, write_preview
+
+_OF_WORLDS = "num_balls resolution greyscale friction damping contacts substeps vertices".split()
 
 
 @dataclass(frozen=True)
 class Options:
-    """Simulate a world into two dataset files, one for training and one for testing.
+    """Simulate a world into dataset files, one for training, or a folder of shards, and one for testing.
 
     A file that is there already is left as it is if it was made with the same options, and is an
-    error otherwise.
+    error otherwise; so an interrupted command, given again, makes what is missing.
     """
 
-    dataset: Annotated[str, tyro.conf.arg(metavar="{" + ",".join(world_names()) + "}")]
+    dataset: Annotated[str, tyro.conf.arg(metavar="{" + ",".join(world_names()) + "}")] = ""
     """The world to simulate."""
 
-    num_train: int = dataset.NUM_TRAIN
-    """Number of training sequences."""
+    # --- how much of it ---
+    num_train: int | None = None
+    """Number of training sequences. By default 5000; pendulum: 500."""
 
-    num_test: int = dataset.NUM_TEST
-    """Number of test sequences."""
+    num_test: int | None = None
+    """Number of test sequences. By default 1000."""
 
-    num_steps: int = dataset.NUM_STEPS
-    """Number of frames in each sequence."""
+    num_steps: int | None = None
+    """Number of frames in each sequence. By default 20; pendulum: 15."""
 
-    seed: int = dataset.SEED
+    seed: int = SEED
     """What all random draws derive from; the two splits and all sequences differ anyway."""
 
+    # --- what is to be different in it ---
+    num_balls: int | None = None
+    """Balls, which bounce off each other. By default 1."""
+
+    resolution: int | None = None
+    """Pixels along a side; geometry, speeds and gravity grow with it. By default 32; pendulum: 16."""
+
+    greyscale: bool | None = None
+    """Anti-aliased grey frames, in place of black and white."""
+
+    friction: float | None = None
+    """Friction of balls and walls. By default 0."""
+
+    damping: float | None = None
+    """Share of its velocity that a ball keeps over a unit of time (5 frames). By default 1."""
+
+    contacts: bool | None = None
+    """Mark every contact by a short line, as the original does; that is the default."""
+
+    substeps: int | None = None
+    """Steps of the physics between two frames. By default 1, as in the original, where a ball can fall or be
+    pushed through a wall; with several balls 10."""
+
+    vertices: str = ""
+    """Walls of polygon: hexagon (the default), octagon, or any simple closed path, "x,y x,y x,y ..." in
+    a frame of 32 by 32, y pointing up."""
+
+    # --- where to, and how ---
     data_dir: str = "data"
     """Folder of the files <dataset>.npz and <dataset>_test.npz; made if it is not there."""
 
+    shards: int | None = None
+    """Store the training data in so many files, <dataset>/train-00003-of-00016.npz, in place of one."""
+
+    shard: int | None = None
+    """Make the shard of this number alone, from 0, and no test data: several machines share the work."""
+
+    jobs: int = 1
+    """Processes that share the work; the files are the same whatever it is."""
+
     regenerate: bool = False
-    """Make both files anew, replacing those that are there."""
+    """Make the files anew, replacing those that are there."""
+
+    # --- or look at a file ---
+    describe: Path | None = None
+    """Print the metadata of a dataset file, and simple statistics."""
+
+    preview: Path | None = None
+    """Write a GIF and a contact sheet of a dataset file's first sequences, beside it."""
+
+    verify: Path | None = None
+    """Simulate anew what a dataset file's metadata says, and check that the file holds just that."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,22 +102,65 @@ def main(argv: Sequence[str] | None = None) -> int:
         config=(tyro.conf.FlagConversionOff,),
     )
     try:
-        dataset.generate(
-            options.dataset,
-            options.data_dir,
-            num_train=options.num_train,
-            num_test=options.num_test,
-            num_steps=options.num_steps,
-            seed=options.seed,
-            regenerate=options.regenerate,
-        )
+        return _run(options)
     except (ValueError, OSError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("Interrupted; no partial file is left.", file=sys.stderr)
         return 130
+
+
+def _run(options: Options) -> int:
+    looks = {name: getattr(options, name) for name in ("describe", "preview", "verify")}
+    if not options.dataset and not any(looks.values()):
+        raise ValueError(f"Say which world to simulate: --dataset {' | '.join(world_names())}.")
+    if options.dataset:
+        generate(
+            options.dataset,
+            options.data_dir,
+            num_train=options.num_train,
+            num_test=options.num_test,
+            num_steps=options.num_steps,
+            seed=options.seed,
+            options=_world_options(options),
+            shards=options.shards,
+            shard=options.shard,
+            jobs=options.jobs,
+            regenerate=options.regenerate,
+        )
+    if looks["describe"]:
+        print(describe_file(looks["describe"]))
+    if looks["preview"]:
+        for path in write_preview(looks["preview"]):
+            print(path)
+    if looks["verify"]:
+        if not verify(looks["verify"], options.jobs):
+            raise ValueError(
+                f"{looks['verify']} does not hold what its metadata says, as simulated here: the file was "
+                "changed, or other versions of the packages made it."
+            )
+        print(f"{looks['verify']} holds just what its metadata says.")
     return 0
+
+
+def _world_options(options: Options) -> dict[str, Any]:
+    """Return those options of worlds that were given."""
+    given = {name: getattr(options, name) for name in _OF_WORLDS}
+    given = {name: value for name, value in given.items() if value not in (None, "")}
+    if "," in given.get("vertices", ""):
+        given["vertices"] = _read_points(given["vertices"])
+    return given
+
+
+def _read_points(text: str) -> list[list[float]]:
+    try:
+        points = [[float(number) for number in word.split(",")] for word in text.split()]
+        if any(len(point) != 2 for point in points):
+            raise ValueError
+    except ValueError:
+        raise ValueError(f"vertices must be points such as '2,2 2,30 30,2'. Received: {text!r}.") from None
+    return points
 
 
 if __name__ == "__main__":

@@ -4,8 +4,11 @@ import zipfile
 import numpy as np
 import pytest
 
-from simulation import dataset, make_world
-from simulation.dataset import DatasetMismatch, ensure, generate, read_metadata, simulate
+from simulation import dataset, dataset_file, make_world
+from simulation.dataset import DatasetMismatch, ensure, generate
+from simulation.dataset_file import read_metadata
+from simulation.sampling import simulate
+from simulation.worlds import World
 
 SMALL = dict(num_train=6, num_test=4, num_steps=5)
 
@@ -26,8 +29,8 @@ def reports():
 
 @pytest.fixture
 def small_default_size(monkeypatch):
-    monkeypatch.setattr(dataset, "NUM_TRAIN", 6)
-    monkeypatch.setattr(dataset, "NUM_TEST", 4)
+    monkeypatch.setattr(World, "num_train", 6)
+    monkeypatch.setattr(World, "num_test", 4)
 
 
 @pytest.fixture
@@ -62,7 +65,9 @@ def test_file_format(tmp_path, reports):
         assert metadata == json.loads(str(arrays["metadata"]))
         assert metadata["world"] == "box_gravity"
         assert metadata["parameters"] == world.parameters
+        assert metadata["options"] == {}
         assert metadata["split"] == split
+        assert metadata["first"] == 0
         assert metadata["seed"] == 3
         assert metadata["num_sequences"] == num_sequences
         assert metadata["num_steps"] == 5
@@ -135,7 +140,7 @@ def test_file_is_readable_by_others_as_the_umask_has_it(tmp_path):
 
 def test_matching_files_are_left_as_they_are(tmp_path, reports, monkeypatch):
     paths = generate("box", tmp_path, **SMALL)
-    monkeypatch.setattr(dataset, "simulate", None)  # calling it would raise a TypeError
+    monkeypatch.setattr(dataset, "make", None)  # calling it would raise a TypeError
     before = [path.stat().st_mtime_ns for path in paths]
     assert generate("box", tmp_path, **SMALL, report=reports.append) == paths
     assert [path.stat().st_mtime_ns for path in paths] == before
@@ -181,7 +186,7 @@ def test_a_parameter_that_only_one_side_has_is_a_difference(tmp_path):
     path = generate("box", tmp_path, **SMALL).train
     arrays = load(path)
     metadata = json.loads(str(arrays["metadata"]))
-    del metadata["parameters"]["dt"]
+    metadata["parameters"].pop("dt")
     metadata["parameters"]["wind"] = 1
     np.savez(path, **(arrays | {"metadata": np.array(json.dumps(metadata))}))
     with pytest.raises(DatasetMismatch, match=r"dt is absent, not 0\.2; wind is 1, not absent"):
@@ -208,19 +213,18 @@ def test_failure_leaves_the_folder_as_it_was(tmp_path, monkeypatch, error, stage
     generate("box", tmp_path, **SMALL)
     before = folder_content(tmp_path)
 
-    def fail_while_writing(file, **arrays):
-        file.write(b"half a file")
-        file.flush()
+    def fail_while_writing(*args):
         assert len(folder_content(tmp_path)) == 3
         raise error
 
-    def fail_while_simulating(*args):
+    def fail_while_simulating(world, *args):
+        yield simulate(world, "train", 2, SMALL["num_steps"], seed=0)
         raise error
 
     if stage == "writing":
-        monkeypatch.setattr(np, "savez_compressed", fail_while_writing)
+        monkeypatch.setattr(np.lib.format, "write_array_header_1_0", fail_while_writing)
     else:
-        monkeypatch.setattr(dataset, "simulate", fail_while_simulating)
+        monkeypatch.setattr(dataset_file, "simulate_chunks", fail_while_simulating)
     with pytest.raises(error if isinstance(error, type) else OSError):
         generate("box", tmp_path, **SMALL, seed=2, regenerate=True)
     assert folder_content(tmp_path) == before

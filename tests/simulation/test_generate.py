@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import signal
 import subprocess
@@ -7,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from simulation import dataset
-from simulation.dataset import read_metadata
-from simulation.generate import main
+from simulation import dataset_file
+from simulation.dataset_file import read_metadata
+from simulation.generate import Options, main
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "simulation.generate"]
@@ -77,6 +78,7 @@ def test_mismatch_exits_2_until_told_to_regenerate(tmp_path, capsys, flag):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ([], "Say which world to simulate: --dataset box | box_gravity | polygon | pong | pendulum"),
         (["--dataset", "bx"], "Did you mean 'box'?"),
         (["--dataset", "box", "--num_train", "0"], "num_train must be at least 1"),
         (["--dataset", "box", "--num_test", "-3"], "num_test must be at least 1"),
@@ -95,7 +97,7 @@ def test_bad_values_exit_2_with_one_line(tmp_path, capsys, arguments, message):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["--dataset", "box", "--num_train", "many"], ["--dataset", "box", "--num_trains", "3"]],
+    [["--dataset", "box", "--num_train", "many"], ["--dataset", "box", "--num_trains", "3"]],
 )
 def test_arguments_that_do_not_parse_exit_2(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
@@ -108,10 +110,9 @@ def test_help_explains_every_option(capsys):
         main(["--help"])
     assert stopped.value.code == 0
     text = capsys.readouterr().out
-    for option in ("dataset", "num-train", "num-test", "num-steps", "seed", "data-dir", "regenerate"):
-        assert f"--{option}" in text
-    assert "{box,box_gravity}" in text
-    assert "(default: 5000)" in text
+    for field in dataclasses.fields(Options):
+        assert f"--{field.name.replace('_', '-')}" in text
+    assert "{box,box_gravity,polygon,pong,pendulum}" in text
 
 
 def test_data_dir_that_is_a_file_exits_2(tmp_path, capsys):
@@ -121,7 +122,7 @@ def test_data_dir_that_is_a_file_exits_2(tmp_path, capsys):
 
 
 def test_data_dir_that_is_read_only_exits_2_before_simulating(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(dataset, "simulate", None)
+    monkeypatch.setattr(dataset_file, "simulate_chunks", None)
     tmp_path.chmod(0o555)
     if os.access(tmp_path, os.W_OK):
         pytest.skip("this user may write anywhere")

@@ -51,7 +51,7 @@ def run(config, signals, after_epoch=None):
     resumed, config = config.resume, dataclasses.replace(config, resume="")
     train_file, test_file = _dataset_files(config)
 
-    from kvae import data, device, reporting, run_folder, training
+    from kvae import data, device, reporting, run_folder, shards, training
     from kvae.model import KVAE
 
     device.select(config.gpu, config.deterministic)
@@ -60,10 +60,10 @@ def run(config, signals, after_epoch=None):
     if config.reload_model:
         model = run_folder.load(config.reload_model, config)
     else:
-        train_data = data.load(train_file)
+        train_data = shards.Shards(train_file) if train_file.is_dir() else data.load(train_file)
         _check_against_data(config, train_data)
         model = KVAE(config)
-        model.build(train_data.images.shape)
+        model.build(train_data.shape)
         print(f"Learning from {train_file}: {_describe(train_data)}; testing on {_describe(test_data)}")
     precision = "bfloat16" if "bfloat16" in model.trunk_dtype else "float32"
     if resumed:
@@ -82,7 +82,7 @@ def run(config, signals, after_epoch=None):
             raise
         model = run_folder.load(folder.path)
         facts = {"best_epoch": best_epoch}
-        step = config.num_epochs * -(-len(train_data.images) // config.batch_size)
+        step = config.num_epochs * -(-train_data.shape[0] // config.batch_size)
         print(f"Evaluating the best model, that of epoch {best_epoch}", flush=True)
     print(reporting.evaluate(model, test_data, folder, step, facts))
     folder.close()
@@ -103,7 +103,7 @@ def _dataset_files(config):
 
 def _check_against_data(config, dataset):
     """Raise ConfigError where options and data do not go together."""
-    num_steps, dim_u = dataset.images.shape[1], dataset.controls.shape[-1]
+    num_steps, dim_u = dataset.shape[1], dataset.dim_u
     if config.t_init_mask + config.t_steps_mask > num_steps:
         raise ConfigError(
             f"The sequences have {num_steps} frames, too few to show {config.t_init_mask} and hide "
@@ -114,7 +114,7 @@ def _check_against_data(config, dataset):
 
 
 def _describe(dataset):
-    count, num_steps, height, width = dataset.images.shape
+    count, num_steps, height, width = dataset.shape
     return f"{count:,} sequences of {num_steps} frames, {height}x{width}"
 
 

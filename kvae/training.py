@@ -159,7 +159,7 @@ def train(model, train_data, test_data, folder, signals, after_epoch=None):
 
     Args:
         model: a `KVAE`.
-        train_data: a `data.Dataset`.
+        train_data: a `data.Dataset`, or `shards.Shards`.
         test_data: a `data.Dataset`.
         folder: a `RunFolder`.
         signals: a `StopSignals`.
@@ -172,7 +172,7 @@ def train(model, train_data, test_data, folder, signals, after_epoch=None):
         TrainingError: the bound is not finite any more.
         Stopped: a signal came; the checkpoint has been written.
     """
-    config, num_sequences = model.config, len(train_data.images)
+    config, num_sequences = model.config, train_data.shape[0]
     steps_per_epoch = -(-num_sequences // config.batch_size)
     model.compile()
     model.optimizer.build(model.trainable_variables)
@@ -185,7 +185,7 @@ def train(model, train_data, test_data, folder, signals, after_epoch=None):
     mask = None
     if config.train_miss_prob > 0:
         mask = masks.random_mask(
-            *train_data.images.shape[:2], config.t_init_train_miss, config.train_miss_prob, config.seed
+            *train_data.shape[:2], config.t_init_train_miss, config.train_miss_prob, config.seed
         )
     batches = data.Batches(train_data, config.batch_size, mask)
     start = time.monotonic() - progress.seconds
@@ -213,7 +213,7 @@ def train(model, train_data, test_data, folder, signals, after_epoch=None):
                 schedule.on_epoch_begin(progress.epoch)
             order = np.arange(num_sequences)
             if config.shuffle:
-                order = data.order_of_epoch(num_sequences, config.seed, progress.epoch)
+                order = train_data.order_of_epoch(config.seed, progress.epoch)
             with signals.deferred():
                 for batch in batches.of(order[progress.batch * config.batch_size :]):
                     update(batch)

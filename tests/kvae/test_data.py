@@ -201,13 +201,13 @@ def test_batches_come_in_any_order_and_from_any_place():
 
 @pytest.mark.parametrize("seed", [0, 5])
 def test_the_order_is_new_in_each_epoch_and_the_same_in_each_run(seed):
-    runs = [[data.order_of_epoch(30, seed, epoch).tolist() for epoch in range(3)] for _ in range(2)]
+    runs = [[numbered(30).order_of_epoch(seed, epoch).tolist() for epoch in range(3)] for _ in range(2)]
     assert runs[0] == runs[1]
     for epoch in runs[0]:
         assert sorted(epoch) == list(range(30))
         assert epoch != list(range(30))
     assert runs[0][0] != runs[0][1] != runs[0][2]
-    assert data.order_of_epoch(30, seed + 1, 0).tolist() != runs[0][0]
+    assert numbered(30).order_of_epoch(seed + 1, 0).tolist() != runs[0][0]
 
 
 def test_masks_and_controls_stay_with_their_sequence():
@@ -215,7 +215,7 @@ def test_masks_and_controls_stay_with_their_sequence():
     mask = ((np.arange(8)[:, None] >> np.arange(3)) & 1).astype(np.float32)
     batches = data.Batches(numbered(8, dim_u=2), 3, mask)
     seen = []
-    for batch in batches.of(data.order_of_epoch(8, 3, 0)):
+    for batch in batches.of(numbered(8).order_of_epoch(3, 0)):
         for image, controls, digits in zip(batch["images"], batch["controls"], batch["mask"], strict=True):
             number = int(image[0, 0, 0])
             seen.append(number)

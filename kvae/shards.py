@@ -1,0 +1,123 @@
+"""Training data in many files, of which few are in memory at a time."""
+
+import bisect
+import collections
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from kvae import data
+
+WINDOW_BYTES = 64 * 2**20
+"""Frames that are in memory at a time, in bytes: some 3,000 sequences of 20 frames of 32x32."""
+
+
+class Shards:
+    """The sequences of a folder of files `train-00003-of-00016.npz`, one after the other.
+
+    An epoch shuffles the files, and then the sequences of a window of files, as many as `window_bytes`
+    hold; only those are in memory. So memory does not grow with the number of files.
+
+    Args:
+        folder: the folder.
+        window_bytes: frames that may be in memory, in bytes; one file is, whatever its size.
+
+    Attributes:
+        shape: (N, T, H, W) of all sequences together.
+        dtype: of the frames, uint8 or float32.
+        dim_u: entries of a control, 0 if there are none.
+
+    Raises:
+        DataError: a file is missing, or does not go with the others.
+    """
+
+    def __init__(self, folder, window_bytes=WINDOW_BYTES):
+        self._paths = sorted(Path(folder).glob("train-*.npz"))
+        count = len(self._paths)
+        expected = [f"train-{i:05d}-of-{count:05d}.npz" for i in range(count)]
+        if not count or [path.name for path in self._paths] != expected:
+            names = [path.name for path in self._paths[:3]] + ["..."] * (count > 3)
+            raise data.DataError(
+                f"{folder} must hold the files train-00000-of-N.npz up to N, all N and no others. "
+                f"Received: {', '.join(names) or 'none'}"
+            )
+        headers = [_headers(path) for path in self._paths]
+        for path, header in zip(self._paths, headers, strict=True):
+            kind, first = (header[0][1:], *header[1:]), (headers[0][0][1:], *headers[0][1:])
+            if kind != first:
+                raise data.DataError(
+                    f"{path} does not go with {self._paths[0].name}: its frames, their type and its controls "
+                    f"are {kind}, not {first}"
+                )
+        sizes = [header[0][0] for header in headers]
+        # Sequence n is in file i where starts[i] <= n < starts[i + 1].
+        self._starts = [0, *np.cumsum(sizes).tolist()]
+        (_, *frame), self.dtype, self.dim_u = headers[0]
+        self.shape = (self._starts[-1], *frame)
+        bytes_of_file = max(sizes) * int(np.prod(frame)) * self.dtype.itemsize
+        self._files_in_window = max(1, window_bytes // bytes_of_file)
+        self._in_memory = collections.OrderedDict()
+
+    def order_of_epoch(self, seed, epoch):
+        """Return the order of the sequences in an epoch: new in every epoch, the same in every run."""
+        rng = np.random.default_rng([seed, epoch])
+        files = rng.permutation(len(self._paths))
+        order = []
+        for first in range(0, len(files), self._files_in_window):
+            window = files[first : first + self._files_in_window]
+            numbers = [np.arange(self._starts[i], self._starts[i + 1]) for i in window]
+            order.append(rng.permutation(np.concatenate(numbers)))
+        return np.concatenate(order)
+
+    def take(self, indices):
+        """Return frames [B, T, H, W] and controls [B, T, dim_u] of the sequences with these numbers.
+
+        Raises:
+            DataError: a file cannot be read any more, or has changed.
+        """
+        images = np.empty([len(indices), *self.shape[1:]], self.dtype)
+        controls = np.empty([len(indices), self.shape[1], self.dim_u], np.float32)
+        for row, index in enumerate(indices):
+            number = bisect.bisect_right(self._starts, index) - 1
+            file, position = self._file(number), index - self._starts[number]
+            images[row], controls[row] = file.images[position], file.controls[position]
+        return images, controls
+
+    def _file(self, number):
+        """Return the `Dataset` of a file, the one used least recently making room for it."""
+        if number not in self._in_memory:
+            while len(self._in_memory) >= self._files_in_window:
+                self._in_memory.popitem(last=False)
+            found = data.load(self._paths[number])
+            expected = (self._starts[number + 1] - self._starts[number], *self.shape[1:])
+            if found.images.shape != expected:
+                raise data.DataError(
+                    f"{self._paths[number]} has changed: images were {expected}. "
+                    f"Received: shape {found.images.shape}"
+                )
+            # The states are of no use to training.
+            self._in_memory[number] = found._replace(states=None)
+        self._in_memory.move_to_end(number)
+        return self._in_memory[number]
+
+
+def _headers(path):
+    """Return the shape of the frames, their type in memory, and dim_u, without reading the arrays."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            shape, dtype = _header(archive, "images")
+            dim_u = _header(archive, "controls")[0][-1] if "metadata.npy" in archive.namelist() else 0
+    except (OSError, EOFError, KeyError, IndexError, ValueError, zipfile.BadZipFile) as error:
+        raise data.DataError(f"{path} is not a readable dataset file (.npz): {error}") from error
+    if len(shape) != 4 or 0 in shape:
+        raise data.DataError(f"{path}: images must be [N, T, H, W]. Received: shape {shape}")
+    return shape, np.dtype(np.uint8 if dtype == np.uint8 else np.float32), dim_u
+
+
+def _header(archive, name):
+    with archive.open(f"{name}.npy") as member:
+        version = np.lib.format.read_magic(member)
+        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        shape, _, dtype = read[version](member)
+        return shape, dtype

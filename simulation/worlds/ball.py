@@ -185,6 +185,22 @@ class BallWorld(World):
         controls = np.zeros((num_sequences, num_steps, 0), dtype=np.float32)
         return Sequences(images, states, controls)
 
+    def render(self, states: ArrayLike) -> NDArray[np.uint8]:
+        """See `World.render`; the balls are drawn as if they had not turned."""
+        states = np.asarray(states, np.float64)
+        frames = [self._render(sequence.reshape(len(sequence), -1, 4)) for sequence in states]
+        return np.stack([np.maximum(self._canvas.images(of_one), self._walls) for of_one in frames])
+
+    def _render(self, states: NDArray[np.float64]) -> list[bytes]:
+        """Draw states [T, num_balls, 4], without the walls."""
+        frames = []
+        for balls in states:
+            self._canvas.clear()
+            for x, y, _, _ in balls:
+                self._draw_ball((x, y), 0.0)
+            frames.append(self._canvas.content())
+        return frames
+
     def _fits(self, position: NDArray[np.float64], others: list[NDArray[np.float64]]) -> bool:
         """Tell whether a ball may start here."""
         between = 2.0 * self._parameters.ball_radius
@@ -247,11 +263,14 @@ class BallWorld(World):
         return self._canvas.content()
 
     def _draw_balls(self, space: pymunk.Space, balls: list[pymunk.Body]) -> None:
-        options = self._canvas.draw_options
         for ball in balls:
-            options.draw_circle(ball.position, ball.angle, self._parameters.ball_radius, WHITE, WHITE)
+            self._draw_ball(ball.position, ball.angle)
         if self._parameters.contacts:
-            space.debug_draw(options)
+            space.debug_draw(self._canvas.draw_options)
+
+    def _draw_ball(self, position: Point, angle: float) -> None:
+        radius = self._parameters.ball_radius
+        self._canvas.draw_options.draw_circle(position, angle, radius, WHITE, WHITE)
 
 
 def ball_world(

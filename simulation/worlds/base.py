@@ -69,6 +69,10 @@ class World(ABC):
                 a positive integer.
         """
 
+    @abstractmethod
+    def render(self, states: ArrayLike) -> NDArray[np.uint8]:
+        """Draw what states [N, T, S] show, without contact marks and noise: [N, T, H, W]."""
+
     def sample_sequence(self, rng: np.random.Generator, num_steps: int = 20) -> Sequences:
         """Draw one sequence (N = 1); all its randomness comes from `rng`."""
         return self.rollout(self.sample_initial_state(rng)[None], num_steps)

@@ -121,8 +121,11 @@ class Pendulum(World):
         images = self._draw(states[..., 0])
         if rng is not None:
             images += self._parameters.noise_std * rng.normal(size=images.shape)
-        images = np.round(255 * np.clip(images, 0.0, 1.0)).astype(np.uint8)
-        return Sequences(images, states, controls)
+        return Sequences(_to_bytes(images), states, controls)
+
+    def render(self, states: ArrayLike) -> NDArray[np.uint8]:
+        """See `World.render`."""
+        return _to_bytes(self._draw(np.asarray(states)[..., 0]))
 
     def _simulate(self, phi: float, speed: float, torques: list[float]) -> list[tuple[float, float]]:
         """Return phi and phi' at every frame."""
@@ -171,6 +174,10 @@ class Pendulum(World):
         upwards = y - (height / 2 + p.arm_length * np.cos(phi)[..., None])
         distance = np.hypot(across[..., None, :], upwards[..., :, None])
         return np.clip(p.bob_radius + 0.5 - distance, 0.0, 1.0)
+
+
+def _to_bytes(images: NDArray[np.float64]) -> NDArray[np.uint8]:
+    return np.round(255 * np.clip(images, 0.0, 1.0)).astype(np.uint8)
 
 
 def pendulum(resolution: int = RESOLUTION, **options: Any) -> Pendulum:

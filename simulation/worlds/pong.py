@@ -38,43 +38,69 @@ class PongWorld(BallWorld):
     """Balls between floor, roof and two paddles; a frame shows what is there after its step."""
 
     def _simulate(self, initial_state, num_steps):
-        p = self._parameters
         space, balls = self._make_space(initial_state)
-        middles = [self.image_shape[0] / 2 for _ in p.paddle_x]
-        paddles = [self._paddle(space) for _ in p.paddle_x]
+        paddles = [self._make_paddle(space) for _ in self._parameters.paddle_x]
+        middles = self._first_middles()
         frames, states = [], []
         for _ in range(num_steps):
-            for i, x in enumerate(p.paddle_x):
-                middles[i] = self._follow(middles[i], x, balls)
-                ends = (x, middles[i] - p.paddle_half_length), (x, middles[i] + p.paddle_half_length)
-                paddles[i].unsafe_set_endpoints(*ends)
+            middles = self._follow(middles, [ball.position for ball in balls])
+            ends = self._ends(middles)
+            for paddle, of_paddle in zip(paddles, ends, strict=True):
+                paddle.unsafe_set_endpoints(*of_paddle)
             # Out after every step and in again: so pymunk forgets what it knew of their contacts with the
             # ball, as it did in the original simulator.
             space.add(*paddles)
             self._step(space)
             states.append(state_of(balls))
-            frames.append(self._draw(space, balls, paddles))
+            self._canvas.clear()
+            self._draw_paddles(ends)
+            self._draw_balls(space, balls)
+            frames.append(self._canvas.content())
             space.remove(*paddles)
         return frames, states
 
-    def _draw(self, space, balls, paddles):
-        self._canvas.clear()
-        for paddle in paddles:
-            self._canvas.draw_options.draw_fat_segment(paddle.a, paddle.b, paddle.radius, WHITE, WHITE)
-        self._draw_balls(space, balls)
-        return self._canvas.content()
+    def _render(self, states):
+        """Draw states [T, num_balls, 4], the paddles where they are if the balls move so."""
+        frames = []
+        middles = self._first_middles()
+        # The paddles follow what is there before the step.
+        before = states[0, :, :2] - self._parameters.dt * states[0, :, 2:]
+        for balls in states:
+            middles = self._follow(middles, before)
+            before = balls[:, :2]
+            self._canvas.clear()
+            self._draw_paddles(self._ends(middles))
+            for x, y, _, _ in balls:
+                self._draw_ball((x, y), 0.0)
+            frames.append(self._canvas.content())
+        return frames
 
-    def _follow(self, middle, x, balls):
-        """Return where the middle of the paddle at x is in the next step: it follows the nearest ball."""
+    def _draw_paddles(self, ends):
+        for a, b in ends:
+            self._canvas.draw_options.draw_fat_segment(a, b, self._parameters.paddle_radius, WHITE, WHITE)
+
+    def _first_middles(self):
+        return [self.image_shape[0] / 2 for _ in self._parameters.paddle_x]
+
+    def _ends(self, middles):
         p = self._parameters
-        _, y = min((ball.position for ball in balls), key=lambda position: abs(position.x - x))
-        if y < middle - p.paddle_reach:
-            return middle - min(middle - p.paddle_half_length, p.paddle_step)
-        if y > middle + p.paddle_reach:
-            return middle + min(self.image_shape[0] - (middle + p.paddle_half_length), p.paddle_step)
-        return middle
+        half = p.paddle_half_length
+        return [((x, y - half), (x, y + half)) for x, y in zip(p.paddle_x, middles, strict=True)]
 
-    def _paddle(self, space):
+    def _follow(self, middles, positions):
+        """Return where the paddles' middles are in the next step: each follows the ball nearest to it."""
+        p = self._parameters
+        found = []
+        for middle, paddle_x in zip(middles, p.paddle_x, strict=True):
+            y = min((abs(x - paddle_x), y) for x, y in positions)[1]
+            if y < middle - p.paddle_reach:
+                middle -= min(middle - p.paddle_half_length, p.paddle_step)
+            elif y > middle + p.paddle_reach:
+                middle += min(self.image_shape[0] - (middle + p.paddle_half_length), p.paddle_step)
+            found.append(middle)
+        return found
+
+    def _make_paddle(self, space):
         p = self._parameters
         paddle = pymunk.Segment(space.static_body, (0, 0), (0, 0), radius=p.paddle_radius)
         paddle.elasticity = p.paddle_elasticity

@@ -110,6 +110,12 @@ def test_fewer_steps_are_the_beginning_of_more():
             np.testing.assert_array_equal(a, b[:, :4])
 
 
+def test_states_are_drawn_as_their_frames_were_without_noise():
+    world = make_world("pendulum")
+    images, states, _ = world.rollout([[1.0, 2.0], [0.2, -1.0]], 6)
+    np.testing.assert_array_equal(world.render(states), images)
+
+
 def test_a_larger_picture():
     world = make_world("pendulum", resolution=32)
     assert world.options == {"resolution": 32}

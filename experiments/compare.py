@@ -13,7 +13,7 @@ from typing import Annotated
 
 import tyro
 
-from kvae.config import Config
+from kvae.config import Config, preset_options
 
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 # Options that say where a run was written, not what it did.
@@ -49,7 +49,6 @@ def table(folder):
     paper = json.loads((REFERENCE / "figure3.json").read_text())
     original = json.loads((REFERENCE / "original_run.json").read_text())
     world = options["dataset"]
-    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     bound = evaluation["test_bound"]
     rest = bound["total"] - bound["state_space"]
     lines = [
@@ -60,8 +59,7 @@ def table(folder):
         f"    {command_of(options)}",
         f"    python -m experiments.compare {folder}",
         "",
-        f"at commit {facts['git_commit']}, on {facts['machine']['processor']}, convolutions in "
-        f"{facts['precision']}; {versions}.",
+        circumstances_of(facts),
         "",
         f"- Training: {minutes:.0f} minutes for {options['num_epochs']} epochs, evaluations on the way "
         f"included (the original code: {original['training_minutes']} minutes).",
@@ -102,9 +100,18 @@ def table(folder):
     return "\n".join(lines)
 
 
+def circumstances_of(facts):
+    """Return the sentence on when and where a run was made, from its config.json."""
+    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    return (
+        f"at commit {facts['git_commit']}, on {facts['machine']['processor']}, convolutions in "
+        f"{facts['precision']}; {versions}."
+    )
+
+
 def command_of(options):
     """Return the command that a run's options belong to: those that are not the defaults."""
-    defaults = Config().to_dict()
+    defaults = Config(**preset_options(options["preset"], options["dataset"])).to_dict()
     words = ["python run_kvae.py --dataset", options["dataset"]]
     for name, value in options.items():
         if name not in ("dataset", *PLACES) and value != defaults[name]:

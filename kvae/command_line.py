@@ -2,7 +2,7 @@
 
 import tyro
 
-from kvae.config import PRESETS, Config, ConfigError, option_names
+from kvae.config import Config, ConfigError, option_names, preset_options
 
 EVALUATION_OPTIONS = frozenset(
     "dataset data_dir gpu precision batch_size t_init_mask t_steps_mask n_steps_gen evaluate_on_samples "
@@ -19,7 +19,8 @@ COMMAND_OPTIONS = frozenset(
 def parse(arguments, read_run_options):
     """Turn a command line into a configuration.
 
-    Explicit options win over those of the preset, and over those of a run that is reloaded.
+    Explicit options win over those of the preset, those over what the dataset's world starts from. Over the
+    options of a run that is reloaded, only explicit ones win.
 
     Args:
         arguments: a list of strings.
@@ -33,7 +34,7 @@ def parse(arguments, read_run_options):
         SystemExit: with exit code 2 for a bad option, after a message; with 0 for --help.
     """
     given = _given_options(arguments)
-    base = PRESETS.get(given.get("preset", ""), {})
+    base = preset_options(given.get("preset", ""), given.get("dataset", Config.dataset))
     if run_folder := given.get("resume", ""):
         if refused := sorted(set(given) & set(option_names()) - {"resume", "gpu"}):
             raise ConfigError(f"--{refused[0]} cannot change a run that is resumed; --gpu alone can")

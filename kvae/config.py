@@ -37,10 +37,11 @@ class Config:
     """World to learn: a dataset file DATASET.npz in data_dir, simulated first if it is not there."""
     data_dir: str = "data"
     """Folder of the dataset files."""
-    preset: Literal["", "original", "quick"] = ""
+    preset: Literal["", "original", "quick", "none"] = ""
     """Named set of options; options given explicitly win over it. `original`: the choices of the 2017
     code (sampled bound, no shuffling, float32, evaluation on samples of the codes). `quick`: for a first
-    look (13 epochs of small batches, with a learning rate that falls in every epoch)."""
+    look (13 epochs of small batches, with a learning rate that falls in every epoch). Below it lie the
+    options of the dataset's world, where that has some; `none`: not even those."""
 
     # --- frames and codes (the VAE) ---
     out_distr: Literal["bernoulli", "gaussian"] = "bernoulli"
@@ -206,7 +207,23 @@ PRESETS: dict[str, dict[str, Any]] = {
         "decay_rate": 0.78,
         "kf_update_steps": 2,
     },
+    "none": {},
 }
+
+WORLD_PRESETS: dict[str, dict[str, Any]] = {
+    "pendulum": {
+        "out_distr": "gaussian",
+        "learn_pixel_var": True,
+        "t_steps_mask": 8,
+    },
+}
+"""What works for a world, where that is not the defaults: run_kvae.py starts from it."""
+
+
+def preset_options(preset: str, dataset: str) -> dict[str, Any]:
+    """Return the options that a preset sets for a dataset's world; for an unknown one, those of none."""
+    of_world = {} if preset == "none" else WORLD_PRESETS.get(dataset, {})
+    return of_world | PRESETS.get(preset, {})
 
 
 def option_names() -> list[str]:

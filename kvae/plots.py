@@ -172,6 +172,7 @@ def imputation_curves(
     title: str,
     references: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
     baseline: float | None = None,
+    y_label: str = "fraction of wrong pixels",
 ) -> Figure:
     """Plot how many pixels of hidden frames are wrong, against how much was hidden.
 
@@ -183,6 +184,7 @@ def imputation_curves(
         references: Curves to compare with, drawn dashed; one that bears the label of a curve has
             its colour.
         baseline: A fraction of wrong pixels, drawn as a horizontal line.
+        y_label: What y is, where it is another error.
 
     Returns:
         The figure.
@@ -225,7 +227,7 @@ def imputation_curves(
         axes.axhline(baseline, linestyle=":", linewidth=1.6, color=_GREY, label="baseline")
     axes.set_ylim(bottom=0)
     axes.set_xlabel(x_label)
-    axes.set_ylabel("fraction of wrong pixels")
+    axes.set_ylabel(y_label)
     axes.set_title(title, fontsize=11)
     # The curves first, though drawn last, on top.
     handles, names = axes.get_legend_handles_labels()

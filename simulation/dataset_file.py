@@ -26,8 +26,8 @@ import numpy as np
 from simulation.sampling import simulate_chunks
 from simulation.worlds import Quantity, World
 
-EARLIEST = (1980, 1, 1, 0, 0, 0)
-"""The date of what is in a file, as the bytes must not tell when it was made."""
+COMPRESSION = 3
+"""Level of zlib: files half as large again as at its usual 6, in half the time and less."""
 
 
 class DatasetMismatch(ValueError):
@@ -75,7 +75,8 @@ def make(path: Path, world: World, metadata: dict[str, Any], jobs: int = 1) -> f
     count, num_steps = metadata["num_sequences"], metadata["num_steps"]
     states, controls = [], []
     # Opened first: a folder that cannot be written to shows before the simulation, not after it.
-    with _whole_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    compressed = {"compression": zipfile.ZIP_DEFLATED, "compresslevel": COMPRESSION}
+    with _whole_file(path) as file, zipfile.ZipFile(file, "w", **compressed) as archive:
         with _member(archive, "images", (count, num_steps, *world.image_shape), np.uint8) as images:
             for chunk in simulate_chunks(
                 world, metadata["split"], count, num_steps, metadata["seed"], metadata["first"], jobs
@@ -148,9 +149,8 @@ def _describe_quantities(quantities: tuple[Quantity, ...]) -> list[dict[str, str
 def _member(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtype: Any) -> Iterator[BinaryIO]:
     """Write an array into an .npz, bit by bit."""
     header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
-    info = zipfile.ZipInfo(f"{name}.npy", EARLIEST)
-    info.compress_type = zipfile.ZIP_DEFLATED
-    with archive.open(info, "w", force_zip64=True) as member:
+    # Given a name, zipfile says that the member was made in 1980: the bytes do not tell when it was.
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
         np.lib.format.write_array_header_1_0(member, header)
         yield member
 

@@ -12,7 +12,7 @@ import pytest
 
 import run_kvae
 import simulation.generate
-from experiments import compare
+from experiments import compare, rivals
 
 ROOT = Path(__file__).parent.parent
 SMALL = (
@@ -116,6 +116,36 @@ def test_the_comparison_shows_the_run_beside_the_references(trained, capsys):
     assert "| paper, smoothing (on box) | 0.0061 | 0.0078 |" in table
     assert "--num_filters 4,4" in table
     assert compare.main([str(trained.parent)]) == 2
+
+
+def test_rivals_of_a_ball_world(trained, data_dir, tmp_path, capsys):
+    assert rivals.main([str(trained), "--data_dir", str(data_dir), "--output_dir", str(tmp_path)]) == 0
+    table = capsys.readouterr().out
+    planning = read_csv(trained / "imputation_planning.csv")
+    for method in ("smoothing", "filtering", "generation"):
+        values = [float(row["wrong_pixels"]) for row in planning if row["method"] == method]
+        assert f"| **{method}** | " + " | ".join(f"{v:.4f}" for v in values) + " |" in table
+    assert "| linear motion | 0.00" in table
+    written = {path.name for path in tmp_path.iterdir()}
+    assert written == {f"box_gravity{end}" for end in (".md", ".png", "_strip.png", "_codes.png")}
+    assert rivals.main([str(trained.parent)]) == 2
+
+
+def test_the_pendulum_from_shards(tmp_path, capsys):
+    sizes = "--dataset pendulum --num_train 20 --num_test 6 --shards 3 --data_dir".split()
+    assert simulation.generate.main([*sizes, str(tmp_path)]) == 0
+    places = ["--data_dir", str(tmp_path), "--log_dir", str(tmp_path / "logs"), "--run_name", "a"]
+    assert run_kvae.main(["--dataset", "pendulum", *places, *SMALL]) == 0
+    folder = tmp_path / "logs" / "a_kvae"
+    assert "pendulum: 20 sequences of 15 frames, 16x16" in capsys.readouterr().out
+    assert json.loads((folder / "config.json").read_text())["options"]["learn_pixel_var"] is True
+    assert rivals.main([str(folder)]) == 0
+    table = capsys.readouterr().out
+    for line in ("mean squared error", "| **smoothing** |", "| last frame seen |", "| cross-fade |"):
+        assert line in table
+    # Stopped and resumed, it goes on from the shards too.
+    (folder / "evaluation.json").unlink()
+    assert run_kvae.main(["--resume", str(folder)]) == 0
 
 
 @pytest.mark.parametrize(

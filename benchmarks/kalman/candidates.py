@@ -29,11 +29,22 @@ class Problem(NamedTuple):
     u: tf.Tensor
 
 
-def random_problem(batch_size, num_steps, dim_z, dim_y, seed=0):
-    """Draw a stable model with noise of ordinary size, and observations from it, in float64 numpy arrays."""
+def random_problem(batch_size, num_steps, dim_z, dim_y, one_model=False, seed=0):
+    """Draw a stable model with noise of ordinary size, and observations from it, in float64 numpy arrays.
+
+    Args:
+        batch_size: sequences.
+        num_steps: steps of each.
+        dim_z: dimension of the states.
+        dim_y: dimension of the observations.
+        one_model: the same A and C in all sequences and steps; else others in each.
+        seed: of the draws.
+    """
     rng = np.random.default_rng(seed)
-    A = 0.95 * np.linalg.qr(rng.normal(size=[batch_size, num_steps, dim_z, dim_z]))[0]
-    C = rng.normal(size=[batch_size, num_steps, dim_y, dim_z])
+    models = [1, 1] if one_model else [batch_size, num_steps]
+    A = 0.95 * np.linalg.qr(rng.normal(size=[*models, dim_z, dim_z]))[0]
+    C = rng.normal(size=[*models, dim_y, dim_z])
+    A, C = (np.broadcast_to(M, [batch_size, num_steps, *M.shape[2:]]).copy() for M in (A, C))
     z = rng.normal(size=[batch_size, dim_z])
     y = np.empty([batch_size, num_steps, dim_y])
     for t in range(num_steps):

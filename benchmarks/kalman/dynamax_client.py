@@ -24,27 +24,33 @@ class DynamaxWorker:
         limit: seconds after which an answer is not waited for any more. It happens that jax waits for
             itself forever (jaxlib 0.10.2, an associative scan on two cores).
 
-    Attributes:
-        versions: name to version of its packages.
     """
 
     def __init__(self, python, limit):
         self._python, self._limit = python, limit
-        self._problem, self._warm = None, set()
+        self._problem, self._one_model, self._warm = None, False, set()
         self._start()
-        self.versions = self._ask(do="versions")["versions"]
 
-    def runs(self, problem, folder):
-        """Return what `tensorflow_runs` does; arrays are exchanged as files in `folder`."""
+    def runs(self, problem, folder, one_model=False):
+        """Return what `tensorflow_runs` does; arrays are exchanged as files in `folder`.
+
+        With `one_model` dynamax is told that A and C are the same for all, and its gradient, which is
+        then another one, is left out.
+        """
         arrays = {name: np.float32(array) for name, array in problem._asdict().items()}
         np.savez(folder / "problem.npz", **arrays)
-        self._problem = str(folder / "problem.npz")
+        self._problem, self._one_model = str(folder / "problem.npz"), one_model
         self._load()
         return {
             (f"dynamax, {candidate}", task): self._run(candidate, task, folder / "results.npz")
             for candidate in ("sequential", "parallel")
             for task in TASKS
+            if not (one_model and task == "gradient")
         }
+
+    def versions(self):
+        """Return name -> version of its packages."""
+        return self._ask(do="versions")["versions"]
 
     def close(self):
         """End the process."""
@@ -58,7 +64,7 @@ class DynamaxWorker:
         )
 
     def _load(self):
-        self._ask(do="load", problem=self._problem)
+        self._ask(do="load", problem=self._problem, one_model=self._one_model)
         self._warm = set()
 
     def _run(self, candidate, task, keep):
@@ -101,5 +107,14 @@ def dynamax_python(folder):
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not python.exists():
         venv.create(folder, with_pip=True)
-    subprocess.run([python, "-m", "pip", "install", "--quiet", *DYNAMAX], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *DYNAMAX], check=True)
     return python
+
+
+def dynamax_versions(python):
+    """Return name -> version of the packages of an environment for dynamax."""
+    worker = DynamaxWorker(python, limit=60)
+    try:
+        return worker.versions()
+    finally:
+        worker.close()

@@ -5,7 +5,8 @@ interpreter of another virtual environment, imports nothing of this project, and
 line on standard input, an answer a line on standard output, arrays as names of `.npz` files.
 
 - `{"do": "versions"}` is answered with `{"versions": {package: version}}`;
-- `{"do": "load", "problem": path}` reads the arrays y, A, C, Q, R, mu0, Sigma0, batch and time first;
+- `{"do": "load", "problem": path, "one_model": bool}` reads the arrays y, A, C, Q, R, mu0, Sigma0, batch and
+  time first; of A and C the first of the first sequence alone, if that is said to serve for all;
 - `{"do": "run", "candidate": name, "task": name, "keep": path or null}` runs once, and is answered with
   `{"seconds": s}`; the arrays that came out are written to `keep`.
 """
@@ -22,15 +23,19 @@ from dynamax.linear_gaussian_ssm import inference, parallel_inference
 MODULES = {"sequential": inference, "parallel": parallel_inference}
 
 
-def functions(module):
-    """Return the three tasks, compiled, as functions of the problem's arrays."""
+def functions(module, one_model):
+    """Return the three tasks, compiled, as functions of the problem's arrays.
+
+    With one model for all sequences what depends on no observation, such as a covariance, is computed once.
+    """
 
     def parameters(A, C, Q, R, mu0, Sigma0):
         # dynamax 1.0.3 has `A[t]` lead into step t, as we do; earlier versions have it lead out of it.
         return inference.make_lgssm_params(mu0, Sigma0, A, Q, C, R)
 
     def over_batch(function):
-        return jax.vmap(function, in_axes=(0, 0, 0, None, None, None, None))
+        of_model = None if one_model else 0
+        return jax.vmap(function, in_axes=(0, of_model, of_model, None, None, None, None), out_axes=0)
 
     def log_likelihood(y, *rest):
         return module.lgssm_filter(parameters(*rest), y).marginal_loglik
@@ -51,8 +56,7 @@ def functions(module):
 
 def main():
     """Answer requests until there are no more."""
-    candidates = {name: functions(module) for name, module in MODULES.items()}
-    problem = None
+    candidates = problem = None
     for line in sys.stdin:
         request = json.loads(line)
         answer = {}
@@ -61,7 +65,11 @@ def main():
         elif request["do"] == "load":
             with np.load(request["problem"]) as arrays:
                 names = ("y", "A", "C", "Q", "R", "mu0", "Sigma0")
-                problem = [jax.numpy.asarray(arrays[name]) for name in names]
+                problem = {name: arrays[name] for name in names}
+            if request["one_model"]:
+                problem |= {name: problem[name][0, 0] for name in ("A", "C")}
+            problem = [jax.numpy.asarray(problem[name]) for name in names]
+            candidates = {name: functions(module, request["one_model"]) for name, module in MODULES.items()}
             jax.clear_caches()
         else:
             function = candidates[request["candidate"]][request["task"]]

@@ -1,5 +1,6 @@
 """Check what every candidate returns, and time those that are right, in turn."""
 
+import contextlib
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.kalman.candidates import ours, random_problem, tensorflow_runs, tensors
+from benchmarks.kalman.dynamax_client import DynamaxWorker, dynamax_python
 from kvae import kalman
 
 TOLERANCE = 1e-3
@@ -27,6 +29,8 @@ class Options:
     """Dimension of the states."""
     dim_y: int = 2
     """Dimension of the observations."""
+    one_model: bool = False
+    """The same A and C in all sequences and steps, and dynamax is told so; else others in each."""
     min_runs: int = 3
     """How often each is timed at least."""
     max_runs: int = 50
@@ -113,13 +117,14 @@ def forecast(cells):
     return last * np.maximum(1, last / before)
 
 
-def benchmark(options, report, worker=None):
+def benchmark(options, report, in_process):
     """Measure all candidates at all lengths.
 
     Args:
         options: the `Options`.
         report: called with the table so far after each length.
-        worker: a `DynamaxWorker`, or None.
+        in_process: calls `at_length`, with all its arguments. Every length is to have a process of its own:
+            what XLA has compiled is never freed, and at last no more memory can be mapped.
 
     Returns:
         {length: {(candidate, task): Measured}}.
@@ -129,21 +134,11 @@ def benchmark(options, report, worker=None):
     """
     table = {}
     for length in sorted(options.lengths):
-        problem = random_problem(options.batch_size, length, options.dim_z, options.dim_y)
-        reference = ours(kalman)
-        expected = {
-            task: [tensor.numpy() for tensor in tf.function(function)(tensors(problem, tf.float64))]
-            for task, function in reference.items()
-        }
-        with tempfile.TemporaryDirectory() as folder:
-            runs = tensorflow_runs(problem)
-            if worker is not None:
-                runs |= worker.runs(problem, Path(folder))
-            left_out = set()
-            if table:
-                forecasts = {key: forecast([found[key] for found in table.values()]) for key in runs}
-                left_out = {key for key, seconds in forecasts.items() if not seconds < options.limit}
-            found = measure(runs, expected, left_out, options)
+        left_out = set()
+        if table:
+            forecasts = {key: forecast([found[key] for found in table.values()]) for key in table[min(table)]}
+            left_out = {key for key, seconds in forecasts.items() if not seconds < options.limit}
+        found = in_process(at_length, options, length, left_out)
         wrong = {key: cell.error for key, cell in found.items() if not np.isnan(cell.first)}
         wrong = {key: error for key, error in wrong.items() if not error <= TOLERANCE}
         if wrong and not table:
@@ -151,3 +146,27 @@ def benchmark(options, report, worker=None):
         table[length] = found
         report(table)
     return table
+
+
+def at_length(options, length, left_out):
+    """Measure all candidates at one length; return {(candidate, task): Measured}.
+
+    Args:
+        options: the `Options`.
+        length: steps in a sequence.
+        left_out: keys of the result that are not to be measured.
+    """
+    tf.get_logger().setLevel("ERROR")  # Candidates are traced more than once, on purpose.
+    problem = random_problem(options.batch_size, length, options.dim_z, options.dim_y, options.one_model)
+    expected = {
+        task: [tensor.numpy() for tensor in tf.function(function)(tensors(problem, tf.float64))]
+        for task, function in ours(kalman).items()
+    }
+    runs = tensorflow_runs(problem)
+    with contextlib.ExitStack() as stack:
+        if options.dynamax_env is not None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            worker = DynamaxWorker(dynamax_python(options.dynamax_env), 2 * options.limit)
+            stack.callback(worker.close)
+            runs |= worker.runs(problem, folder, options.one_model)
+        return measure(runs, expected, left_out, options)

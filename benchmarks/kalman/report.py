@@ -95,9 +95,15 @@ def figure_of(table):
 def report_of(table, options, command, versions):
     """Return the text of kalman.md."""
     gpus = len(tf.config.list_physical_devices("GPU"))
+    models = "others A and C in every sequence and step"
+    if options.one_model:
+        models = (
+            "the same A and C in all sequences and steps, which dynamax alone is told: what depends on no "
+            "observation, such as a covariance, it computes once for all sequences"
+        )
     notes = [
         f"Batch {options.batch_size}, states of {options.dim_z} dimensions, observations of {options.dim_y}, "
-        "float32, time-varying A and C; every step observed, as dynamax knows no missing ones.",
+        f"float32; {models}; every step observed, as dynamax knows no missing ones.",
         "The gradient is that of the summed log-likelihood with respect to y and A.",
         f"Everything timed agrees with a float64 filter to {TOLERANCE:g}, relative to the largest entry.",
         f"A dash: left out, as its first call would have taken more than {options.limit:g} s, or as a call "

@@ -1,5 +1,6 @@
 """Drawing as the original simulator did: pymunk 5's debug drawing on a pygame surface."""
 
+import functools
 import math
 
 import numpy as np
@@ -11,6 +12,8 @@ from pymunk.space_debug_draw_options import SpaceDebugColor
 
 SUPERSAMPLING = 4
 """Pixels along each side of a greyscale pixel, of which it is the mean."""
+
+_as_int = functools.cache(SpaceDebugColor.as_int)
 
 
 class Canvas:
@@ -83,8 +86,8 @@ class TruncatingDrawOptions(pymunk.pygame_util.DrawOptions):
         x, y = pos
         centre = self._pixel(pos)
         edge = self._pixel((x + radius * math.cos(angle), y + radius * math.sin(angle)))
-        pygame.draw.circle(self.surface, fill_color.as_int(), centre, round(self._scale * radius))
-        pygame.draw.line(self.surface, outline_color.as_int(), centre, edge)
+        pygame.draw.circle(self.surface, _as_int(fill_color), centre, round(self._scale * radius))
+        pygame.draw.line(self.surface, _as_int(outline_color), centre, edge)
 
     def draw_segment(self, a: tuple[float, float], b: tuple[float, float], color: SpaceDebugColor) -> None:
         """Draw an anti-aliased line."""
@@ -100,7 +103,7 @@ class TruncatingDrawOptions(pymunk.pygame_util.DrawOptions):
     ) -> None:
         """Draw a line that is `2 * radius` wide, and at least one unit of length."""
         width = int(self._scale * max(1, 2 * radius))
-        pygame.draw.line(self.surface, fill_color.as_int(), self._pixel(a), self._pixel(b), width)
+        pygame.draw.line(self.surface, _as_int(fill_color), self._pixel(a), self._pixel(b), width)
 
     def _pixel(self, point: tuple[float, float]) -> tuple[int, int]:
         return int(self._scale * point[0]), self._height - int(self._scale * point[1])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kvae.command_line import parse
-from kvae.config import Config, ConfigError, option_names
+from kvae.config import WORLD_PRESETS, Config, ConfigError, option_names
 
 ROOT = Path(__file__).parents[2]
 FROM_THE_COMMAND_LINE = "gpu run_name log_dir n_steps_gen reload_model display_step generate_step".split()
@@ -74,6 +74,14 @@ def test_explicit_options_win_over_the_preset():
     expected = Config(preset="original", **{**original, "shuffle": True, "kf_elbo": "exact"})
     # Wherever they stand.
     assert configure("--shuffle", "True", "--preset", "original", "--kf-elbo=exact") == expected
+
+
+def test_a_world_may_have_options_to_start_from():
+    options = WORLD_PRESETS["pendulum"]
+    assert configure("--dataset", "pendulum") == Config(dataset="pendulum", **options)
+    explicit = configure("--dataset=pendulum", "--t_steps_mask=5")
+    assert explicit == Config(dataset="pendulum", **(options | {"t_steps_mask": 5}))
+    assert configure("--dataset", "pendulum", "--preset", "none") == Config(dataset="pendulum", preset="none")
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from kvae.config import PRESETS, Config, ConfigError, option_names
+from kvae.config import PRESETS, WORLD_PRESETS, Config, ConfigError, option_names, preset_options
 
 # The original's options, and then ours.
 DEFAULTS = {
@@ -307,3 +307,14 @@ def test_presets_are_sets_of_options_that_work():
         "precision": "float32",
         "evaluate_on_samples": True,
     }
+    for world, of_world in WORLD_PRESETS.items():
+        for name, options in PRESETS.items():
+            assert Config(dataset=world, preset=name, **(of_world | options)).dataset == world
+
+
+def test_a_preset_lies_above_what_the_world_starts_from(monkeypatch):
+    monkeypatch.setitem(WORLD_PRESETS, "moon", {"K": 7, "batch_size": 4})
+    assert preset_options("", "moon") == {"K": 7, "batch_size": 4}
+    assert preset_options("quick", "moon") == {"K": 7, **PRESETS["quick"]}
+    assert preset_options("none", "moon") == {}
+    assert preset_options("", "sun") == preset_options("none", "sun") == {}

@@ -24,3 +24,12 @@ def test_candidates_agree(name, problem, expected):
     for task, function in tasks.items():
         found = function(candidates.tensors(problem, tf.float64))
         assert error_of(found, expected[task]) < 1e-6, task
+
+
+def test_one_model_serves_all_sequences_and_steps():
+    problem = candidates.random_problem(3, 5, 4, 2, one_model=True)
+    for matrix in (problem.A, problem.C):
+        assert matrix.shape[:2] == (3, 5)
+        assert (matrix == matrix[0, 0]).all()
+    other = candidates.random_problem(3, 5, 4, 2)
+    assert not (other.A[0, 0] == other.A).all()

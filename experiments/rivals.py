@@ -1,0 +1,214 @@
+"""Set a run on any world beside simple ways to fill a gap, that see the frames around it as it does.
+
+python -m experiments.rivals logs/pong_kvae --output_dir results/worlds
+
+The ball worlds: linear motion. It is told the true positions in the frames that are seen, moves the ball in a
+straight line through the gap, and has the simulator draw it: a generous rival. The pendulum: the last frame
+seen, and a cross-fade from it to the first one after the gap.
+"""
+
+import csv
+import json
+import shlex
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+
+from experiments.compare import circumstances_of, command_of, row_of
+from kvae.errors import UserError
+from kvae.files import replacing
+from simulation import make_world
+from simulation.dataset import dataset_path
+from simulation.dataset_file import read_metadata
+
+BATCH = 100
+"""Sequences that are looked at at a time."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Print a run's errors on hidden frames beside those of simple rivals."""
+
+    run_folder: Annotated[Path, tyro.conf.Positional]
+    """A run folder of run_kvae.py."""
+    data_dir: Path | None = None
+    """Folder of the test data, by default the run's."""
+    output_dir: Path | None = None
+    """Where to write WORLD.md, WORLD.png with the curves, and pictures of the run."""
+
+
+def main(arguments=None):
+    """Run the command; return its exit code."""
+    options = tyro.cli(Options, args=arguments, use_underscores=True)
+    try:
+        facts = json.loads((options.run_folder / "config.json").read_text())
+        evaluation = json.loads((options.run_folder / "evaluation.json").read_text())
+        with (options.run_folder / "metrics.csv").open() as file:
+            seconds = float(list(csv.DictReader(file))[-1]["train_time_seconds"])
+        curves, measure = curves_of(options.run_folder, options.data_dir)
+    except (OSError, KeyError, IndexError, json.JSONDecodeError, UserError) as error:
+        print(f"Error: {options.run_folder} is not the folder of a finished run: {error!r}", file=sys.stderr)
+        return 2
+    report = report_of(options.run_folder, facts, evaluation, seconds, curves, measure)
+    print(report)
+    if options.output_dir is not None:
+        _write(options, facts["options"]["dataset"], report, curves, measure)
+    return 0
+
+
+def linear_motion(states, observed):
+    """Return states in which all that is hidden lies on a line between what was seen before and after.
+
+    Args:
+        states: [N, T, S], the true ones.
+        observed: [T], 1 = seen. After the last frame seen, everything stays.
+
+    Returns:
+        [N, T, S].
+    """
+    steps = np.arange(states.shape[1])
+    seen = steps[observed > 0]
+    flat = states.swapaxes(1, 2).reshape(-1, states.shape[1])
+    lines = np.stack([np.interp(steps, seen, row[seen]) for row in flat])
+    return lines.reshape(states.shape[0], states.shape[2], -1).swapaxes(1, 2)
+
+
+def last_seen(frames, observed):
+    """Return [N, T, H, W] in which what is hidden shows the last frame that was seen."""
+    last = np.maximum.accumulate(np.where(observed > 0, np.arange(len(observed)), 0))
+    return frames[:, last]
+
+
+def cross_fade(frames, observed):
+    """Return [N, T, H, W] in which what is hidden fades from the frame seen before to the one seen after."""
+    steps = np.arange(len(observed))
+    seen = steps[observed > 0]
+    before = np.maximum.accumulate(np.where(observed > 0, steps, 0))
+    after = seen[np.minimum(np.searchsorted(seen, steps), len(seen) - 1)]
+    share = np.where(after > before, (steps - before) / np.maximum(after - before, 1), 0.0)
+    share = share[:, None, None]
+    return (1 - share) * frames[:, before] + share * frames[:, after]
+
+
+def wrong_pixels(frames, truth):
+    """Return the fraction of pixels on the wrong side of 0.5."""
+    return float(((frames > 0.5) != (truth > 0.5)).mean())
+
+
+def squared_error(frames, truth):
+    """Return the mean squared error of pixels in [0, 1]."""
+    return float(((frames - truth) ** 2).mean())
+
+
+def curves_of(run_folder, data_dir=None):
+    """Return the errors of the run and of its rivals on the test set, by the number of hidden frames.
+
+    Args:
+        run_folder: a run folder.
+        data_dir: folder of the test data, by default the run's.
+
+    Returns:
+        {method: (numbers of hidden frames, errors)}, and what the error is.
+    """
+    from kvae import data, masks
+    from kvae import run_folder as folders
+
+    model = folders.load(run_folder)
+    config = model.config
+    path = dataset_path(data_dir or config.data_dir, config.dataset, "test")
+    test = data.load(path)
+    metadata = read_metadata(path)
+    world = make_world(metadata["world"], **metadata["options"])
+    is_binary = config.out_distr == "bernoulli"
+    error = wrong_pixels if is_binary else squared_error
+    num_sequences, num_steps = test.shape[:2]
+    counts = list(range(1, num_steps - config.t_init_mask, 2))
+    found = {}
+    for count in counts:
+        observed = masks.planning_mask(num_sequences, num_steps, config.t_init_mask, count)
+        for method, value in _errors(model, test, observed, world, error).items():
+            found.setdefault(method, []).append(value)
+    measure = "fraction of wrong pixels" if is_binary else "mean squared error of a pixel"
+    return {method: (counts, values) for method, values in found.items()}, measure
+
+
+def _errors(model, test, observed, world, error):
+    totals = {}
+    for first in range(0, len(test.images), BATCH):
+        part = slice(first, first + BATCH)
+        hidden = observed[0] < 0.5
+        images, mask = test.images[part], observed[part]
+        controls = test.controls[part] if test.dim_u else None
+        truth = images / 255.0
+        guesses = {
+            "smoothing": model.smooth(images, mask, controls).images.numpy(),
+            "filtering": model.filter(images, mask, controls).images.numpy(),
+            "generation": model.generate(images, images.shape[1], controls=controls).images.numpy(),
+        }
+        if error is wrong_pixels:
+            guesses["linear motion"] = world.render(linear_motion(test.states[part], observed[0])) / 255.0
+        else:
+            guesses["last frame seen"] = last_seen(truth, observed[0])
+            guesses["cross-fade"] = cross_fade(truth, observed[0])
+        for method, frames in guesses.items():
+            totals.setdefault(method, []).append(len(images) * error(frames[:, hidden], truth[:, hidden]))
+    return {method: sum(values) / len(test.images) for method, values in totals.items()}
+
+
+def report_of(run_folder, facts, evaluation, seconds, curves, measure):
+    """Return the table as Markdown."""
+    options, bound = facts["options"], evaluation["test_bound"]
+    rest = bound["total"] - bound["state_space"]
+    counts = next(iter(curves.values()))[0]
+    lines = [
+        f"# {options['dataset']}",
+        "",
+        "Made by",
+        "",
+        f"    {command_of(options)}",
+        f"    {shlex.join(['python', '-m', 'experiments.rivals', str(run_folder)])}",
+        "",
+        circumstances_of(facts),
+        "",
+        f"- Training: {seconds / 60:.0f} minutes for {options['num_epochs']} epochs, evaluations on the way "
+        "included.",
+        f"- Best epoch by test bound, the one evaluated here: {evaluation['best_epoch']}.",
+        f"- Test bound per frame: {rest + bound['exact']:.2f} with the exact state space term, "
+        f"{rest + bound['sampled']:.2f} with the sampled one.",
+        "",
+        f"## Error on hidden frames ({measure}), by hidden frames after the first {options['t_init_mask']}",
+        "",
+        row_of("", counts),
+        row_of("---", ["---"] * len(counts)),
+    ]
+    for method, (_, values) in curves.items():
+        ours = method in ("smoothing", "filtering", "generation")
+        lines.append(row_of(f"**{method}**" if ours else method, [f"{value:.4f}" for value in values]))
+    return "\n".join(lines)
+
+
+def _write(options, world, report, curves, measure):
+    from kvae import plots
+
+    figure = plots.imputation_curves(
+        {method: values for method, values in curves.items() if method != "generation"},
+        "hidden frames",
+        f"{world}: hidden frames",
+        y_label=measure,
+    )
+    plots.save_png(options.output_dir / f"{world}.png", figure)
+    pictures = {"films/final_imputation_strip.png": "strip", "plots/final_codes.png": "codes"}
+    for source, name in pictures.items():
+        shutil.copyfile(options.run_folder / source, options.output_dir / f"{world}_{name}.png")
+        report += f"\n\n![{name}]({world}_{name}.png)"
+    with replacing(options.output_dir / f"{world}.md") as path:
+        path.write_text(f"{report}\n\n![curves]({world}.png)\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

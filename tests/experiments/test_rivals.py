@@ -1,0 +1,29 @@
+import numpy as np
+
+from experiments.rivals import cross_fade, last_seen, linear_motion, squared_error, wrong_pixels
+
+OBSERVED = np.array([1, 1, 0, 0, 0, 1, 0])
+
+
+def test_linear_motion():
+    states = np.zeros([2, 7, 3])
+    states[0, :, 0] = [5, 1, 9, 9, 9, 5, 9]
+    states[1, :, 2] = [0, 4, 9, 9, 9, 0, 9]
+    found = linear_motion(states, OBSERVED)
+    assert found.shape == states.shape
+    np.testing.assert_allclose(found[0, :, 0], [5, 1, 2, 3, 4, 5, 5])
+    np.testing.assert_allclose(found[1, :, 2], [0, 4, 3, 2, 1, 0, 0])
+    assert (found[0, :, 1:] == 0).all()
+
+
+def test_last_frame_and_cross_fade():
+    frames = np.arange(7.0)[None, :, None, None] * np.ones([2, 7, 3, 4])
+    np.testing.assert_array_equal(last_seen(frames, OBSERVED)[0, :, 1, 2], [0, 1, 1, 1, 1, 5, 5])
+    np.testing.assert_allclose(cross_fade(frames, OBSERVED)[1, :, 0, 3], [0, 1, 2, 3, 4, 5, 5])
+
+
+def test_errors():
+    truth = np.array([0.0, 0.0, 1.0, 1.0])
+    guess = np.array([0.0, 0.6, 0.6, 0.0])
+    assert wrong_pixels(guess, truth) == 0.5
+    np.testing.assert_allclose(squared_error(guess, truth), (0.36 + 0.16 + 1) / 4)

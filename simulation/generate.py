@@ -1,5 +1,6 @@
 """Simulate a world into dataset files: `python -m simulation.generate --dataset box_gravity`."""
 
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -164,4 +165,6 @@ def _read_points(text: str) -> list[list[float]]:
 
 
 if __name__ == "__main__":
+    # As an exception, so that no temporary file is left.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     sys.exit(main())

@@ -60,6 +60,7 @@ def simulate_chunks(
 
     Raises:
         ValueError: a number is out of range.
+        OSError: a process was ended from outside.
     """
     check_size("num_sequences", num_sequences, num_steps, seed)
     if jobs < 1:
@@ -86,7 +87,12 @@ def simulate_chunks(
                     while not futures[i].done():
                         concurrent.futures.wait([futures[i]], timeout=0.1)
                         signals.deliver()
-                    chunk, futures[i] = futures[i].result(), None
+                    try:
+                        chunk, futures[i] = futures[i].result(), None
+                    except concurrent.futures.process.BrokenProcessPool as error:
+                        raise OSError(
+                            "A process that simulates was ended; was there too little memory?"
+                        ) from error
                     if len(futures) < len(tasks):
                         futures.append(pool.submit(_simulate_task, tasks[len(futures)]))
                     yield chunk

@@ -44,7 +44,7 @@ class PendulumParameters:
     friction: float = 0.5
     gravity: float = 9.81
     dt: float = 0.1
-    substeps: int = 20
+    substeps: int = 10
     max_speed: float = 4.0
     max_torque: float = 5.0
     image_size: tuple[int, int] = (RESOLUTION, RESOLUTION)

@@ -1,5 +1,6 @@
 """Pong: balls between two paddles that follow them."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,21 +44,32 @@ class PongWorld(BallWorld):
         middles = self._first_middles()
         frames, states = [], []
         for _ in range(num_steps):
-            middles = self._follow(middles, [ball.position for ball in balls])
+            positions = [ball.position for ball in balls]
+            middles = self._follow(middles, positions)
             ends = self._ends(middles)
+            within_reach = self._within_reach(positions, balls)
             for paddle, of_paddle in zip(paddles, ends, strict=True):
                 paddle.unsafe_set_endpoints(*of_paddle)
             # Out after every step and in again: so pymunk forgets what it knew of their contacts with the
             # ball, as it did in the original simulator.
-            space.add(*paddles)
+            present = [paddle for paddle, near in zip(paddles, within_reach, strict=True) if near]
+            space.add(*present)
             self._step(space)
             states.append(state_of(balls))
             self._canvas.clear()
             self._draw_paddles(ends)
             self._draw_balls(space, balls)
             frames.append(self._canvas.content())
-            space.remove(*paddles)
+            space.remove(*present)
         return frames, states
+
+    def _within_reach(self, positions, balls):
+        """Tell of each paddle whether a ball may touch it in this step; one that none can is not needed."""
+        p = self._parameters
+        # No ball can be quicker than if it had the energy of all.
+        speed = math.sqrt(sum(ball.velocity.length_squared for ball in balls))
+        reach = p.ball_radius + p.paddle_radius + p.dt * speed
+        return [any(abs(x - paddle_x) <= reach for x, _ in positions) for paddle_x in p.paddle_x]
 
     def _render(self, states):
         """Draw states [T, num_balls, 4], the paddles where they are if the balls move so."""

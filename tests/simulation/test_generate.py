@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -130,23 +131,45 @@ def test_data_dir_that_is_read_only_exits_2_before_simulating(tmp_path, capsys, 
     assert "Permission denied" in capsys.readouterr().err
 
 
-def test_interrupt_exits_130_and_leaves_no_file(tmp_path):
-    command = [*COMMAND, "--dataset", "box", "--data_dir", str(tmp_path), "--num_train", "60000"]
+def heed_interrupts():
+    # A shell lets its background jobs, this test perhaps among them, ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    def heed_interrupts():
-        # A shell lets its background jobs, this test perhaps among them, ignore Ctrl-C.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
+@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_it_and_leaves_no_file(tmp_path, number, code, jobs):
+    options = ["--dataset", "box", "--data_dir", str(tmp_path), "--num_train", "60000", "--jobs", jobs]
     with subprocess.Popen(
-        command, cwd=ROOT, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+        [*COMMAND, *options], cwd=ROOT, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
     ) as process:
         deadline = time.monotonic() + 60
         while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
             time.sleep(0.05)
         started = list(tmp_path.iterdir())
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, error = process.communicate(timeout=60)
     assert [path.suffix for path in started] == [".tmp"]
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "Traceback" not in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_ends_it_with_a_message_and_leaves_no_file(tmp_path):
+    def little_space():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    options = ["--dataset", "box", "--data_dir", str(tmp_path), "--num_train", "2000"]
+    finished = subprocess.run(
+        [*COMMAND, *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        preexec_fn=little_space,
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert finished.returncode == 2
+    assert finished.stderr.startswith("Error: ")
+    assert len(finished.stderr.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []

@@ -2,11 +2,10 @@ import math
 
 import numpy as np
 import pytest
-from scipy.integrate import solve_ivp
 
+from experiments.pendulum_error import errors, solve
 from simulation import make_world
-
-MASS, LENGTH, FRICTION, GRAVITY, DT = 1.0, 1.0, 0.5, 9.81, 0.1
+from simulation.worlds.pendulum import PendulumParameters
 
 
 def sequences(count, num_steps=15):
@@ -14,34 +13,27 @@ def sequences(count, num_steps=15):
     return [world.sample_sequence(np.random.default_rng(seed), num_steps) for seed in range(count)]
 
 
-def true_states(start, torques):
-    """Solve m l^2 phi'' = -mu phi' + m g l sin(phi) + u for [N, 2] starts and [N, T] torques: [N, T, 2]."""
-
-    def derivative(_, flat, torque):
-        phi, speed = flat.reshape(2, -1)
-        moment = -FRICTION * speed + MASS * GRAVITY * LENGTH * np.sin(phi) + torque
-        return np.concatenate([speed, moment / (MASS * LENGTH**2)])
-
-    found = [start]
-    for torque in torques[:, 1:].T:
-        options = {"method": "DOP853", "rtol": 1e-10, "atol": 1e-10, "args": (torque,)}
-        solved = solve_ivp(derivative, (0, DT), found[-1].T.ravel(), **options)
-        found.append(solved.y[:, -1].reshape(2, -1).T)
-    return np.stack(found, axis=1)
-
-
-def angle_error(phi, true_phi):
-    return abs((phi - true_phi + math.pi) % (2 * math.pi) - math.pi)
-
-
 def test_it_moves_as_the_differential_equation_says():
     """Over 1,000 random starts and torques of 15 steps."""
-    states, controls = (np.concatenate(arrays) for arrays in list(zip(*sequences(1000), strict=True))[1:])
-    truth = true_states(states[:, 0], controls[..., 0].astype(float))
-    errors = angle_error(states[:, 1:, 0], truth[:, 1:, 0])
-    assert np.median(errors) < 1e-4
-    assert np.percentile(errors, 99) < 1e-2
-    assert np.median(abs(states[..., 1] - truth[..., 1])) < 1e-3
+    found, _ = errors(PendulumParameters.substeps, num_sequences=1000, num_steps=15)
+    assert found.shape == (1000, 14, 2)
+    assert np.median(found[..., 0]) < 5e-4
+    assert np.percentile(found[..., 0], 99) < 5e-3
+    assert np.median(found[..., 1]) < 1e-3
+
+
+def test_the_solution_that_it_is_compared_with():
+    """A small swing without friction or torque is a harmonic one, around the lowest point."""
+    free = PendulumParameters(friction=0.0)
+    start = np.array([[math.pi + 1e-4, 0.0], [math.pi, 1e-4]])
+    phi = solve(start, np.zeros([2, 12]), free)[..., 0] - math.pi
+    omega, times = math.sqrt(9.81), 0.1 * np.arange(12)
+    np.testing.assert_allclose(phi[0], 1e-4 * np.cos(omega * times), atol=1e-9)
+    np.testing.assert_allclose(phi[1], 1e-4 * np.sin(omega * times) / omega, atol=1e-9)
+    # Where it hangs, a torque u holds it at an angle with m g l sin(phi) = -u; friction takes the rest.
+    held = solve(start[:1], np.full([1, 300], 1.0), PendulumParameters())[0, -1]
+    np.testing.assert_allclose(9.81 * np.sin(held[0]), -1.0, atol=1e-3)
+    np.testing.assert_allclose(held[1], 0.0, atol=1e-3)
 
 
 def test_what_is_drawn_and_stored():

@@ -12,7 +12,7 @@ import pytest
 
 import run_kvae
 import simulation.generate
-from experiments import compare, rivals
+from experiments import compare, rivals, summarise
 
 ROOT = Path(__file__).parent.parent
 SMALL = (
@@ -116,6 +116,22 @@ def test_the_comparison_shows_the_run_beside_the_references(trained, capsys):
     assert "| paper, smoothing (on box) | 0.0061 | 0.0078 |" in table
     assert "--num_filters 4,4" in table
     assert compare.main([str(trained.parent)]) == 2
+
+
+def test_runs_are_summarised(trained, data_dir, capsys):
+    assert run(data_dir, trained.parent, "other", *SMALL, "--K", "2") == 0
+    capsys.readouterr()
+    assert summarise.main([str(trained), str(trained.parent / "other_kvae")]) == 0
+    *_, header, _, first, second = capsys.readouterr().out.splitlines()
+    assert header.startswith("| K | alpha_rnn | test bound per frame | smoothing | filtering | generation |")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in (first, second)]
+    assert {tuple(row[:2]) for row in rows} == {("3", "False"), ("2", "True")}
+    assert float(rows[0][2]) >= float(rows[1][2])
+    planning = read_csv(trained / "imputation_planning.csv")
+    wrong = [float(row["wrong_pixels"]) for row in planning if row["method"] == "smoothing"]
+    (of_trained,) = [row for row in rows if row[0] == "3"]
+    assert float(of_trained[3]) == pytest.approx(np.mean(wrong), abs=1e-4)
+    assert summarise.main([str(trained.parent)]) == 2
 
 
 def test_rivals_of_a_ball_world(trained, data_dir, tmp_path, capsys):

@@ -1,0 +1,88 @@
+"""Set trials side by side: a row for each run, with the options in which they differ, as Markdown.
+
+python -m experiments.summarise logs/trial_* > results/worlds/pendulum_trials.md
+"""
+
+import csv
+import json
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+
+from experiments.compare import PLACES, read_curve, row_of
+
+METHODS = ("smoothing", "filtering", "generation")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Print a table of finished runs, the best test bound first."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Run folders of run_kvae.py."""
+    title: str = "Trials"
+    """Heading of the table."""
+
+
+def main(arguments=None):
+    """Run the command; return its exit code."""
+    options = tyro.cli(Options, args=arguments, use_underscores=True)
+    try:
+        print(table(options.runs, options.title))
+    except (OSError, KeyError, IndexError, json.JSONDecodeError) as error:
+        print(f"Error: not the folder of a finished run: {error!r}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def table(runs, title):
+    """Return the table of the runs in these folders."""
+    of_runs = [json.loads((run / "config.json").read_text())["options"] for run in runs]
+    common = {
+        name: value
+        for name, value in of_runs[0].items()
+        if name not in PLACES and all(options.get(name) == value for options in of_runs)
+    }
+    differing = [name for name in of_runs[0] if name not in (*common, *PLACES)]
+    rows = [
+        ([options[name] for name in differing], *_results(run))
+        for options, run in zip(of_runs, runs, strict=True)
+    ]
+    rows.sort(key=lambda row: -row[1])
+    shared = ("dataset", "preset", "num_epochs", "batch_size", "seed")
+    what = ", ".join(f"{name} {common[name]}" for name in shared if common.get(name) not in ("", None))
+    columns = [*differing, "test bound per frame", *METHODS, "best epoch", "minutes"]
+    lines = [
+        f"# {title}",
+        "",
+        "    " + shlex.join(["python", "-m", "experiments.summarise", *map(str, runs)]),
+        "",
+        f"All with {what}; smoothing, filtering and generation are fractions of wrong pixels on hidden "
+        "frames, means over the planning curve (1, 3, .. hidden frames).",
+        "",
+        "| " + " | ".join(columns) + " |",
+        "|" + " --- |" * len(columns),
+    ]
+    for values, bound, errors, best_epoch, minutes in rows:
+        cells = [*values, f"{bound:.2f}", *(f"{error:.4f}" for error in errors), best_epoch, f"{minutes:.0f}"]
+        lines.append(row_of(cells[0], cells[1:]))
+    return "\n".join(lines)
+
+
+def _results(run):
+    evaluation = json.loads((run / "evaluation.json").read_text())
+    bound = evaluation["test_bound"]
+    with (run / "metrics.csv").open() as file:
+        minutes = float(list(csv.DictReader(file))[-1]["train_time_seconds"]) / 60
+    curve = read_curve(run / "imputation_planning.csv")
+    errors = [float(np.mean([wrong for wrong, _ in curve[method].values()])) for method in METHODS]
+    return bound["total"] - bound["state_space"] + bound["exact"], errors, evaluation["best_epoch"], minutes
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -28,8 +28,11 @@ OPTIONS = ("num_balls", "resolution", "greyscale", "friction", "damping", "conta
 SUBSTEPS_OF_SEVERAL = 10
 """Steps of the physics between two frames where there are several balls, unless told otherwise."""
 
-MAX_TRIES = 1000
-"""How often a start is drawn until its balls neither overlap nor touch a wall."""
+MAX_TRIES = 10000
+"""How often a ball's start is drawn until all neither overlap nor touch a wall ..."""
+
+NEAR_TRIES = 200
+"""... and how often from the world's own distribution; then from anywhere between the walls."""
 
 
 @dataclass(frozen=True)
@@ -121,9 +124,10 @@ class BallParameters:
                 f"The walls must lie in the frame, x from 0 to {width}, y from 0 to {height}. "
                 f"Received: {list(self.room)}."
             )
-        # Half of the room at most, or there would hardly be a start without balls that overlap.
+        # More than a share of the room and there would hardly be a start without balls that overlap.
         needed = self.num_balls * math.pi * self.ball_radius**2
-        if room.buffer(-self.ball_radius).is_empty or needed > 0.5 * room.area:
+        too_many = self.num_balls > 1 and needed > 0.35 * room.area
+        if room.buffer(-self.ball_radius).is_empty or too_many:
             balls = "A ball" if self.num_balls == 1 else f"{self.num_balls} balls"
             raise ValueError(f"{balls} of radius {self.ball_radius:g} will not fit between the walls.")
 
@@ -161,14 +165,17 @@ class BallWorld(World):
         """Draw x, y, vx, vy of every ball, [4 * num_balls]."""
         p = self._parameters
         balls = []
-        for _ in range(MAX_TRIES):
-            if len(balls) == p.num_balls:
-                return np.concatenate(balls)
-            position = np.clip(rng.normal(p.start_mean, p.start_std), *p.start_range)
+        for attempt in range(MAX_TRIES):
+            if attempt < NEAR_TRIES:
+                position = np.clip(rng.normal(p.start_mean, p.start_std), *p.start_range)
+            else:
+                position = rng.uniform(self._room.bounds[:2], self._room.bounds[2:])
             angle = rng.uniform(0.0, 2.0 * math.pi)
             speed = rng.uniform(*p.speed_range)
             if self._fits(position, balls):
                 balls.append(np.array([*position, speed * math.cos(angle), speed * math.sin(angle)]))
+                if len(balls) == p.num_balls:
+                    return np.concatenate(balls)
         raise ValueError(
             f"No start was found where {p.num_balls} balls of radius {p.ball_radius:g} fit between the walls."
         )

@@ -55,12 +55,13 @@ def run(config, signals, after_epoch=None):
     from kvae.model import KVAE
 
     device.select(config.gpu, config.deterministic)
-    test_data = data.load(test_file)
+    test_data = data.load(test_file, config.use_controls)
     _check_against_data(config, test_data)
     if config.reload_model:
         model = run_folder.load(config.reload_model, config)
     else:
-        train_data = shards.Shards(train_file) if train_file.is_dir() else data.load(train_file)
+        read = shards.Shards if train_file.is_dir() else data.load
+        train_data = read(train_file, config.use_controls)
         _check_against_data(config, train_data)
         model = KVAE(config)
         model.build(train_data.shape)

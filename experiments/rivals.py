@@ -121,7 +121,7 @@ def curves_of(run_folder, data_dir=None):
     model = folders.load(run_folder)
     config = model.config
     path = dataset_path(data_dir or config.data_dir, config.dataset, "test")
-    test = data.load(path)
+    test = data.load(path, config.use_controls)
     metadata = read_metadata(path)
     world = make_world(metadata["world"], **metadata["options"])
     is_binary = config.out_distr == "bernoulli"

@@ -72,6 +72,8 @@ class Config:
     """Dimension of the dynamics' state."""
     dim_u: int = 1
     """Dimension of the control input; zeros where the dataset has no controls."""
+    use_controls: bool = True
+    """Take the dataset's control inputs; False: zeros in their place."""
     K: int = 3
     """Number of linear-Gaussian models in the mixture."""
     noise_emission: float = 0.03
@@ -306,6 +308,7 @@ def _check_combinations(config: Config) -> None:
         (config.conv, "conv=True", ["vae_num_units", "num_layers"]),
         (config.out_distr == "bernoulli", "out_distr=bernoulli", ["noise_pixel_var", "learn_pixel_var"]),
         (config.train_miss_prob == 0, "train_miss_prob=0", ["t_init_train_miss"]),
+        (config.learn_u, "learn_u=True", ["use_controls"]),
     ]
     for holds, setting, ignored in rules:
         for name in ignored:

@@ -43,8 +43,12 @@ class Dataset(NamedTuple):
         return np.random.default_rng([seed, epoch]).permutation(len(self.images))
 
 
-def load(path) -> Dataset:
+def load(path, use_controls=True) -> Dataset:
     """Read a dataset file, ours or one of the original code's (`images` in float32, no metadata).
+
+    Args:
+        path: the file.
+        use_controls: False: leave the controls out, as if there were none.
 
     Raises:
         DataError: the file is missing, or does not hold what it should.
@@ -79,6 +83,8 @@ def load(path) -> Dataset:
             f"{path}: controls must be [N, T, dim_u] = [{images.shape[0]}, {images.shape[1]}, ...]. "
             f"Received: shape {controls.shape}"
         )
+    if not use_controls:
+        controls = controls[..., :0]
     return Dataset(images, controls.astype(np.float32), states)
 
 

@@ -21,6 +21,7 @@ class Shards:
 
     Args:
         folder: the folder.
+        use_controls: False: leave the controls out, as if there were none.
         window_bytes: frames that may be in memory, in bytes; one file is, whatever its size.
 
     Attributes:
@@ -32,7 +33,8 @@ class Shards:
         DataError: a file is missing, or does not go with the others.
     """
 
-    def __init__(self, folder, window_bytes=WINDOW_BYTES):
+    def __init__(self, folder, use_controls=True, window_bytes=WINDOW_BYTES):
+        self._use_controls = use_controls
         self._paths = sorted(Path(folder).glob("train-*.npz"))
         count = len(self._paths)
         expected = [f"train-{i:05d}-of-{count:05d}.npz" for i in range(count)]
@@ -53,7 +55,8 @@ class Shards:
         sizes = [header[0][0] for header in headers]
         # Sequence n is in file i where starts[i] <= n < starts[i + 1].
         self._starts = [0, *np.cumsum(sizes).tolist()]
-        (_, *frame), self.dtype, self.dim_u = headers[0]
+        (_, *frame), self.dtype, dim_u = headers[0]
+        self.dim_u = dim_u if use_controls else 0
         self.shape = (self._starts[-1], *frame)
         bytes_of_file = max(sizes) * int(np.prod(frame)) * self.dtype.itemsize
         self._files_in_window = max(1, window_bytes // bytes_of_file)
@@ -89,7 +92,7 @@ class Shards:
         if number not in self._in_memory:
             while len(self._in_memory) >= self._files_in_window:
                 self._in_memory.popitem(last=False)
-            found = data.load(self._paths[number])
+            found = data.load(self._paths[number], self._use_controls)
             expected = (self._starts[number + 1] - self._starts[number], *self.shape[1:])
             if found.images.shape != expected:
                 raise data.DataError(

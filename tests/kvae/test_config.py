@@ -20,6 +20,7 @@ DEFAULTS = {
     "dim_a": 2,
     "dim_z": 4,
     "dim_u": 1,
+    "use_controls": True,
     "K": 3,
     "noise_emission": 0.03,
     "noise_transition": 0.08,
@@ -119,7 +120,7 @@ CONVOLUTIONAL = {
     "resume": "logs/cut_kvae",
     "deterministic": True,
 }
-PERCEPTRON = {"conv": False, "vae_num_units": 10, "num_layers": 4}
+PERCEPTRON = {"conv": False, "vae_num_units": 10, "num_layers": 4, "use_controls": False}
 
 AT_LEAST_ONE = (
     "filter_size vae_num_units num_layers dim_a dim_z dim_u K alpha_units alpha_layers fifo_size batch_size "
@@ -274,6 +275,7 @@ def test_a_wrong_choice_is_told_the_right_ones(name, value, one_that_works):
         ({"noise_pixel_var": 0.2}, "noise_pixel_var", "out_distr=bernoulli"),
         ({"learn_pixel_var": True}, "learn_pixel_var", "out_distr=bernoulli"),
         ({"t_init_train_miss": 5}, "t_init_train_miss", "train_miss_prob=0"),
+        ({"learn_u": True, "use_controls": False}, "use_controls", "learn_u=True"),
     ],
 )
 def test_an_option_without_effect_is_refused(options, ignored, because):

@@ -42,6 +42,7 @@ def test_our_file_is_read(tmp_path):
     assert dataset.controls.dtype == np.float32
     for found, written in zip(dataset, (IMAGES, controls, states), strict=True):
         np.testing.assert_array_equal(found, written)
+    assert data.load(tmp_path / "box.npz", use_controls=False).controls.shape == (4, 3, 0)
     # A path may be a string.
     np.testing.assert_array_equal(data.load(str(tmp_path / "box.npz")).images, IMAGES)
 

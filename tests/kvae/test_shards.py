@@ -79,7 +79,7 @@ TWO_FILES = 2 * 5 * NUM_STEPS * 4
 
 
 def test_an_epoch_shuffles_files_and_the_sequences_of_a_window(tmp_path):
-    shards = Shards(write(tmp_path / "a", [5] * 6), TWO_FILES)
+    shards = Shards(write(tmp_path / "a", [5] * 6), window_bytes=TWO_FILES)
     runs = [[shards.order_of_epoch(0, epoch) for epoch in range(20)] for _ in range(2)]
     np.testing.assert_array_equal(runs[0], runs[1])
     assert (shards.order_of_epoch(1, 0) != runs[0][0]).any()
@@ -97,8 +97,8 @@ def test_an_epoch_shuffles_files_and_the_sequences_of_a_window(tmp_path):
 def test_few_files_are_in_memory(folder, monkeypatch):
     loaded = []
     load = data.load
-    monkeypatch.setattr(data, "load", lambda path: loaded.append(path.name) or load(path))
-    shards = Shards(folder, TWO_FILES)
+    monkeypatch.setattr(data, "load", lambda path, *rest: loaded.append(path.name) or load(path, *rest))
+    shards = Shards(folder, window_bytes=TWO_FILES)
     for epoch in range(3):
         loaded.clear()
         for batch in data.Batches(shards, 3).of(shards.order_of_epoch(0, epoch)):
@@ -106,6 +106,13 @@ def test_few_files_are_in_memory(folder, monkeypatch):
             assert len(shards._in_memory) <= 2
         # Each file once an epoch; those of the last window may still be there.
         assert len(loaded) == len(set(loaded)) >= 3
+
+
+def test_controls_may_be_left_out(folder):
+    shards = Shards(folder, use_controls=False)
+    assert shards.dim_u == 0
+    assert shards.take([3])[1].shape == (1, NUM_STEPS, 0)
+    assert set(next(iter(data.Batches(shards, 4).of()))) == {"images", "weight"}
 
 
 def test_frames_of_other_types_become_float32(tmp_path):

@@ -25,7 +25,7 @@ import tyro
 
 from simulation import make_world, world_names
 from simulation.dataset_file import describe, make
-from simulation.sampling import simulate_chunks
+from simulation.sampling import Workers
 from simulation.worlds.drawing import Canvas, TruncatingDrawOptions
 from simulation.worlds.pendulum import Pendulum
 
@@ -47,7 +47,7 @@ class Options:
 
     worlds: tuple[str, ...] = world_names()
     """Worlds to time."""
-    num_sequences: int = 10000
+    num_sequences: int = 20000
     """Sequences in a file."""
     rounds: int = 3
     """How often each file is made."""
@@ -58,9 +58,21 @@ class Options:
 
 
 def seconds_of_file(world, num_sequences, jobs, folder):
-    """Return the seconds it takes to make a training file."""
+    """Return the seconds it takes to make a training file, the start of the processes included."""
     metadata = describe(world, "train", num_sequences, world.num_steps, seed=0)
-    return make(Path(folder) / f"{world.name}.npz", world, metadata, jobs)
+    start = time.perf_counter()
+    with Workers(jobs) as workers:
+        make(Path(folder) / f"{world.name}.npz", world, metadata, workers)
+    return time.perf_counter() - start
+
+
+def seconds_of_simulation(world, num_sequences):
+    """Return the seconds it takes to simulate the same sequences in this process, without storing them."""
+    start = time.perf_counter()
+    with Workers() as workers:
+        for _ in workers.simulate(world, "train", num_sequences, world.num_steps, seed=0):
+            pass
+    return time.perf_counter() - start
 
 
 def shares_of_time(world, num_sequences, folder):
@@ -84,15 +96,9 @@ def shares_of_time(world, num_sequences, folder):
             for owner, name in functions:
                 patch = mock.patch.object(owner, name, clocked(part, getattr(owner, name)))
                 stack.enter_context(patch)
-        start = time.perf_counter()
-        for _ in simulate_chunks(world, "train", num_sequences, world.num_steps, seed=0):
-            pass
-        simulation = time.perf_counter() - start
-    start = time.perf_counter()
-    for _ in simulate_chunks(world, "train", num_sequences, world.num_steps, seed=0):
-        pass
+        simulation = seconds_of_simulation(world, num_sequences)
     # The clocks take time too, which is left out.
-    plain = time.perf_counter() - start
+    plain = seconds_of_simulation(world, num_sequences)
     shares = {part: value / simulation * plain / total for part, value in seconds.items()}
     shares["compression and writing"] = max(0.0, 1 - plain / total)
     return shares | {"the rest": 1 - sum(shares.values())}

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from simulation.dataset_file import DatasetMismatch, compare, describe, make, read_metadata
-from simulation.sampling import check_size
+from simulation.sampling import Workers, check_size
 from simulation.worlds import World, make_world
 
 SEED = 1234
@@ -136,9 +136,10 @@ def generate(
     kept = [path for path in wanted if path.exists() and not regenerate]
     for path in kept:
         _check_matches(path, wanted[path])
-    for path, metadata in wanted.items():
-        seconds = None if path in kept else make(path, world, metadata, jobs)
-        report(DatasetFile(path, metadata["num_sequences"], num_steps, seconds))
+    with Workers(jobs) as workers:
+        for path, metadata in wanted.items():
+            seconds = None if path in kept else make(path, world, metadata, workers)
+            report(DatasetFile(path, metadata["num_sequences"], num_steps, seconds))
     # Only now: until the new files are whole, the old ones are better than nothing.
     for path in in_the_way:
         path.unlink()
@@ -192,9 +193,11 @@ def ensure(
     for (split, path), metadata in described.items():
         wanted = describe(world, split, sizes[split], num_steps, SEED)
         compare(path, metadata, wanted, ("world", "split", "parameters", "num_steps"))
-    for split, path in missing:
-        seconds = make(path, world, describe(world, split, sizes[split], num_steps, SEED))
-        report(DatasetFile(path, sizes[split], num_steps, seconds))
+    with Workers() as workers:
+        for split, path in missing:
+            metadata = describe(world, split, sizes[split], num_steps, SEED)
+            seconds = make(path, world, metadata, workers)
+            report(DatasetFile(path, sizes[split], num_steps, seconds))
     return paths
 
 

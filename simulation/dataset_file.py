@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from simulation.sampling import simulate_chunks
+from simulation.sampling import Workers
 from simulation.worlds import Quantity, World
 
 COMPRESSION = 3
@@ -65,10 +65,16 @@ def describe(
     }
 
 
-def make(path: Path, world: World, metadata: dict[str, Any], jobs: int = 1) -> float:
+def make(path: Path, world: World, metadata: dict[str, Any], workers: Workers) -> float:
     """Simulate and store what the metadata describes; return the seconds it took.
 
     Memory does not grow with the number of sequences, but for their states.
+
+    Args:
+        path: the file; it appears once it is whole.
+        world: the world.
+        metadata: what `describe` returned for it.
+        workers: who simulates.
     """
     start = time.perf_counter()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,9 +84,10 @@ def make(path: Path, world: World, metadata: dict[str, Any], jobs: int = 1) -> f
     compressed = {"compression": zipfile.ZIP_DEFLATED, "compresslevel": COMPRESSION}
     with _whole_file(path) as file, zipfile.ZipFile(file, "w", **compressed) as archive:
         with _member(archive, "images", (count, num_steps, *world.image_shape), np.uint8) as images:
-            for chunk in simulate_chunks(
-                world, metadata["split"], count, num_steps, metadata["seed"], metadata["first"], jobs
-            ):
+            chunks = workers.simulate(
+                world, metadata["split"], count, num_steps, metadata["seed"], metadata["first"]
+            )
+            for chunk in chunks:
                 images.write(chunk.images.tobytes())
                 states.append(chunk.states.astype(np.float32))
                 controls.append(chunk.controls)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from simulation.dataset_file import read_metadata
-from simulation.sampling import simulate_chunks
+from simulation.sampling import Workers
 from simulation.worlds import make_world
 
 ROWS, COLUMNS = 4, 8
@@ -105,12 +105,13 @@ def verify(path: str | os.PathLike, jobs: int = 1) -> bool:
         numbers = {name: metadata[name] for name in ("split", "num_sequences", "num_steps", "seed", "first")}
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path} does not say all of how it was made: {error}.") from error
-    for chunk in simulate_chunks(world, **numbers, jobs=jobs):
-        end = start + len(chunk.images)
-        for name, array in chunk._asdict().items():
-            if not np.array_equal(arrays[name][start:end], array.astype(arrays[name].dtype)):
-                return False
-        start = end
+    with Workers(jobs) as workers:
+        for chunk in workers.simulate(world, **numbers):
+            end = start + len(chunk.images)
+            for name, array in chunk._asdict().items():
+                if not np.array_equal(arrays[name][start:end], array.astype(arrays[name].dtype)):
+                    return False
+            start = end
     return start == len(arrays["images"])
 
 

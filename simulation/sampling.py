@@ -1,9 +1,10 @@
 """Sequences of a world, drawn one by one from random streams of their own, by one process or several."""
 
+import collections
 import concurrent.futures
 import multiprocessing
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -30,75 +31,94 @@ def sequence_rng(seed: int, split: str, index: int) -> np.random.Generator:
 
 
 def simulate(
-    world: World, split: str, num_sequences: int, num_steps: int, seed: int, first: int = 0, jobs: int = 1
+    world: World, split: str, num_sequences: int, num_steps: int, seed: int, first: int = 0
 ) -> Sequences:
-    """Simulate the sequences of a split; arguments and errors as `simulate_chunks`.
+    """Simulate the sequences of a split in this process; arguments and errors as `Workers.simulate`.
 
     Returns:
         images uint8 [N, T, H, W], states float64 [N, T, S], controls float32 [N, T, dim_u].
     """
-    chunks = simulate_chunks(world, split, num_sequences, num_steps, seed, first, jobs)
+    with Workers() as workers:
+        chunks = list(workers.simulate(world, split, num_sequences, num_steps, seed, first))
     return Sequences(*(np.concatenate(arrays) for arrays in zip(*chunks, strict=True)))
 
 
-def simulate_chunks(
-    world: World, split: str, num_sequences: int, num_steps: int, seed: int, first: int = 0, jobs: int = 1
-) -> Iterator[Sequences]:
-    """Simulate the sequences of a split, some at a time, with a progress bar on a terminal.
+class Workers:
+    """Processes that share the simulation of sequences, or this one alone. A context manager.
 
     Args:
-        world: the world.
-        split: "train" or "test".
-        num_sequences: how many.
-        num_steps: frames in each.
-        seed: what all are drawn from, a non-negative integer.
-        first: number of the first one.
-        jobs: processes that share the work; the sequences are the same whatever it is.
-
-    Yields:
-        The next `CHUNK` sequences, fewer at the end.
+        jobs: how many. With 1 no other process is started; else they start when they are needed first.
 
     Raises:
-        ValueError: a number is out of range.
-        OSError: a process was ended from outside.
+        ValueError: there can't be so many.
     """
-    check_size("num_sequences", num_sequences, num_steps, seed)
-    if jobs < 1:
-        raise ValueError(f"jobs must be at least 1. Received: {jobs}.")
-    firsts = range(first, first + num_sequences, CHUNK)
-    tasks = [
-        (world.name, world.options, split, range(i, min(i + CHUNK, first + num_sequences)), num_steps, seed)
-        for i in firsts
-    ]
-    bar = tqdm(total=num_sequences, desc=f"{world.name} {split}", unit="seq", leave=False, disable=None)
-    with bar, HeldBackSignals() as signals:
-        if jobs == 1:
-            for *_, indices, _, _ in tasks:
-                yield _simulate(world, split, indices, num_steps, seed, signals.deliver)
-                bar.update(len(indices))
-            return
-        # Not forked: the process may have threads, TensorFlow's for example.
-        context = multiprocessing.get_context("spawn")
-        with concurrent.futures.ProcessPoolExecutor(jobs, context, _ignore_interrupts) as pool:
-            # A few chunks ahead of who takes them, so that memory does not grow with their number.
-            futures = [pool.submit(_simulate_task, task) for task in tasks[: 2 * jobs]]
-            try:
-                for i in range(len(tasks)):
-                    while not futures[i].done():
-                        concurrent.futures.wait([futures[i]], timeout=0.1)
-                        signals.deliver()
-                    try:
-                        chunk, futures[i] = futures[i].result(), None
-                    except concurrent.futures.process.BrokenProcessPool as error:
-                        raise OSError(
-                            "A process that simulates was ended; was there too little memory?"
-                        ) from error
-                    if len(futures) < len(tasks):
-                        futures.append(pool.submit(_simulate_task, tasks[len(futures)]))
-                    yield chunk
-                    bar.update(len(chunk.images))
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+
+    def __init__(self, jobs: int = 1):
+        if jobs < 1:
+            raise ValueError(f"jobs must be at least 1. Received: {jobs}.")
+        self._jobs = jobs
+        self._pool = None
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+
+    def simulate(
+        self, world: World, split: str, num_sequences: int, num_steps: int, seed: int, first: int = 0
+    ) -> Iterator[Sequences]:
+        """Simulate the sequences of a split, some at a time, with a progress bar on a terminal.
+
+        Args:
+            world: the world.
+            split: "train" or "test".
+            num_sequences: how many.
+            num_steps: frames in each.
+            seed: what all are drawn from, a non-negative integer.
+            first: number of the first one.
+
+        Yields:
+            The next `CHUNK` sequences, fewer at the end; the same whatever the number of processes.
+
+        Raises:
+            ValueError: a number is out of range.
+            OSError: a process was ended from outside.
+        """
+        check_size("num_sequences", num_sequences, num_steps, seed)
+        end = first + num_sequences
+        chunks = [range(i, min(i + CHUNK, end)) for i in range(first, end, CHUNK)]
+        bar = tqdm(total=num_sequences, desc=f"{world.name} {split}", unit="seq", leave=False, disable=None)
+        with bar, HeldBackSignals() as signals:
+            if self._jobs == 1:
+                found = (_simulate(world, split, of, num_steps, seed, signals.deliver) for of in chunks)
+            else:
+                tasks = [(world.name, world.options, split, of, num_steps, seed) for of in chunks]
+                found = self._in_processes(tasks, signals.deliver)
+            for chunk in found:
+                yield chunk
+                bar.update(len(chunk.images))
+
+    def _in_processes(self, tasks: list[tuple], deliver: Callable[[], None]) -> Iterator[Sequences]:
+        if self._pool is None:
+            # Not forked: the process may have threads, TensorFlow's for example.
+            context = multiprocessing.get_context("spawn")
+            self._pool = concurrent.futures.ProcessPoolExecutor(self._jobs, context, _ignore_interrupts)
+        # A few chunks ahead of who takes them, so that memory does not grow with their number.
+        ahead = collections.deque()
+        try:
+            for task in [*tasks, *[None] * (2 * self._jobs)]:
+                if task is not None:
+                    ahead.append(self._pool.submit(_simulate_task, task))
+                if ahead and (len(ahead) > 2 * self._jobs or task is None):
+                    while not ahead[0].done():
+                        concurrent.futures.wait([ahead[0]], timeout=0.1)
+                        deliver()
+                    yield ahead.popleft().result()
+        except concurrent.futures.process.BrokenProcessPool as error:
+            raise OSError("A process that simulates was ended; was there too little memory?") from error
 
 
 def check_size(name: str, num_sequences: int, num_steps: int, seed: int) -> None:

@@ -39,20 +39,26 @@ class PongWorld(BallWorld):
     """Balls between floor, roof and two paddles; a frame shows what is there after its step."""
 
     def _simulate(self, initial_state, num_steps):
+        p = self._parameters
         space, balls = self._make_space(initial_state)
-        paddles = [self._make_paddle(space) for _ in self._parameters.paddle_x]
+        # No ball can ever be quicker than if it had the energy of all.
+        speed = math.sqrt(sum(ball.velocity.length_squared for ball in balls))
+        reach = p.ball_radius + p.paddle_radius + p.dt * speed
+        paddle_x = p.paddle_x
+        paddles = [self._make_paddle(space) for _ in paddle_x]
         middles = self._first_middles()
         frames, states = [], []
         for _ in range(num_steps):
             positions = [ball.position for ball in balls]
             middles = self._follow(middles, positions)
             ends = self._ends(middles)
-            within_reach = self._within_reach(positions, balls)
-            for paddle, of_paddle in zip(paddles, ends, strict=True):
-                paddle.unsafe_set_endpoints(*of_paddle)
             # Out after every step and in again: so pymunk forgets what it knew of their contacts with the
-            # ball, as it did in the original simulator.
-            present = [paddle for paddle, near in zip(paddles, within_reach, strict=True) if near]
+            # ball, as it did in the original simulator. One that no ball can touch now is not needed.
+            present = []
+            for i, x in enumerate(paddle_x):
+                if any(abs(position[0] - x) <= reach for position in positions):
+                    paddles[i].unsafe_set_endpoints(*ends[i])
+                    present.append(paddles[i])
             space.add(*present)
             self._step(space)
             states.append(state_of(balls))
@@ -62,14 +68,6 @@ class PongWorld(BallWorld):
             frames.append(self._canvas.content())
             space.remove(*present)
         return frames, states
-
-    def _within_reach(self, positions, balls):
-        """Tell of each paddle whether a ball may touch it in this step; one that none can is not needed."""
-        p = self._parameters
-        # No ball can be quicker than if it had the energy of all.
-        speed = math.sqrt(sum(ball.velocity.length_squared for ball in balls))
-        reach = p.ball_radius + p.paddle_radius + p.dt * speed
-        return [any(abs(x - paddle_x) <= reach for x, _ in positions) for paddle_x in p.paddle_x]
 
     def _render(self, states):
         """Draw states [T, num_balls, 4], the paddles where they are if the balls move so."""

@@ -4,10 +4,10 @@ import zipfile
 import numpy as np
 import pytest
 
-from simulation import dataset, dataset_file, make_world
+from simulation import dataset, make_world
 from simulation.dataset import DatasetMismatch, ensure, generate
 from simulation.dataset_file import read_metadata
-from simulation.sampling import simulate
+from simulation.sampling import Workers, simulate
 from simulation.worlds import World
 
 SMALL = dict(num_train=6, num_test=4, num_steps=5)
@@ -217,14 +217,16 @@ def test_failure_leaves_the_folder_as_it_was(tmp_path, monkeypatch, error, stage
         assert len(folder_content(tmp_path)) == 3
         raise error
 
-    def fail_while_simulating(world, *args):
-        yield simulate(world, "train", 2, SMALL["num_steps"], seed=0)
+    two = simulate(make_world("box"), "train", 2, SMALL["num_steps"], seed=0)
+
+    def fail_while_simulating(*args):
+        yield two
         raise error
 
     if stage == "writing":
         monkeypatch.setattr(np.lib.format, "write_array_header_1_0", fail_while_writing)
     else:
-        monkeypatch.setattr(dataset_file, "simulate_chunks", fail_while_simulating)
+        monkeypatch.setattr(Workers, "simulate", fail_while_simulating)
     with pytest.raises(error if isinstance(error, type) else OSError):
         generate("box", tmp_path, **SMALL, seed=2, regenerate=True)
     assert folder_content(tmp_path) == before

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from simulation import dataset_file
 from simulation.dataset_file import read_metadata
 from simulation.generate import Options, main
+from simulation.sampling import Workers
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "simulation.generate"]
@@ -123,7 +123,7 @@ def test_data_dir_that_is_a_file_exits_2(tmp_path, capsys):
 
 
 def test_data_dir_that_is_read_only_exits_2_before_simulating(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(dataset_file, "simulate_chunks", None)
+    monkeypatch.setattr(Workers, "simulate", None)
     tmp_path.chmod(0o555)
     if os.access(tmp_path, os.W_OK):
         pytest.skip("this user may write anywhere")

@@ -1,7 +1,7 @@
 """Time the Kalman filters and smoothers of this project, TensorFlow Probability and dynamax.
 
 python -m benchmarks.kalman --dynamax_env DIR --output_dir results/kalman
-python -m benchmarks.kalman --dynamax_env DIR --output_dir results/kalman/one_model --one_model True
+python -m benchmarks.kalman --dynamax_env DIR --output_dir results/kalman/one_model --one_model
 
 All get the same problem, every step observed (dynamax knows no missing ones); by default A and C are others
 in every sequence and step, as the KVAE has them.

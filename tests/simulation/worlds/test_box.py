@@ -125,6 +125,13 @@ def test_frames_show_the_walls_and_the_ball_at_its_state(name):
     assert ball_pixels.max() <= 2.0 * math.pi * RADIUS**2
 
 
+def test_more_steps_of_the_physics_lose_no_ball():
+    world = make_world("box_gravity", substeps=10, contacts=False)
+    states = world.rollout(sample_initial_states("box_gravity", 500)).states
+    assert states[..., :2].min() > LOWER_WALL
+    assert states[..., :2].max() < UPPER_WALL
+
+
 def test_contacts_are_all_that_they_add():
     unmarked = make_world("box", contacts=False)
     initial_states = sample_initial_states("box", 30)

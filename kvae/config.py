@@ -40,8 +40,8 @@ class Config:
     preset: Literal["", "original", "quick", "none"] = ""
     """Named set of options; options given explicitly win over it. `original`: the choices of the 2017
     code (sampled bound, no shuffling, float32, evaluation on samples of the codes). `quick`: a good
-    model in minutes (13 epochs of small batches, with a learning rate that falls in every epoch). Below it lie the
-    options of the dataset's world, where that has some; `none`: not even those."""
+    model in minutes (13 epochs of small batches, with a learning rate that falls in every epoch). Below
+    it lie the options of the dataset's world, where that has some; `none`: not even those."""
 
     # --- frames and codes (the VAE) ---
     out_distr: Literal["bernoulli", "gaussian"] = "bernoulli"

@@ -62,6 +62,7 @@ class RunFolder:
         self.path = Path(path)
         self.checkpoint = self.path / "checkpoints" / "last.npz"
         self._writers = {}
+        self._bare = None
 
     @classmethod
     def create(cls, config):
@@ -158,11 +159,13 @@ class RunFolder:
 
     def save_model(self, model):
         """Write model.keras: configuration and weights, without the optimizer's moments."""
-        bare = KVAE(model.config, name=model.name)
-        bare.build_from_config(model.get_build_config())
-        bare.set_weights(model.get_weights())
+        if self._bare is None:
+            # Made once: Keras does not give back all that a model takes.
+            self._bare = KVAE(model.config, name=model.name)
+            self._bare.build_from_config(model.get_build_config())
+        self._bare.set_weights(model.get_weights())
         with replacing(self.path / "model.keras") as temporary:
-            bare.save(temporary)
+            self._bare.save(temporary)
 
     def file_sizes(self):
         """Return the size of every file that grows, metrics.csv and TensorBoard's, by name."""

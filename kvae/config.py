@@ -218,7 +218,7 @@ WORLD_PRESETS: dict[str, dict[str, Any]] = {
         "learn_pixel_var": True,
         # From 0.1 the variances fall so slowly that the codes may be given up before they are worth anything.
         "noise_pixel_var": 0.01,
-        "K": 5,
+        "K": 10,
         "num_epochs": 150,
         "decay_steps": 10,
         "t_steps_mask": 8,

@@ -8,6 +8,7 @@ most memory that process ever had, and how much more than with hardly any data.
 """
 
 import concurrent.futures
+import contextlib
 import importlib.metadata
 import multiprocessing
 import os
@@ -49,7 +50,7 @@ def peak_megabytes(folder):
     small = {"num_filters": (4, 4, 4), "alpha_units": 8, "precision": "float32"}
     config = Config(data_dir=str(folder), log_dir=str(folder / "logs"), num_epochs=1, **small)
     found = []
-    with StopSignals() as signals:
+    with StopSignals() as signals, contextlib.redirect_stdout(sys.stderr):
         run_kvae.run(config, signals, lambda model, epoch: found.append(_peak()))
     return found[0]
 

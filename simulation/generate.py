@@ -1,5 +1,6 @@
 """Simulate a world into dataset files: `python -m simulation.generate --dataset box_gravity`."""
 
+import dataclasses
 import signal
 import sys
 from collections.abc import Sequence
@@ -114,9 +115,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(options: Options) -> int:
     looks = {name: getattr(options, name) for name in ("describe", "preview", "verify")}
-    if not options.dataset and not any(looks.values()):
-        raise ValueError(f"Say which world to simulate: --dataset {' | '.join(world_names())}.")
-    if options.dataset:
+    if not options.dataset:
+        if not any(looks.values()):
+            raise ValueError(f"Say which world to simulate: --dataset {' | '.join(world_names())}.")
+        idle = {field.name for field in dataclasses.fields(Options)} - {*looks, "jobs"}
+        if given := sorted(name for name in idle if getattr(options, name) != getattr(Options, name)):
+            raise ValueError(f"{given[0]} has no effect without --dataset: leave it out, or say which world.")
+    else:
         generate(
             options.dataset,
             options.data_dir,

@@ -125,6 +125,15 @@ def test_the_command_with_bad_files(tmp_path, capsys, option):
     assert all(line.startswith("Error: ") for line in errors)
 
 
+def test_the_command_ignores_no_option(box, capsys):
+    for option in (["--num_balls", "2"], ["--num_train", "5"], ["--shards", "2"], ["--data_dir", "x"]):
+        assert main(["--describe", str(box), *option]) == 2
+        output = capsys.readouterr()
+        assert output.out == ""
+        assert f"{option[0][2:]} has no effect without --dataset" in output.err
+    assert main(["--verify", str(box), "--jobs", "2"]) == 0
+
+
 def test_the_command_says_that_a_file_was_changed(box, capsys):
     changed(box, images=np.zeros((6, 5, 32, 32), np.uint8))
     assert main(["--verify", str(box)]) == 2

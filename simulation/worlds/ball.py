@@ -106,8 +106,8 @@ class BallParameters:
             raise ValueError(f"num_balls must be at least 1. Received: {self.num_balls}.")
         if not self.substeps >= 1:
             raise ValueError(f"substeps must be at least 1. Received: {self.substeps}.")
-        if not self.friction >= 0:
-            raise ValueError(f"friction must not be negative. Received: {self.friction}.")
+        if not 0 <= self.friction < math.inf:
+            raise ValueError(f"friction must be a number, not negative. Received: {self.friction}.")
         if not 0 < self.damping <= 1:
             raise ValueError(
                 "damping, the share of its velocity that a ball keeps over a unit of time, must be above 0 "

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import shapely
 
 from simulation.worlds.ball import BallParameters, BallWorld, Point, ball_world, closed_path
@@ -35,8 +36,10 @@ def polygon(vertices: str | tuple[Point, ...] = "hexagon", **options: Any) -> Ba
         corners = SHAPES[vertices]
     else:
         corners = tuple((float(x), float(y)) for x, y in vertices)
-        if len(corners) < 3:
-            raise ValueError(f"vertices must be three corners or more. Received: {list(corners)}.")
+        if len(corners) < 3 or not np.isfinite(corners).all():
+            raise ValueError(
+                f"vertices must be three corners or more, of numbers. Received: {list(corners)}."
+            )
         # A ball starts around the point that is deepest inside; anywhere, if it fits.
         middle = shapely.maximum_inscribed_circle(shapely.Polygon(corners)).coords[0]
         parameters |= {"start_mean": middle, "start_range": (0.0, 32.0)}

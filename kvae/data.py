@@ -42,6 +42,10 @@ class Dataset(NamedTuple):
         """Return the order of the sequences in an epoch: new in every epoch, the same in every run."""
         return np.random.default_rng([seed, epoch]).permutation(len(self.images))
 
+    def batches(self, batch_size, mask=None):
+        """Return the `Batches` of these sequences."""
+        return Batches(self, batch_size, mask)
+
 
 def load(path, use_controls=True) -> Dataset:
     """Read a dataset file, ours or one of the original code's (`images` in float32, no metadata).
@@ -103,77 +107,49 @@ def to_pixels(images, out_distr):
 
 
 class Batches:
-    """Batches of a dataset, in any order: dictionaries of `images`, `weight`, and `controls` and `mask`.
+    """Batches of sequences, in any order: dictionaries of `images`, `weight`, and `controls` and `mask`.
 
     All batches have the same size, so that what is compiled is compiled once: the last one is filled up
-    with a sequence whose weight is 0; all others have weight 1.
+    with a sequence whose weight is 0; all others have weight 1. Here the sequences are a `Dataset`, which
+    is held in memory once more; `shards.ShardBatches` reads them from files.
 
     Args:
-        dataset: a `Dataset`, which is then held in memory once more, or `shards.Shards`.
+        dataset: a `Dataset`.
         batch_size: sequences in a batch.
         mask: [N, T], 1 = observed, or None: every frame is, and the batches have no mask.
     """
 
     def __init__(self, dataset, batch_size, mask=None):
         self.num_sequences, self.batch_size = dataset.shape[0], batch_size
-        self._dataset, self._mask = dataset, mask
-        self._is_in_memory = isinstance(dataset, Dataset)
-        self._error = None
-        if self._is_in_memory:
-            arrays = self._named(dataset.images, dataset.controls, mask)
-            # Held once, whatever the order; a batch gathers its sequences.
-            self._tensors = {name: tf.constant(array) for name, array in arrays.items()}
+        arrays = named_arrays(dataset.images, dataset.controls, mask)
+        # Held once, whatever the order; a batch gathers its sequences.
+        self._tensors = {name: tf.constant(array) for name, array in arrays.items()}
 
     def of(self, order=None):
-        """Return the batches of the sequences with these indices, by default all as in the file.
+        """Return the batches of the sequences with these indices, by default all as they are stored.
 
         Returns:
-            A `tf.data.Dataset`; from shards an iterator over one.
+            What can be iterated over once, a `tf.data.Dataset` where the sequences are in memory.
         """
         order = np.arange(self.num_sequences) if order is None else np.asarray(order)
         # By the last sequence, which is in memory at that time.
         padding = -len(order) % self.batch_size
         chosen = np.concatenate([order, np.full(padding, order[-1] if padding else 0)]).astype(np.int64)
         weight = np.concatenate([np.ones(len(order)), np.zeros(padding)]).astype(np.float32)
-        chosen, weight = (array.reshape(-1, self.batch_size) for array in (chosen, weight))
-        if not self._is_in_memory:
-            return self._of_shards(chosen, weight)
-        indices = tf.data.Dataset.from_tensor_slices((chosen, weight))
-        return indices.map(self._gather).prefetch(2)
+        return self._of(*(array.reshape(-1, self.batch_size) for array in (chosen, weight)))
 
-    def _of_shards(self, chosen, weight):
-        def batches():
-            for index, weights in zip(chosen, weight, strict=True):
-                try:
-                    images, controls = self._dataset.take(index)
-                except DataError as error:
-                    # TensorFlow would make an error of its own of it.
-                    self._error = error
-                    raise
-                mask = None if self._mask is None else self._mask[index]
-                yield self._named(images, controls, mask) | {"weight": weights}
-
-        def spec(shape, dtype):
-            return tf.TensorSpec([self.batch_size, *shape], dtype)
-
-        _, num_steps, *sides = self._dataset.shape
-        signature = {"images": spec([num_steps, *sides], self._dataset.dtype), "weight": spec([], tf.float32)}
-        if self._dataset.dim_u:
-            signature["controls"] = spec([num_steps, self._dataset.dim_u], tf.float32)
-        if self._mask is not None:
-            signature["mask"] = spec([num_steps], self._mask.dtype)
-        try:
-            yield from tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2)
-        except tf.errors.OpError as error:
-            raise self._error or error from error
+    def _of(self, chosen, weight):
+        """Return the batches of these sequences, with these weights, both [number of batches, batch_size]."""
+        return tf.data.Dataset.from_tensor_slices((chosen, weight)).map(self._gather).prefetch(2)
 
     def _gather(self, index, weight):
         batch = {name: tf.gather(tensor, index) for name, tensor in self._tensors.items()}
         return batch | {"weight": weight}
 
-    @staticmethod
-    def _named(images, controls, mask):
-        arrays = {"images": images}
-        if controls.shape[-1]:
-            arrays["controls"] = controls
-        return arrays if mask is None else arrays | {"mask": mask}
+
+def named_arrays(images, controls, mask):
+    """Return what a batch holds beside its weights; no controls where there are none, no mask for None."""
+    arrays = {"images": images}
+    if controls.shape[-1]:
+        arrays["controls"] = controls
+    return arrays if mask is None else arrays | {"mask": mask}

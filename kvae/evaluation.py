@@ -104,7 +104,7 @@ def baseline(images):
 
 def test_bound(model, dataset):
     """Return the bound's terms over a whole `data.Dataset`, per observed frame, by name as in `Bound`."""
-    batches = data.Batches(dataset, model.config.batch_size).of()
+    batches = dataset.batches(model.config.batch_size).of()
     metrics = model.evaluate(batches, verbose=0, return_dict=True)
     return {name: float(value) for name, value in metrics.items()}
 

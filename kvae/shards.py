@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 from kvae import data
 
@@ -73,6 +74,10 @@ class Shards:
             order.append(rng.permutation(np.concatenate(numbers)))
         return np.concatenate(order)
 
+    def batches(self, batch_size, mask=None):
+        """Return the `ShardBatches` of these sequences."""
+        return ShardBatches(self, batch_size, mask)
+
     def take(self, indices):
         """Return frames [B, T, H, W] and controls [B, T, dim_u] of the sequences with these numbers.
 
@@ -103,6 +108,46 @@ class Shards:
             self._in_memory[number] = found._replace(states=None)
         self._in_memory.move_to_end(number)
         return self._in_memory[number]
+
+
+class ShardBatches(data.Batches):
+    """Batches of the sequences of `Shards`; the rest as `data.Batches`.
+
+    Args:
+        shards: the `Shards`.
+        batch_size: sequences in a batch.
+        mask: [N, T], 1 = observed, or None.
+    """
+
+    def __init__(self, shards, batch_size, mask=None):
+        self.num_sequences, self.batch_size = shards.shape[0], batch_size
+        self._shards, self._mask = shards, mask
+        num_steps, dim_u = shards.shape[1], shards.dim_u
+        shapes = data.named_arrays(
+            np.empty([0, *shards.shape[1:]], shards.dtype), np.empty([0, num_steps, dim_u], np.float32), mask
+        )
+        self._signature = {
+            name: tf.TensorSpec([batch_size, *array.shape[1:]], array.dtype) for name, array in shapes.items()
+        } | {"weight": tf.TensorSpec([batch_size], tf.float32)}
+
+    def _of(self, chosen, weight):
+        failed = []
+
+        def batches():
+            for index, weights in zip(chosen, weight, strict=True):
+                try:
+                    images, controls = self._shards.take(index)
+                except data.DataError as error:
+                    # TensorFlow would make an error of its own of it.
+                    failed.append(error)
+                    raise
+                mask = None if self._mask is None else self._mask[index]
+                yield data.named_arrays(images, controls, mask) | {"weight": weights}
+
+        try:
+            yield from tf.data.Dataset.from_generator(batches, output_signature=self._signature).prefetch(2)
+        except tf.errors.OpError as error:
+            raise (failed or [error])[0] from error
 
 
 def _headers(path):

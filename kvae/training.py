@@ -187,7 +187,7 @@ def train(model, train_data, test_data, folder, signals, after_epoch=None):
         mask = masks.random_mask(
             *train_data.shape[:2], config.t_init_train_miss, config.train_miss_prob, config.seed
         )
-    batches = data.Batches(train_data, config.batch_size, mask)
+    batches = train_data.batches(config.batch_size, mask)
     start = time.monotonic() - progress.seconds
     update = tf.function(model.train_step, jit_compile=model.jit_compile)
 

@@ -54,7 +54,7 @@ def test_batches_are_those_of_the_same_sequences_in_one_file(folder):
     whole = data.Dataset(*shards.take(range(20)), None)
     mask = (np.arange(60).reshape(20, 3) % 4 > 0).astype(np.float32)
     order = whole.order_of_epoch(0, 0)
-    found, expected = (list(data.Batches(source, 6, mask).of(order)) for source in (shards, whole))
+    found, expected = (list(source.batches(6, mask).of(order)) for source in (shards, whole))
     assert len(found) == len(expected) == 4
     for a, b in zip(found, expected, strict=True):
         assert set(a) == set(b) == {"images", "controls", "mask", "weight"}
@@ -66,7 +66,7 @@ def test_batches_are_those_of_the_same_sequences_in_one_file(folder):
 
 
 def test_batches_go_on_from_any_place(folder):
-    batches = data.Batches(Shards(folder), 4)
+    batches = Shards(folder).batches(4)
     order = Shards(folder).order_of_epoch(seed=1, epoch=2)
     assert numbers_of(batches.of(order)) == order.tolist()
     assert numbers_of(batches.of(order[8:])) == order[8:].tolist()
@@ -101,7 +101,7 @@ def test_few_files_are_in_memory(folder, monkeypatch):
     shards = Shards(folder, window_bytes=TWO_FILES)
     for epoch in range(3):
         loaded.clear()
-        for batch in data.Batches(shards, 3).of(shards.order_of_epoch(0, epoch)):
+        for batch in shards.batches(3).of(shards.order_of_epoch(0, epoch)):
             assert batch["images"].shape[0] == 3
             assert len(shards._in_memory) <= 2
         # Each file once an epoch; those of the last window may still be there.
@@ -112,7 +112,7 @@ def test_controls_may_be_left_out(folder):
     shards = Shards(folder, use_controls=False)
     assert shards.dim_u == 0
     assert shards.take([3])[1].shape == (1, NUM_STEPS, 0)
-    assert set(next(iter(data.Batches(shards, 4).of()))) == {"images", "weight"}
+    assert set(next(iter(shards.batches(4).of()))) == {"images", "weight"}
 
 
 def test_frames_of_other_types_become_float32(tmp_path):
@@ -158,7 +158,7 @@ def test_a_file_that_is_damaged_or_replaced_later_is_told_while_training(folder)
     path = folder / "train-00002-of-00005.npz"
     write(folder, [4, 5, 2, 4, 4], dim_u=1)
     with pytest.raises(data.DataError, match=r"train-00002-of-00005\.npz has changed"):
-        list(data.Batches(shards, 4).of())
+        list(shards.batches(4).of())
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(data.DataError, match=r"train-00002-of-00005\.npz is not a readable dataset file"):
-        list(data.Batches(shards, 4).of())
+        list(shards.batches(4).of())

@@ -12,7 +12,7 @@ import tyro
 
 from simulation import world_names
 from simulation.dataset import SEED, generate
-from simulation.preview import describe_file, verify, write_preview
+from simulation.inspection import describe_file, verify, write_preview
 
 _OF_WORLDS = "num_balls resolution greyscale friction damping contacts substeps vertices".split()
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from simulation.dataset import generate
 from simulation.generate import main
-from simulation.preview import describe_file, verify, write_preview
+from simulation.inspection import describe_file, verify, write_preview
 
 SMALL = dict(num_train=6, num_test=4, num_steps=5)
 

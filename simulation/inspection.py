@@ -21,8 +21,10 @@ SHEET_FRAMES = 20
 GAP = 2
 """Grey pixels between two pictures."""
 
-LARGE = 128
+ENLARGED = 64
 """Pixels to which the side of a small picture is enlarged, at most, by a whole factor."""
+
+_QUANTITIES = ("states", "controls")
 
 
 def describe_file(path: str | os.PathLike) -> str:
@@ -115,9 +117,6 @@ def verify(path: str | os.PathLike, jobs: int = 1) -> bool:
     return start == len(arrays["images"])
 
 
-_QUANTITIES = ("states", "controls")
-
-
 def _read(path: str | os.PathLike) -> dict[str, NDArray[Any]]:
     """Read the arrays of a dataset file; of one that is not ours, the images alone."""
     ours = read_metadata(path) is not None
@@ -144,7 +143,7 @@ def _grid(pictures: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:
 
 
 def _enlarge(sheet: NDArray[np.uint8], side: int) -> Image.Image:
-    factor = max(1, LARGE // side // 2)
+    factor = max(1, ENLARGED // side)
     return Image.fromarray(sheet).resize([factor * s for s in sheet.shape[::-1]], Image.Resampling.NEAREST)
 
 

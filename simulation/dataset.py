@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from simulation.dataset_file import DatasetMismatch, compare, describe, make, read_metadata
-from simulation.sampling import Workers, check_size
+from simulation.sampling import SPLITS, Workers, check_size
 from simulation.worlds import World, make_world
 
 SEED = 1234
@@ -116,7 +116,7 @@ def generate(
     check_size("num_test", num_test, num_steps, seed)
     _check_shards(num_train, shards, shard)
 
-    paths = DatasetPaths(*(dataset_path(data_dir, world_name, split) for split in ("train", "test")))
+    paths = DatasetPaths(*(dataset_path(data_dir, world_name, split) for split in SPLITS))
     if shards is None:
         wanted = {paths.train: describe(world, "train", num_train, num_steps, seed)}
     else:
@@ -167,7 +167,7 @@ def ensure(
         ValueError: if there is no such world, a file is not a dataset file, or a shard is missing.
         OSError: if the files cannot be read or written.
     """
-    paths = DatasetPaths(*(dataset_path(data_dir, world_name, split) for split in ("train", "test")))
+    paths = DatasetPaths(*(dataset_path(data_dir, world_name, split) for split in SPLITS))
     shards = _shards_there(data_dir, world_name)
     if shards:
         if paths.train.exists():

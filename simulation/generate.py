@@ -13,8 +13,7 @@ import tyro
 from simulation import world_names
 from simulation.dataset import SEED, generate
 from simulation.inspection import describe_file, verify, write_preview
-
-_OF_WORLDS = "num_balls resolution greyscale friction damping contacts substeps vertices".split()
+from simulation.worlds import option_names
 
 
 @dataclass(frozen=True)
@@ -152,7 +151,7 @@ def _run(options: Options) -> int:
 
 def _world_options(options: Options) -> dict[str, Any]:
     """Return those options of worlds that were given."""
-    given = {name: getattr(options, name) for name in _OF_WORLDS}
+    given = {name: getattr(options, name) for name in option_names()}
     given = {name: value for name, value in given.items() if value not in (None, "")}
     if "," in given.get("vertices", ""):
         given["vertices"] = _read_points(given["vertices"])

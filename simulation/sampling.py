@@ -109,16 +109,22 @@ class Workers:
         # A few chunks ahead of who takes them, so that memory does not grow with their number.
         ahead = collections.deque()
         try:
-            for task in [*tasks, *[None] * (2 * self._jobs)]:
-                if task is not None:
-                    ahead.append(self._pool.submit(_simulate_task, task))
-                if ahead and (len(ahead) > 2 * self._jobs or task is None):
-                    while not ahead[0].done():
-                        concurrent.futures.wait([ahead[0]], timeout=0.1)
-                        deliver()
-                    yield ahead.popleft().result()
+            for task in tasks:
+                ahead.append(self._pool.submit(_simulate_task, task))
+                if len(ahead) > 2 * self._jobs:
+                    yield _result(ahead.popleft(), deliver)
+            while ahead:
+                yield _result(ahead.popleft(), deliver)
         except concurrent.futures.process.BrokenProcessPool as error:
             raise OSError("A process that simulates was ended; was there too little memory?") from error
+
+
+def _result(future: concurrent.futures.Future, deliver: Callable[[], None]) -> Sequences:
+    """Wait for a result, calling `deliver` now and then."""
+    while not future.done():
+        concurrent.futures.wait([future], timeout=0.1)
+        deliver()
+    return future.result()
 
 
 def check_size(name: str, num_sequences: int, num_steps: int, seed: int) -> None:

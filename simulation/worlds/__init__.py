@@ -12,7 +12,7 @@ from simulation.worlds.pendulum import pendulum
 from simulation.worlds.polygon import polygon
 from simulation.worlds.pong import pong
 
-__all__ = ["Quantity", "Sequences", "World", "make_world", "world_names"]
+__all__ = ["Quantity", "Sequences", "World", "make_world", "option_names", "world_names"]
 
 # What makes each world, from its options, and their names.
 _WORLDS: dict[str, tuple[Callable[..., World], tuple[str, ...]]] = {
@@ -27,6 +27,11 @@ _WORLDS: dict[str, tuple[Callable[..., World], tuple[str, ...]]] = {
 def world_names() -> tuple[str, ...]:
     """Names that `make_world` knows."""
     return tuple(_WORLDS)
+
+
+def option_names() -> tuple[str, ...]:
+    """Names of all that can be different in some world, in `make_world`."""
+    return tuple(dict.fromkeys(option for _, options in _WORLDS.values() for option in options))
 
 
 def make_world(name: str, **options: Any) -> World:

@@ -8,10 +8,6 @@ included, by one process and by two in turn. Then once more with a clock around 
 
 import contextlib
 import functools
-import importlib.metadata
-import os
-import platform
-import shlex
 import statistics
 import sys
 import tempfile
@@ -23,6 +19,7 @@ from unittest import mock
 import pymunk
 import tyro
 
+from benchmarks.report import heading, publish
 from simulation import make_world, world_names
 from simulation.dataset_file import describe, make
 from simulation.sampling import Workers
@@ -108,13 +105,9 @@ def main(arguments=None):
     """Run the benchmark; return its exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = tyro.cli(Options, args=given, use_underscores=True)
-    versions = [f"{name} {importlib.metadata.version(name)}" for name in ("pymunk", "pygame", "numpy")]
     parts = [*CLOCKED, "compression and writing", "the rest"]
     lines = [
-        f"# {shlex.join(['python', '-m', 'benchmarks.simulation', *given])}",
-        "",
-        f"{platform.platform()}, {os.cpu_count()} cores; Python {platform.python_version()}, "
-        + ", ".join(versions),
+        *heading("simulation", given, ("pymunk", "pygame", "numpy")),
         f"Sequences per second, compression and writing included: medians of {options.rounds} files of "
         f"{options.num_sequences:,}.",
         "",
@@ -136,11 +129,7 @@ def main(arguments=None):
                 + "  ".join(f"{shares[part]:{len(part)}.0%}" for part in parts)
             )
             print(lines[-1], file=sys.stderr, flush=True)
-    report = "\n".join(lines)
-    print(report)
-    if options.output is not None:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(report + "\n", encoding="utf-8")
+    publish(lines, options.output)
     return 0
 
 

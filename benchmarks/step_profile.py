@@ -9,9 +9,7 @@ leaving something out is less. (TensorBoard shows the same profile, with tensorb
 """
 
 import collections
-import importlib.metadata
 import os
-import platform
 import re
 import sys
 import tempfile
@@ -27,6 +25,7 @@ import tensorflow as tf
 import tyro
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
+from benchmarks.report import heading, publish
 from benchmarks.training_step import training_step
 
 COMPILED = "CpuExecutable::ExecuteAsyncOnStream"
@@ -90,7 +89,8 @@ def operations(folder):
 
 def main(arguments=None):
     """Run the benchmark; return its exit code."""
-    options = tyro.cli(Options, args=arguments, use_underscores=True)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    options = tyro.cli(Options, args=given, use_underscores=True)
     shape = (options.batch_size, options.num_steps, 32, 32)
     images = tf.constant(((np.random.default_rng(0).random(shape) < 0.1) * 255).astype(np.uint8))
     step = training_step(options.precision, images, None)
@@ -112,8 +112,7 @@ def main(arguments=None):
     for name, seconds in found.items():
         parts[part_of(name)] += seconds
     total, per_step = sum(parts.values()), 1e3 / options.steps
-    versions = [f"{p} {importlib.metadata.version(p)}" for p in ("tensorflow", "keras", "numpy")]
-    print(f"{platform.platform()}, {os.cpu_count()} cores; {', '.join(versions)}")
+    publish(heading("step_profile", given, ("tensorflow", "keras", "numpy")))
     print(f"Batch {shape}, {options.precision}, {options.steps} steps.")
     print(f"A step takes {1e3 * np.median(plain):.0f} ms (median, not profiled).\n")
     print(f"{'':32}{'ms a step':>10}{'share':>8}")

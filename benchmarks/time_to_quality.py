@@ -11,10 +11,8 @@ that is made here after every epoch does not. The yardstick, 0.0209 of the pixel
 
 import concurrent.futures
 import contextlib
-import importlib.metadata
 import multiprocessing
 import os
-import platform
 import shlex
 import sys
 import tempfile
@@ -26,6 +24,7 @@ from typing import NamedTuple
 import tyro
 
 import run_kvae
+from benchmarks.report import heading, publish, write
 from kvae.command_line import parse
 from kvae.errors import UserError
 from kvae.stopping import StopSignals
@@ -122,7 +121,7 @@ def one_run(arguments, hidden, started):
 
 
 def report_of(runs, options, given, of_run):
-    """Return the report.
+    """Return the lines of the report.
 
     Args:
         runs: {seed: (points, seconds of the whole command)}.
@@ -130,12 +129,8 @@ def report_of(runs, options, given, of_run):
         given: the arguments of this program.
         of_run: those of run_kvae.py.
     """
-    packages = ("tensorflow", "keras", "numpy")
-    versions = ", ".join(f"{package} {importlib.metadata.version(package)}" for package in packages)
     lines = [
-        f"# {shlex.join(['python', '-m', 'benchmarks.time_to_quality', *given])}",
-        "",
-        f"{platform.platform()}, {os.cpu_count()} cores; {versions}",
+        *heading("time_to_quality", given, ("tensorflow", "keras", "numpy")),
         f"python run_kvae.py {shlex.join(of_run)} --seed S",
         "Seconds since the command was given, and fraction of wrong pixels, smoothing over "
         f"{options.hidden} hidden frames of the whole test set.",
@@ -150,7 +145,7 @@ def report_of(runs, options, given, of_run):
         first = next((i for i, point in enumerate(points) if point.wrong_pixels <= options.target), None)
         when = "never" if first is None else f"after {points[first].seconds:.0f} s, in epoch {first + 1}"
         lines.append(f"seed {seed}: {options.target} reached {when}; the whole command took {seconds:.0f} s")
-    return "\n".join(lines)
+    return lines
 
 
 def main(arguments=None):
@@ -174,11 +169,9 @@ def main(arguments=None):
                 print(f"Error: {error}", file=sys.stderr)
                 return 2
             report = report_of(runs, options, given, of_run)
-            if options.output is not None:
-                # After every run: they take minutes, and an interruption must not cost those before.
-                options.output.parent.mkdir(parents=True, exist_ok=True)
-                options.output.write_text(report + "\n", encoding="utf-8")
-    print(report)
+            # After every run: they take minutes, and an interruption must not cost those before.
+            write(report, options.output)
+    publish(report)
     return 0
 
 

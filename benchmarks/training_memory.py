@@ -9,12 +9,9 @@ most memory that process ever had, and how much more than with hardly any data.
 
 import concurrent.futures
 import contextlib
-import importlib.metadata
 import multiprocessing
 import os
-import platform
 import resource
-import shlex
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -24,6 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import tyro
 
+from benchmarks.report import heading, publish
 from simulation.dataset import generate
 
 
@@ -76,10 +74,7 @@ def main(arguments=None):
     sizes = (options.num_train, 10 * options.num_train)
     nothing = measure(64, None, 1)
     lines = [
-        f"# {shlex.join(['python', '-m', 'benchmarks.training_memory', *given])}",
-        "",
-        f"{platform.platform()}, {os.cpu_count()} cores; Python {platform.python_version()}, "
-        f"tensorflow {importlib.metadata.version('tensorflow')}",
+        *heading("training_memory", given, ("tensorflow",)),
         f"Peak memory of training, MB (above the {nothing:.0f} MB of training on 64 sequences); sequences of "
         "20 frames of 32x32, 20 kB each as held.",
         "",
@@ -92,11 +87,7 @@ def main(arguments=None):
             cells.append(f"{f'{peak:.0f} (+{peak - nothing:.0f})':>20}")
         lines.append(f"{name:32}" + "".join(cells))
         print(lines[-1], file=sys.stderr, flush=True)
-    report = "\n".join(lines)
-    print(report)
-    if options.output is not None:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(report + "\n", encoding="utf-8")
+    publish(lines, options.output)
     return 0
 
 

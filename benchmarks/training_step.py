@@ -6,9 +6,7 @@ The yardstick is the forward and backward pass of plain Keras layers, those of e
 nothing else. It is timed in turn with the step, so that what else the machine does falls on both alike.
 """
 
-import importlib.metadata
 import os
-import platform
 import sys
 import time
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 import tyro
 
+from benchmarks.report import heading, publish
 from kvae.config import Config
 from kvae.masks import random_mask
 from kvae.model import KVAE
@@ -81,7 +80,8 @@ def training_step(precision, images, mask):
 
 def main(arguments=None):
     """Run the benchmark; return its exit code."""
-    options = tyro.cli(Options, args=arguments, use_underscores=True)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    options = tyro.cli(Options, args=given, use_underscores=True)
     rng = np.random.default_rng(0)
     shape = (options.batch_size, options.num_steps, 32, 32)
     images = tf.constant(((rng.random(shape) < 0.1) * 255).astype(np.uint8))
@@ -101,8 +101,7 @@ def main(arguments=None):
             run()
             seconds[name].append(time.perf_counter() - start)
 
-    versions = [f"{p} {importlib.metadata.version(p)}" for p in ("tensorflow", "keras", "numpy")]
-    print(f"{platform.platform()}, {os.cpu_count()} cores; {', '.join(versions)}")
+    publish(heading("training_step", given, ("tensorflow", "keras", "numpy")))
     print(f"Batch {shape}, {options.pairs} runs each, in turn; ratios are medians of pairs.\n")
     print(f"{'':32}{'median':>10}{'quartiles':>18}{'/ bare, same':>14}{'/ bare float32':>16}")
     for name, times in seconds.items():

@@ -29,7 +29,7 @@ def test_the_report_says_when_the_target_was_reached():
         0: ([Point(10, 0.03), Point(20, 0.0209), Point(30, 0.021)], 40.0),
         5: ([Point(11, 0.05), Point(22, 0.04), Point(33, 0.03)], 44.0),
     }
-    lines = benchmark.report_of(runs, Options(), ["--seeds", "0", "5"], ["--K", "2"]).splitlines()
+    lines = benchmark.report_of(runs, Options(), ["--seeds", "0", "5"], ["--K", "2"])
     assert lines[0] == "# python -m benchmarks.time_to_quality --seeds 0 5"
     assert "python run_kvae.py --K 2 --seed S" in lines
     assert "    2        20 s  0.0209        22 s  0.0400" in lines

@@ -3,7 +3,9 @@
 import collections
 import concurrent.futures
 import multiprocessing
+import os
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,7 +18,7 @@ from simulation.worlds.base import check_num_steps
 
 SPLITS = ("train", "test")
 
-CHUNK = 250
+CHUNK = 100
 """Sequences that a process simulates at a time."""
 
 
@@ -47,7 +49,7 @@ class Workers:
     """Processes that share the simulation of sequences, or this one alone. A context manager.
 
     Args:
-        jobs: how many. With 1 no other process is started; else they start when they are needed first.
+        jobs: how many, this one included; the others start when they are needed first.
 
     Raises:
         ValueError: there can't be so many.
@@ -57,7 +59,7 @@ class Workers:
         if jobs < 1:
             raise ValueError(f"jobs must be at least 1. Received: {jobs}.")
         self._jobs = jobs
-        self._pool = None
+        self._pool = self._folder = None
 
     def __enter__(self) -> "Workers":
         return self
@@ -65,7 +67,8 @@ class Workers:
     def __exit__(self, *error: Any) -> None:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = None
+            self._folder.cleanup()
+            self._pool = self._folder = None
 
     def simulate(
         self, world: World, split: str, num_sequences: int, num_steps: int, seed: int, first: int = 0
@@ -102,29 +105,31 @@ class Workers:
                 bar.update(len(chunk.images))
 
     def _in_processes(self, tasks: list[tuple], deliver: Callable[[], None]) -> Iterator[Sequences]:
+        others = self._jobs - 1
         if self._pool is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="simulation-")
             # Not forked: the process may have threads, TensorFlow's for example.
             context = multiprocessing.get_context("spawn")
-            self._pool = concurrent.futures.ProcessPoolExecutor(self._jobs, context, _ignore_interrupts)
-        # A few chunks ahead of who takes them, so that memory does not grow with their number.
-        ahead = collections.deque()
+            self._pool = concurrent.futures.ProcessPoolExecutor(others, context, _ignore_interrupts)
+        to_do, ahead = collections.deque(tasks), collections.deque()
         try:
-            for task in tasks:
-                ahead.append(self._pool.submit(_simulate_task, task))
-                if len(ahead) > 2 * self._jobs:
-                    yield _result(ahead.popleft(), deliver)
-            while ahead:
-                yield _result(ahead.popleft(), deliver)
+            while to_do or ahead:
+                # One chunk at hand for each of the others, and some more to go on with.
+                while to_do and sum(not future.done() for future in ahead) < 4 * others:
+                    ahead.append(self._pool.submit(_simulate_to_file, to_do.popleft(), self._folder.name))
+                if ahead[0].done():
+                    yield _result(ahead.popleft())
+                elif to_do and len(ahead) < 8 * self._jobs:
+                    # This process works too, from the first moment: the others take most of a second to
+                    # start. But not too far ahead of who takes the chunks, which memory holds until then.
+                    done = concurrent.futures.Future()
+                    done.set_result(_simulate_task(to_do.popleft(), deliver))
+                    ahead.append(done)
+                else:
+                    concurrent.futures.wait([ahead[0]], timeout=0.1)
+                    deliver()
         except concurrent.futures.process.BrokenProcessPool as error:
             raise OSError("A process that simulates was ended; was there too little memory?") from error
-
-
-def _result(future: concurrent.futures.Future, deliver: Callable[[], None]) -> Sequences:
-    """Wait for a result, calling `deliver` now and then."""
-    while not future.done():
-        concurrent.futures.wait([future], timeout=0.1)
-        deliver()
-    return future.result()
 
 
 def check_size(name: str, num_sequences: int, num_steps: int, seed: int) -> None:
@@ -155,13 +160,38 @@ def _simulate(world, split, indices, num_steps, seed, between=lambda: None) -> S
 _worlds: dict[str, World] = {}
 
 
-def _simulate_task(task: tuple[str, dict[str, Any], str, range, int, int]) -> Sequences:
-    """Simulate in a process of the pool, which makes its world once."""
+def _simulate_task(
+    task: tuple[str, dict[str, Any], str, range, int, int], between: Callable[[], None] = lambda: None
+) -> Sequences:
+    """Simulate with a world that this process makes once; `between` is called before each sequence."""
     name, options, *rest = task
     key = f"{name} {options}"
     if key not in _worlds:
         _worlds[key] = make_world(name, **options)
-    return _simulate(_worlds[key], *rest)
+    return _simulate(_worlds[key], *rest, between)
+
+
+def _simulate_to_file(task: tuple, folder: str) -> tuple[str, Sequences]:
+    """Simulate a chunk for another process; the images go into a file, whose path stands beside the rest.
+
+    Through the pool's pipe they would arrive 64 KB at a time, each waiting for the interpreter of the
+    process that reads them, which is busy: with two processes that took a tenth of the speed.
+    """
+    sequences = _simulate_task(task)
+    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+        file.write(sequences.images.data)
+    return file.name, sequences._replace(images=np.empty((0, *sequences.images.shape[1:]), np.uint8))
+
+
+def _result(future: concurrent.futures.Future) -> Sequences:
+    """Return the chunk, wherever it was simulated."""
+    result = future.result()
+    if isinstance(result, Sequences):
+        return result
+    path, sequences = result
+    images = np.fromfile(path, np.uint8).reshape(-1, *sequences.images.shape[1:])
+    os.unlink(path)
+    return sequences._replace(images=images)
 
 
 def _ignore_interrupts() -> None:

@@ -9,7 +9,7 @@ from kvae.errors import UserError
 from kvae.files import replacing
 from kvae.weights import named_weights
 
-FORMAT = 1
+FORMAT = 2
 
 
 class CheckpointError(UserError):
@@ -72,4 +72,4 @@ def restore(path, model):
 
 def _variables(model):
     metrics = [variable for mean in model.means.values() for variable in mean.variables]
-    return [*model.weights, *model.optimizer.variables, *metrics, model.phase]
+    return [*model.weights, *model.optimizer.variables, *metrics, model.phase, model.reconstruction_scale]

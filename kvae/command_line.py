@@ -5,8 +5,8 @@ import tyro
 from kvae.config import Config, ConfigError, option_names, preset_options
 
 EVALUATION_OPTIONS = frozenset(
-    "dataset data_dir gpu precision batch_size t_init_mask t_steps_mask n_steps_gen evaluate_on_samples "
-    "display_step generate_step log_dir run_name reload_model".split()
+    "dataset data_dir gpu precision batch_size t_init_mask t_steps_mask n_steps_gen num_paths "
+    "evaluate_on_samples display_step generate_step log_dir run_name reload_model".split()
 )
 """Options that do not touch what was learned: those that --reload_model may change."""
 

@@ -114,6 +114,11 @@ class Config:
     """Gradients are clipped to this global norm."""
     scale_reconstruction: float = 0.3
     """Weight of log p(x|a) in the training objective; the bound on test data has weight 1."""
+    warmup_epochs: int = 0
+    """First epochs, in which that weight falls to its value from warmup_scale, by the same factor in each."""
+    warmup_scale: float = 5.0
+    """Weight of log p(x|a) in the first of warmup_epochs. Above 1 it keeps the model from giving up its codes
+    before the decoder can read them."""
     only_vae_epochs: int = 0
     """First phase: epochs that train encoder and decoder alone."""
     kf_update_steps: int = 10
@@ -143,6 +148,9 @@ class Config:
     """Frames hidden after them when imputing."""
     n_steps_gen: int = 80
     """Length of a generated sequence, the given frames included."""
+    num_paths: int = 1000
+    """Paths of hidden codes that imputation follows, at least 2; 0: the paper's procedure, in which alpha
+    follows the filter's one guess."""
     evaluate_on_samples: bool = False
     """Evaluate on a sample of q(a|x), as the original does; False: on its mean."""
     display_step: int = 1
@@ -274,9 +282,12 @@ _AT_LEAST_ONE = (
     "filter_size vae_num_units num_layers dim_a dim_z dim_u K alpha_units alpha_layers fifo_size "
     "batch_size num_epochs decay_steps t_init_mask t_steps_mask n_steps_gen display_step generate_step"
 ).split()
-_AT_LEAST_ZERO = "only_vae_epochs kf_update_steps t_init_train_miss seed init_kf_matrices".split()
+_AT_LEAST_ZERO = (
+    "only_vae_epochs kf_update_steps warmup_epochs num_paths t_init_train_miss seed init_kf_matrices"
+).split()
 _POSITIVE = (
-    "noise_pixel_var noise_emission noise_transition init_cov init_lr max_grad_norm scale_reconstruction"
+    "noise_pixel_var noise_emission noise_transition init_cov init_lr max_grad_norm scale_reconstruction "
+    "warmup_scale"
 ).split()
 
 
@@ -296,6 +307,7 @@ def _check_bounds(config: Config) -> None:
     require("train_miss_prob", 0 <= config.train_miss_prob <= 1, "between 0 and 1")
     require("seed", config.seed < 2**31, "below 2147483648")
     require("dataset", bool(config.dataset), "the name of a world, for example box")
+    require("num_paths", config.num_paths != 1, "0 or at least 2")
     named = config.run_name
     require("run_name", not {"/", "\\", "\0"} & set(named), "a plain name, without slashes")
     devices = config.gpu.split(",")
@@ -315,6 +327,7 @@ def _check_combinations(config: Config) -> None:
         (config.conv, "conv=True", ["vae_num_units", "num_layers"]),
         (config.out_distr == "bernoulli", "out_distr=bernoulli", ["noise_pixel_var", "learn_pixel_var"]),
         (config.train_miss_prob == 0, "train_miss_prob=0", ["t_init_train_miss"]),
+        (config.warmup_epochs == 0, "warmup_epochs=0", ["warmup_scale"]),
         (config.learn_u, "learn_u=True", ["use_controls"]),
     ]
     for holds, setting, ignored in rules:

@@ -5,9 +5,11 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from kvae import data, masks
+from kvae import data, imputation, masks
 
 METHODS = ("smoothing", "filtering", "generation")
+SAMPLING = "sampling"
+"""One more method, posterior sampling of hidden codes: far better, and far slower than the others."""
 DROP_PROBABILITIES = tuple(round(0.1 * i, 1) for i in range(1, 11))
 
 
@@ -32,21 +34,22 @@ class CurvePoint(NamedTuple):
     error: ImputationError
 
 
-def imputation_errors(model, dataset, observed):
-    """Judge smoothing, filtering and generation on hidden frames, under one or more masks.
+def imputation_errors(model, dataset, observed, methods=METHODS):
+    """Judge ways to fill in hidden frames, under one or more masks.
 
-    Filtering and smoothing see the observed frames; generation sees the first config.t_init_mask alone
-    and rolls out from there.
+    Filtering, smoothing and sampling see the observed frames; generation sees the first config.t_init_mask
+    alone and rolls out from there.
 
     Args:
         model: a `KVAE`.
         dataset: a `data.Dataset` of N sequences of T frames.
         observed: a list of masks [N, T], 1 = observed.
+        methods: a tuple, of `METHODS` and `SAMPLING`.
 
     Returns:
         For every mask a dictionary from method to `ImputationError`; NaN where nothing is hidden.
     """
-    totals = [{method: np.zeros(6) for method in METHODS} for _ in observed]
+    totals = [{method: np.zeros(6) for method in methods} for _ in observed]
     for first in range(0, len(dataset.images), model.config.batch_size):
         part = slice(first, first + model.config.batch_size)
         images, controls = dataset.images[part], None
@@ -57,22 +60,23 @@ def imputation_errors(model, dataset, observed):
             if np.all(mask[part] >= 0.5):
                 # Nothing to judge, and TensorFlow's fused convolutions refuse an empty batch.
                 continue
-            sums = _judge(model, truth, encoded, generated, controls, tf.convert_to_tensor(mask[part]))
-            for method in METHODS:
+            mask_of_part = tf.convert_to_tensor(mask[part])
+            sums = _judge(model, truth, encoded, generated, controls, mask_of_part, methods)
+            for method in methods:
                 total[method] += sums[method].numpy()
     return [{method: _error_of_sums(sums) for method, sums in total.items()} for total in totals]
 
 
-def planning_curve(model, dataset):
+def planning_curve(model, dataset, methods=METHODS):
     """Hide 1, 3, 5, .. frames after the first config.t_init_mask; return a list of `CurvePoint`."""
     num_sequences, num_steps = dataset.images.shape[:2]
     given = model.config.t_init_mask
     hidden = list(range(1, num_steps - given, 2))
     observed = [masks.planning_mask(num_sequences, num_steps, given, count) for count in hidden]
-    return _curve(model, dataset, hidden, observed)
+    return _curve(model, dataset, hidden, observed, methods)
 
 
-def random_curve(model, dataset, seed=0):
+def random_curve(model, dataset, methods=METHODS, seed=0):
     """Hide each frame after the first config.t_init_mask with p = 0.1 .. 1; a list of `CurvePoint`."""
     num_sequences, num_steps = dataset.images.shape[:2]
     given = model.config.t_init_mask
@@ -80,7 +84,7 @@ def random_curve(model, dataset, seed=0):
         masks.random_mask(num_sequences, num_steps, given, p, [seed, i])
         for i, p in enumerate(DROP_PROBABILITIES)
     ]
-    return _curve(model, dataset, DROP_PROBABILITIES, observed)
+    return _curve(model, dataset, DROP_PROBABILITIES, observed, methods)
 
 
 def baseline(images):
@@ -109,14 +113,14 @@ def test_bound(model, dataset):
     return {name: float(value) for name, value in metrics.items()}
 
 
-def _curve(model, dataset, xs, observed):
+def _curve(model, dataset, xs, observed, methods):
     if not observed:
         return []
-    errors = imputation_errors(model, dataset, observed)
+    errors = imputation_errors(model, dataset, observed, methods)
     return [
         CurvePoint(x, method, of_method[method])
         for x, of_method in zip(xs, errors, strict=True)
-        for method in METHODS
+        for method in methods
     ]
 
 
@@ -130,15 +134,24 @@ def _encode_and_generate(model, images, controls):
 
 
 @tf.function(reduce_retracing=True)
-def _judge(model, truth, encoded, generated, controls, mask):
+def _judge(model, truth, encoded, generated, controls, mask, methods):
     """Return for each method the sums over hidden frames that `_error_of_sums` takes."""
-    found = model.infer_codes(encoded, mask, controls)
     hidden = mask < 0.5
     true_frames, true_codes = truth[hidden], encoded[hidden]
+    # What each method says of the hidden codes: [draws, hidden, dim_a], all but sampling with one draw.
+    guesses = {"generation": generated[hidden][None]}
+    if "smoothing" in methods or "filtering" in methods:
+        found = model.infer_codes(encoded, mask, controls)
+        guesses["smoothing"] = found.smoothed_codes[hidden][None]
+        guesses["filtering"] = found.filtered_codes[hidden][None]
+    if SAMPLING in methods:
+        num_paths, num_draws = model.config.num_paths, imputation.NUM_DRAWS
+        drawn = model.sample_posterior(encoded, mask, controls, num_paths, num_draws).codes
+        guesses[SAMPLING] = tf.transpose(tf.transpose(drawn, [0, 2, 1, 3])[hidden], [1, 0, 2])
     sums = {}
-    for method, codes in zip(METHODS, (found.smoothed_codes, found.filtered_codes, generated), strict=True):
-        codes = codes[hidden]
-        frames = model.decode(codes[None]).mean()[0] > 0.5
+    for method in methods:
+        frames = imputation.decode_mean(model, guesses[method][:, None])[0] > 0.5
+        codes = tf.reduce_mean(guesses[method], axis=0)
         # Variances from sums of squares need the digits.
         codes, encodings = tf.cast(codes, tf.float64), tf.cast(true_codes, tf.float64)
         sums[method] = tf.stack(

@@ -218,6 +218,35 @@ def smooth_filtered(filtered, A, Q):
     return Smoothed(*(small.batch_first(tensor) for tensor in (*smoothed, gain)))
 
 
+def sample_filtered(filtered, A, Q, noise):
+    """Draw whole state sequences from p(z_1..z_T | y), going backward over what the filter returned.
+
+    z_T ~ N(m_{T|T}, P_{T|T}), and given z_{t+1} the state before it is Gaussian too, with mean
+    m_{t|t} + J_t (z_{t+1} - m_{t+1|t}) and covariance P_{t|t} - J_t P_{t+1|t} J_t' (Fruehwirth-Schnatter,
+    "Data augmentation and dynamic linear models", 1994).
+
+    Args:
+        filtered: a `Filtered`.
+        A: [B, T, D, D], A[:, t] is the transition into step t.
+        Q: [D, D].
+        noise: [B, T, D], draws from N(0, I).
+
+    Returns:
+        [B, T, D], one sequence for each of the batch.
+    """
+    gain, conditional_cov = smoothing_gains(filtered, A, Q)
+    deviation = small.matvec(small.cholesky(conditional_cov), small.batch_last(noise))
+
+    def step(z_next, inputs, _):
+        gain_t, filtered_mean, predicted_mean_next, deviation_t = inputs
+        return filtered_mean + small.matvec(gain_t, z_next - predicted_mean_next) + deviation_t
+
+    filtered_mean = small.batch_last(filtered.filtered_mean)
+    predicted_mean_next = small.batch_last(next_step(filtered.predicted_mean))
+    inputs = (gain, filtered_mean, predicted_mean_next, deviation)
+    return small.batch_first(scan(step, inputs, tf.zeros_like(filtered_mean[0]), reverse=True))
+
+
 def smooth(y, mask, A, B, C, Q, R, mu0, Sigma0, u):
     """Run the Kalman filter and the Rauch-Tung-Striebel smoother.
 

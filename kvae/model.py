@@ -4,12 +4,13 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from kvae import imputation
 from kvae.config import Config
 from kvae.data import to_pixels
 from kvae.device import has_gpu, trunk_policy
 from kvae.lgssm import MixtureStateSpaceModel
 from kvae.networks import Decoder, DynamicsParameterNetwork, Encoder
-from kvae.outputs import Bound, Decoded, Inference, States
+from kvae.outputs import Bound, Decoded, Imputed, Inference, Samples, States
 
 tfd = tfp.distributions
 
@@ -85,7 +86,11 @@ class KVAE(keras.Model):
             seed=self.initial_seeds,
             name="lgssm",
         )
+        # Both are what `kvae.Schedule` sets.
         self.phase = tf.Variable(PHASE_ALL, trainable=False, name="phase")
+        self.reconstruction_scale = tf.Variable(
+            self.config.scale_reconstruction, trainable=False, name="reconstruction_scale"
+        )
         names = "total log_px log_qa state_space exact sampled gradient_norm encoder_variance".split()
         self.means = {name: keras.metrics.Mean(name=name) for name in names}
 
@@ -265,7 +270,7 @@ class KVAE(keras.Model):
         self._build_for(batch["images"])
         with tf.GradientTape() as tape:
             bound = self.elbo(**batch, training=True)
-            objective = bound.total + (self.config.scale_reconstruction - 1) * bound.log_px
+            objective = bound.total + (self.reconstruction_scale - 1) * bound.log_px
             loss = -objective
         variables = self.trainable_variables
         # Of the tensors behind the Keras variables: TensorFlow can make zeros for those that are idle.
@@ -336,14 +341,30 @@ class KVAE(keras.Model):
         images = self._decoded_images(found.filtered_codes)
         return Decoded(images, found.filtered_codes, found.filtered_states, found.alpha)
 
-    def impute(self, images, mask=None, controls=None) -> Decoded:
-        """Fill in the missing frames by smoothing, and leave the observed ones as they are.
+    def impute(self, images, mask=None, controls=None, num_samples=0, num_paths=None) -> Imputed:
+        """Fill in the missing frames, and leave the observed ones as they are.
+
+        A hidden code is a random variable, and through alpha the dynamics are. So paths of hidden codes are
+        drawn from their posterior, see `kvae.particles`; each is smoothed and decoded, and what is returned
+        are means over them. With `num_paths` 0 there is one path, the paper's: hidden codes are what the
+        filter predicts, whatever is seen after them, as in `smooth`.
 
         Args:
-            images: [B, T, H, W].
+            images: [B, T, H, W]; frames whose mask is 0 are not looked at.
             mask: [B, T]; None hides config.t_steps_mask frames after the first config.t_init_mask.
             controls: [B, T, dim_u] or None.
+            num_samples: whole sequences to draw from the posterior, states and all.
+            num_paths: by default config.num_paths.
+
+        Raises:
+            ValueError: a number is out of range.
         """
+        num_paths = self.config.num_paths if num_paths is None else num_paths
+        if num_samples < 0 or num_paths < 0 or num_paths == 1:
+            raise ValueError(
+                "num_samples must be 0 or more; num_paths 0 or at least 2. "
+                f"Received: num_samples={num_samples}, num_paths={num_paths}"
+            )
         images = self._frames(images)
         if mask is None:
             steps = tf.range(tf.shape(images)[1])
@@ -351,9 +372,39 @@ class KVAE(keras.Model):
             hidden = (steps >= first) & (steps < first + self.config.t_steps_mask)
             mask = tf.broadcast_to(1.0 - tf.cast(hidden, tf.float32), tf.shape(images)[:2])
         mask = tf.cast(mask, tf.float32)
-        smoothed = self.smooth(images, mask, controls)
-        filled = tf.where(mask[..., None, None] > 0, images, smoothed.images)
-        return smoothed._replace(images=filled)
+        codes = self._codes(images)
+        num_draws = max(imputation.NUM_DRAWS if num_paths else 1, num_samples)
+        found = self.sample_posterior(codes, mask, controls, num_paths, num_draws)
+        seen = mask[..., None, None] > 0
+        decoded = imputation.decode_mean(self, _draws_first(found.codes))
+        mean = tf.reduce_mean(found.state_mean, axis=1)
+        deviation = found.state_mean - mean[:, None]
+        spread = tf.reduce_mean(deviation[..., :, None] * deviation[..., None, :], axis=1)
+        samples = None
+        if num_samples:
+            # Evenly spaced, as neighbours among the draws may come from the same path.
+            chosen = tf.range(num_samples) * num_draws // num_samples
+            of_samples = [tf.gather(x, chosen, axis=1) for x in (found.sampled_codes, found.sampled_states)]
+            drawn = tf.map_fn(self._decoded_images, _draws_first(of_samples[0]))
+            samples = Samples(_draws_first(tf.where(seen, images, drawn)), *of_samples)
+        return Imputed(
+            tf.where(seen, images, decoded),
+            tf.reduce_mean(found.codes, axis=1),
+            States(mean, tf.reduce_mean(found.state_cov, axis=1) + spread),
+            tf.reduce_mean(found.alpha, axis=1),
+            samples,
+        )
+
+    def sample_posterior(self, codes, mask, controls, num_paths, num_draws) -> imputation.Posterior:
+        """Draw from the posterior of codes [B, T, dim_a] that have been encoded already.
+
+        Arguments as `kvae.imputation.sample_posterior`; controls may be None.
+        """
+        mask = tf.cast(mask, tf.float32)
+        u = self._controls(controls, codes)
+        return imputation.sample_posterior(
+            self.lgssm, codes, mask, u, num_paths, num_draws, self._next_seed()
+        )
 
     def generate(self, images, num_steps=None, num_given=None, controls=None, stochastic=False) -> Decoded:
         """Imagine how sequences go on: smooth the first frames, then roll the dynamics out.
@@ -491,3 +542,8 @@ def _unpack(data):
     if isinstance(data, tuple | list):
         data = data[0]
     return dict(data) if isinstance(data, dict) else {"images": data}
+
+
+def _draws_first(tensor):
+    """Turn [B, S, ...] into [S, B, ...] and back."""
+    return tf.transpose(tensor, [1, 0, *range(2, tensor.shape.rank)])

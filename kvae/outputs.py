@@ -52,6 +52,39 @@ class Decoded(NamedTuple):
     alpha: tf.Tensor | None
 
 
+class Samples(NamedTuple):
+    """Whole sequences from the posterior, S for each of the batch.
+
+    Attributes:
+        images: [B, S, T, H, W], decoded; observed frames are as they were given.
+        codes: [B, S, T, dim_a], C_t z_t.
+        states: [B, S, T, dim_z].
+    """
+
+    images: tf.Tensor
+    codes: tf.Tensor
+    states: tf.Tensor
+
+
+class Imputed(NamedTuple):
+    """Sequences with their missing frames filled in.
+
+    Attributes:
+        images: [B, T, H, W], probabilities (Bernoulli) or means (Gaussian) of the pixels; observed frames are
+            as they were given.
+        codes: [B, T, dim_a], posterior means of C_t z_t.
+        states: the `States` of the posterior.
+        alpha: [B, T, K], posterior means.
+        samples: `Samples`, or None if there were none to draw.
+    """
+
+    images: tf.Tensor
+    codes: tf.Tensor
+    states: States
+    alpha: tf.Tensor
+    samples: Samples | None
+
+
 class Inference(NamedTuple):
     """Filter and smoother in one pass: codes C_t m_t|t and C_t m_t|T, states, and alpha."""
 

@@ -3,9 +3,11 @@
 import numpy as np
 import tensorflow as tf
 
-from kvae import evaluation, masks, movies, plots
+from kvae import data, evaluation, masks, movies, plots
 
 NUM_SEQUENCES = 4
+NUM_SAMPLED = 200
+"""Test sequences on which a run judges posterior sampling, which takes as long as all else on all of them."""
 
 
 def picture(model, dataset, folder, step, prefix=""):
@@ -82,18 +84,24 @@ def evaluate(model, dataset, folder, step, facts):
         f"{bound['total'] - bound['state_space'] + bound['exact']:.3f} (exact state space term), "
         f"{bound['total'] - bound['state_space'] + bound['sampled']:.3f} (sampled)"
     ]
-    for name, x_label, curve in (
-        ("imputation_planning", "hidden frames", evaluation.planning_curve(model, dataset)),
-        ("imputation_random", "probability of hiding a frame", evaluation.random_curve(model, dataset)),
+    sampled = data.Dataset(dataset.images[:NUM_SAMPLED], dataset.controls[:NUM_SAMPLED], None)
+    for name, x_label, curve_of in (
+        ("imputation_planning", "hidden frames", evaluation.planning_curve),
+        ("imputation_random", "probability of hiding a frame", evaluation.random_curve),
     ):
+        curve = curve_of(model, dataset)
         if not curve:
             continue
+        methods = evaluation.METHODS
+        if model.config.num_paths:
+            methods += (evaluation.SAMPLING,)
+            curve += curve_of(model, sampled, (evaluation.SAMPLING,))
         folder.write_curve(name, curve)
         lines_of = {
             method: tuple(
                 zip(*((x, error.wrong_pixels) for x, of, error in curve if of == method), strict=True)
             )
-            for method in evaluation.METHODS
+            for method in methods
         }
         figure = plots.imputation_curves(
             lines_of, x_label, f"{model.config.dataset}: wrong pixels on hidden frames"
@@ -104,6 +112,8 @@ def evaluate(model, dataset, folder, step, facts):
         lines.append(" " * 12 + "".join(f"{x:>8}" for x in xs))
         for method, (_, wrong) in lines_of.items():
             lines.append(f"{method:>12}" + "".join(f"{value:8.4f}" for value in wrong))
+        if evaluation.SAMPLING in methods and len(dataset.images) > NUM_SAMPLED:
+            lines.append(f"{'':>12}  ({evaluation.SAMPLING}: the first {NUM_SAMPLED} test sequences)")
     if baseline is not None:
         lines.append(f"Baseline, between early and late frames of one video: {baseline:.4f}")
     folder.write_json("evaluation.json", {**facts, "test_bound": bound, "baseline": baseline})

@@ -91,3 +91,20 @@ def solve(matrix, rhs):
             known -= rows[i][..., j, None, :] * later
         solved.insert(0, known / pivots[i][..., None, :])
     return tf.stack(solved, axis=-3), tf.stack(reduced, axis=-3), tf.stack(pivots, axis=-2)
+
+
+def cholesky(matrix):
+    """Return the lower triangular L of L L' = matrix, for symmetric positive definite [..., M, M, N]."""
+    size = matrix.shape[-3]
+    zero = tf.zeros_like(matrix[..., 0, 0, :])
+    rows = []
+    for i in range(size):
+        row = []
+        for j in range(i):
+            known = sum((row[k] * rows[j][k] for k in range(j)), zero)
+            row.append((matrix[..., i, j, :] - known) / rows[j][j])
+        # Rounding may leave a variance of zero a little below it.
+        variance = matrix[..., i, i, :] - sum((entry**2 for entry in row), zero)
+        row.append(tf.sqrt(tf.maximum(variance, tf.zeros_like(variance))))
+        rows.append(row)
+    return tf.stack([tf.stack([*row, *[zero] * (size - len(row))], axis=-2) for row in rows], axis=-3)

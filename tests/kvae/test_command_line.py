@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 FROM_THE_COMMAND_LINE = "gpu run_name log_dir n_steps_gen reload_model display_step generate_step".split()
 MAY_CHANGE = [
     *FROM_THE_COMMAND_LINE,
-    *"dataset data_dir precision batch_size t_init_mask t_steps_mask evaluate_on_samples".split(),
+    *"dataset data_dir precision batch_size t_init_mask t_steps_mask num_paths evaluate_on_samples".split(),
 ]
 
 
@@ -203,6 +203,7 @@ def test_a_reloaded_run_keeps_its_options_but_those_of_the_command():
         ("batch_size", "4", 4),
         ("t_init_mask", "2", 2),
         ("t_steps_mask", "1", 1),
+        ("num_paths", "0", 0),
         ("evaluate_on_samples", "False", False),
     ],
 )

@@ -63,6 +63,9 @@ DEFAULTS = {
     "precision": "auto",
     "preset": "",
     "evaluate_on_samples": False,
+    "num_paths": 1000,
+    "warmup_epochs": 0,
+    "warmup_scale": 5.0,
 }
 
 # Two configurations that together have another value for every option.
@@ -112,6 +115,9 @@ CONVOLUTIONAL = {
     "t_steps_mask": 6,
     "n_steps_gen": 30,
     "evaluate_on_samples": True,
+    "num_paths": 0,
+    "warmup_epochs": 3,
+    "warmup_scale": 2.0,
     "display_step": 2,
     "generate_step": 7,
     "log_dir": "runs",
@@ -126,9 +132,10 @@ AT_LEAST_ONE = (
     "filter_size vae_num_units num_layers dim_a dim_z dim_u K alpha_units alpha_layers fifo_size batch_size "
     "num_epochs decay_steps t_init_mask t_steps_mask n_steps_gen display_step generate_step"
 ).split()
-AT_LEAST_ZERO = "only_vae_epochs kf_update_steps t_init_train_miss seed".split()
+AT_LEAST_ZERO = "only_vae_epochs kf_update_steps warmup_epochs num_paths t_init_train_miss seed".split()
 ABOVE_ZERO = (
-    "noise_pixel_var noise_emission noise_transition init_cov init_lr max_grad_norm scale_reconstruction"
+    "noise_pixel_var noise_emission noise_transition init_cov init_lr max_grad_norm scale_reconstruction "
+    "warmup_scale"
 ).split()
 WHAT_MAKES_IT_MATTER = {
     "vae_num_units": {"conv": False},
@@ -139,6 +146,7 @@ WHAT_MAKES_IT_MATTER = {
     "noise_pixel_var": {"out_distr": "gaussian"},
     "t_init_train_miss": {"train_miss_prob": 0.5},
     "n_steps_gen": {"t_init_mask": 1},
+    "warmup_scale": {"warmup_epochs": 1},
 }
 
 
@@ -187,7 +195,7 @@ def test_it_cannot_be_changed():
     ("name", "value"),
     [(name, value) for name in AT_LEAST_ONE for value in (0, -1)]
     + [(name, -1) for name in AT_LEAST_ZERO]
-    + [("init_kf_matrices", -0.01), ("seed", 2**31)]
+    + [("init_kf_matrices", -0.01), ("seed", 2**31), ("num_paths", 1)]
     + [(name, value) for name in ABOVE_ZERO for value in (0.0, -0.5, float("nan"), float("inf"))]
     + [("decay_rate", value) for value in (0.0, -0.1, 1.01, float("nan"))]
     + [("train_miss_prob", value) for value in (-0.01, 1.01, float("nan"))]
@@ -275,6 +283,7 @@ def test_a_wrong_choice_is_told_the_right_ones(name, value, one_that_works):
         ({"noise_pixel_var": 0.2}, "noise_pixel_var", "out_distr=bernoulli"),
         ({"learn_pixel_var": True}, "learn_pixel_var", "out_distr=bernoulli"),
         ({"t_init_train_miss": 5}, "t_init_train_miss", "train_miss_prob=0"),
+        ({"warmup_scale": 2.0}, "warmup_scale", "warmup_epochs=0"),
         ({"learn_u": True, "use_controls": False}, "use_controls", "learn_u=True"),
     ],
 )

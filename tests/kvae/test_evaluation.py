@@ -95,6 +95,21 @@ def test_imputation_is_judged_as_the_definition_says(options, dim_u):
     assert 0 < min(seen) < max(seen) < 1
 
 
+def test_sampling_is_judged_by_the_mean_of_its_draws():
+    model, dataset = tiny(batch_size=2, num_paths=2000), videos(3)
+    mask = masks.planning_mask(3, 8, 2, 4)
+    errors = evaluation.imputation_errors(model, dataset, [mask], ("sampling",))[0]
+    assert tuple(errors) == ("sampling",)
+    imputed = model.impute(dataset.images, mask)
+    hidden = mask == 0
+    wrong = ((imputed.images.numpy() > 0.5) != (dataset.images > 127))[hidden].mean()
+    encoded = model.reconstruct(dataset.images).codes.numpy()[hidden]
+    rmse = np.sqrt(((imputed.codes.numpy()[hidden] - encoded) ** 2).mean()) / encoded.std()
+    # Other draws, but many.
+    assert errors["sampling"].wrong_pixels == pytest.approx(wrong, abs=0.03)
+    assert errors["sampling"].normalised_rmse == pytest.approx(rmse, rel=0.1)
+
+
 def test_where_nothing_is_hidden_there_is_nothing_to_say():
     model, dataset = tiny(batch_size=2), videos(3)
     first_alone = masks.planning_mask(3, 8, 2, 3)
@@ -121,10 +136,10 @@ def test_after_the_last_observed_frame_smoothing_is_filtering():
 def test_the_curves_hide_what_they_say(monkeypatch):
     asked = []
 
-    def remember(model, dataset, observed):
+    def remember(model, dataset, observed, methods):
         asked.extend(observed)
         error = evaluation.ImputationError(0.0, 0.0)
-        return [dict.fromkeys(evaluation.METHODS, error) for _ in observed]
+        return [dict.fromkeys(methods, error) for _ in observed]
 
     monkeypatch.setattr(evaluation, "imputation_errors", remember)
 
@@ -159,7 +174,7 @@ def test_short_sequences_have_short_curves(num_steps, xs, monkeypatch):
     monkeypatch.setattr(
         evaluation,
         "imputation_errors",
-        lambda model, dataset, observed: [dict.fromkeys(evaluation.METHODS, error) for _ in observed],
+        lambda model, dataset, observed, methods: [dict.fromkeys(methods, error) for _ in observed],
     )
 
     class Model:

@@ -183,3 +183,26 @@ def test_covariances_stay_symmetric_and_positive_over_a_long_sequence():
     for name in ("predicted_cov", "filtered_cov", "smoothed_cov"):
         np.testing.assert_array_equal(found[name], np.swapaxes(found[name], -1, -2))
         assert np.linalg.eigvalsh(found[name]).min() > 0, name
+
+
+def test_sampled_states_have_the_joint_posteriors_moments():
+    model = reference.random_model(5, batch=1, num_steps=5, dim_z=2, missing=0.4)
+    exact = reference.exact_moments(model)
+    count = 20000
+    arguments = tensors(model)
+    filtered = kalman.filter(*arguments)
+    noise = tf.constant(np.random.default_rng(0).normal(size=[count, 5, 2]))
+    repeated = tf.nest.map_structure(lambda x: tf.repeat(x, count, axis=0), filtered)
+    A, Q = tf.repeat(arguments[2], count, axis=0), arguments[5]
+    states = kalman.sample_filtered(repeated, A, Q, noise).numpy()
+    deviation = np.sqrt(np.diagonal(exact["smoothed_cov"][0], axis1=1, axis2=2))
+    mean = states.mean(axis=0)
+    np.testing.assert_allclose(mean / deviation, exact["smoothed_mean"][0] / deviation, atol=0.03)
+    centred = (states - mean) / deviation
+    cov = np.einsum("nti,ntj->tij", centred, centred) / count
+    scaled = exact["smoothed_cov"][0] / deviation[:, :, None] / deviation[:, None]
+    np.testing.assert_allclose(cov, scaled, atol=0.03)
+    # Steps are drawn together, not each from its own marginal.
+    cross = np.einsum("nti,ntj->tij", centred[:, 1:], centred[:, :-1]) / count
+    scaled = exact["cross_cov"][0] / deviation[1:, :, None] / deviation[:-1, None]
+    np.testing.assert_allclose(cross, scaled, atol=0.03)

@@ -409,11 +409,49 @@ def test_impute_keeps_the_observed_frames():
     images = videos()
     model = tiny()
     mask = np.array([[1, 1, 0, 0, 1, 1]] * 3, np.float32)
-    imputed, smoothed = model.impute(images, mask), model.smooth(images, mask)
+    # With no paths to draw it is the paper's procedure.
+    imputed, smoothed = model.impute(images, mask, num_paths=0), model.smooth(images, mask)
     np.testing.assert_array_equal(imputed.images.numpy()[mask == 1], (images > 0)[mask == 1])
-    np.testing.assert_allclose(imputed.images.numpy()[mask == 0], smoothed.images.numpy()[mask == 0])
+    hidden = mask == 0
+    np.testing.assert_allclose(imputed.images.numpy()[hidden], smoothed.images.numpy()[hidden], atol=1e-6)
+    np.testing.assert_allclose(imputed.codes, smoothed.codes, atol=1e-6)
+    np.testing.assert_allclose(imputed.states.mean, smoothed.states.mean, atol=1e-6)
+    np.testing.assert_allclose(imputed.states.cov, smoothed.states.cov, atol=1e-5)
+    np.testing.assert_allclose(imputed.alpha, smoothed.alpha, atol=1e-6)
+    assert imputed.samples is None
     # By default t_steps_mask = 2 frames after the first t_init_mask = 2 are missing.
-    np.testing.assert_allclose(model.impute(images).images, imputed.images, atol=1e-6)
+    np.testing.assert_allclose(model.impute(images, num_paths=0).images, imputed.images, atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{}, {"out_distr": "gaussian"}])
+@pytest.mark.parametrize("num_paths", [0, 50])
+def test_impute_samples_whole_sequences(num_paths, options):
+    images, model = videos(), tiny(**options)
+    mask = np.array([[1, 1, 0, 0, 1, 1]] * 3, np.float32)
+    imputed = model.impute(images, mask, num_samples=30, num_paths=num_paths)
+    truth = model.pixels(images).numpy()
+    np.testing.assert_array_equal(imputed.images.numpy()[mask == 1], truth[mask == 1])
+    samples = imputed.samples
+    assert samples.images.shape == [3, 30, *images.shape[1:]]
+    assert samples.states.shape == [3, 30, 6, model.config.dim_z]
+    np.testing.assert_array_equal(
+        samples.images.numpy()[:, :, mask[0] == 1], np.repeat(truth[:, None, mask[0] == 1], 30, axis=1)
+    )
+    # The draws lie about the mean as the covariance says.
+    deviation = np.sqrt(np.diagonal(imputed.states.cov, axis1=2, axis2=3))
+    error = (np.mean(samples.states, axis=1) - imputed.states.mean) / deviation
+    assert np.abs(error).max() < 4.5 / np.sqrt(30)
+    assert (np.var(samples.codes, axis=1) > 0).all()
+    decoded = model.decode(tf.reshape(samples.codes, [90, 6, -1])).mean()
+    np.testing.assert_allclose(
+        samples.images.numpy()[:, :, 2:4].reshape(90, 2, *images.shape[2:]), decoded[:, 2:4], atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("numbers", [{"num_paths": 1}, {"num_paths": -1}, {"num_samples": -1}])
+def test_impute_says_which_numbers_work(numbers):
+    with pytest.raises(ValueError, match="num_samples must be 0 or more; num_paths 0 or at least 2"):
+        tiny().impute(videos(), **numbers)
 
 
 def test_generation_goes_on_from_the_given_frames_alone():

@@ -82,3 +82,13 @@ def test_what_is_not_positive_definite_has_no_density():
     matrix = np.array([[1.0, 2.0], [2.0, 1.0]])[..., None]
     *_, pivots = small.solve(matrix, np.ones([2, 1, 1]))
     assert np.isnan(tf.math.log(pivots)).any()
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 12])
+def test_cholesky(size):
+    matrix = positive_definite(size, 7)
+    np.testing.assert_allclose(first(small.cholesky(matrix), 2), np.linalg.cholesky(first(matrix, 2)))
+
+
+def test_cholesky_of_no_variance_at_all():
+    np.testing.assert_array_equal(small.cholesky(tf.zeros([1, 1, 3])), np.zeros([1, 1, 3]))

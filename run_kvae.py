@@ -52,7 +52,7 @@ def run(config, signals, after_epoch=None):
     train_file, test_file = _dataset_files(config)
 
     from kvae import data, device, reporting, run_folder, shards, training
-    from kvae.model import KVAE
+    from kvae.models import make_model
 
     device.select(config.gpu, config.deterministic)
     test_data = data.load(test_file, config.use_controls)
@@ -63,7 +63,7 @@ def run(config, signals, after_epoch=None):
         read = shards.Shards if train_file.is_dir() else data.load
         train_data = read(train_file, config.use_controls)
         _check_against_data(config, train_data)
-        model = KVAE(config)
+        model = make_model(config)
         model.build(train_data.shape)
         print(f"Learning from {train_file}: {_describe(train_data)}; testing on {_describe(test_data)}")
     precision = "bfloat16" if "bfloat16" in model.trunk_dtype else "float32"

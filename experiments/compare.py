@@ -111,7 +111,9 @@ def circumstances_of(facts):
 
 def command_of(options):
     """Return the command that a run's options belong to: those that are not the defaults."""
-    defaults = Config(**preset_options(options["preset"], options["dataset"])).to_dict()
+    defaults = Config(
+        **preset_options(options["preset"], options["dataset"], options.get("model", "kvae"))
+    ).to_dict()
     words = ["python run_kvae.py --dataset", options["dataset"]]
     for name, value in options.items():
         if name not in ("dataset", *PLACES) and value != defaults[name]:

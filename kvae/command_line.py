@@ -34,7 +34,9 @@ def parse(arguments, read_run_options):
         SystemExit: with exit code 2 for a bad option, after a message; with 0 for --help.
     """
     given = _given_options(arguments)
-    base = preset_options(given.get("preset", ""), given.get("dataset", Config.dataset))
+    base = preset_options(
+        given.get("preset", ""), given.get("dataset", Config.dataset), given.get("model", Config.model)
+    )
     if run_folder := given.get("resume", ""):
         if refused := sorted(set(given) & set(option_names()) - {"resume", "gpu"}):
             raise ConfigError(f"--{refused[0]} cannot change a run that is resumed; --gpu alone can")
@@ -54,8 +56,9 @@ def parse(arguments, read_run_options):
         Config,
         prog="run_kvae.py",
         description=(
-            "Train a Kalman variational auto-encoder on videos of a simulated world, and show what it "
-            "has learned. The options have the names of the original code of Fraccaro et al. (NIPS 2017)."
+            "Train a Kalman variational auto-encoder, or a rival of it, on videos of a simulated world, and "
+            "show what it has learned. The options have the names of the original code of Fraccaro et al. "
+            "(NIPS 2017)."
         ),
         args=arguments,
         default=Config.from_dict(base),

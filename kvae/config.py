@@ -43,6 +43,10 @@ class Config:
     model in minutes (13 epochs of small batches, with a learning rate that falls in every epoch). Below
     it lie the options of the dataset's world, where that has some; `none`: not even those."""
 
+    model: Literal["kvae", "ae_rnn", "vae_rnn"] = "kvae"
+    """kvae, or one of the paper's rivals, an LSTM that predicts the next code: of an auto-encoder (ae_rnn) or
+    of a variational one (vae_rnn)."""
+
     # --- frames and codes (the VAE) ---
     out_distr: Literal["bernoulli", "gaussian"] = "bernoulli"
     """Distribution of a pixel: bernoulli (any pixel above 0 is a 1) or gaussian (values in [0, 1])."""
@@ -87,7 +91,7 @@ class Config:
     alpha_rnn: bool = True
     """Mixture weights from an LSTM over all past codes; False: from an MLP over the last fifo_size."""
     alpha_units: int = 50
-    """Units of the LSTM, or of each hidden layer of the MLP."""
+    """Units of the LSTM, that of a rival too, or of each hidden layer of the MLP."""
     alpha_layers: int = 2
     """Hidden layers of the MLP, with --alpha_rnn=False."""
     alpha_activation: Activation = "relu"
@@ -162,7 +166,7 @@ class Config:
     log_dir: str = "logs"
     """Folder of all runs."""
     run_name: str = ""
-    """Name of this run; its folder is LOG_DIR/RUN_NAME_kvae. Empty: the date and time."""
+    """Name of this run; its folder is LOG_DIR/RUN_NAME_MODEL. Empty: the date and time."""
     reload_model: str = ""
     """Folder of an earlier run: evaluate its model, without training, into a new run folder."""
     resume: str = ""
@@ -237,10 +241,20 @@ WORLD_PRESETS: dict[str, dict[str, Any]] = {
 """What works for a world, where that is not the defaults: run_kvae.py starts from it."""
 
 
-def preset_options(preset: str, dataset: str) -> dict[str, Any]:
-    """Return the options that a preset sets for a dataset's world; for an unknown one, those of none."""
+KVAE_OPTIONS = (
+    "dim_z K noise_transition init_cov init_kf_matrices alpha_rnn alpha_layers alpha_activation fifo_size "
+    "learn_u kf_elbo sample_z num_paths use_vae"
+).split()
+"""Options that mean nothing to the rivals."""
+
+
+def preset_options(preset: str, dataset: str, model: str = "kvae") -> dict[str, Any]:
+    """Return the options that a preset sets for a dataset's world and a model; for unknown ones, none."""
     of_world = {} if preset == "none" else WORLD_PRESETS.get(dataset, {})
-    return of_world | PRESETS.get(preset, {})
+    options = of_world | PRESETS.get(preset, {})
+    if model == "kvae":
+        return options
+    return {name: value for name, value in options.items() if name not in KVAE_OPTIONS}
 
 
 def option_names() -> list[str]:
@@ -329,6 +343,7 @@ def _check_combinations(config: Config) -> None:
         (config.train_miss_prob == 0, "train_miss_prob=0", ["t_init_train_miss"]),
         (config.warmup_epochs == 0, "warmup_epochs=0", ["warmup_scale"]),
         (config.learn_u, "learn_u=True", ["use_controls"]),
+        (config.model != "kvae", f"model={config.model}", KVAE_OPTIONS),
     ]
     for holds, setting, ignored in rules:
         for name in ignored:

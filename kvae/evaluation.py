@@ -7,9 +7,6 @@ import tensorflow as tf
 
 from kvae import data, imputation, masks
 
-METHODS = ("smoothing", "filtering", "generation")
-SAMPLING = "sampling"
-"""One more method, posterior sampling of hidden codes: far better, and far slower than the others."""
 DROP_PROBABILITIES = tuple(round(0.1 * i, 1) for i in range(1, 11))
 
 
@@ -34,21 +31,22 @@ class CurvePoint(NamedTuple):
     error: ImputationError
 
 
-def imputation_errors(model, dataset, observed, methods=METHODS):
+def imputation_errors(model, dataset, observed, methods=None):
     """Judge ways to fill in hidden frames, under one or more masks.
 
     Filtering, smoothing and sampling see the observed frames; generation sees the first config.t_init_mask
     alone and rolls out from there.
 
     Args:
-        model: a `KVAE`.
+        model: a `KVAE` or `RecurrentAutoencoder`.
         dataset: a `data.Dataset` of N sequences of T frames.
         observed: a list of masks [N, T], 1 = observed.
-        methods: a tuple, of `METHODS` and `SAMPLING`.
+        methods: a tuple, of model.methods; by default all.
 
     Returns:
         For every mask a dictionary from method to `ImputationError`; NaN where nothing is hidden.
     """
+    methods = model.methods if methods is None else methods
     totals = [{method: np.zeros(6) for method in methods} for _ in observed]
     for first in range(0, len(dataset.images), model.config.batch_size):
         part = slice(first, first + model.config.batch_size)
@@ -67,7 +65,7 @@ def imputation_errors(model, dataset, observed, methods=METHODS):
     return [{method: _error_of_sums(sums) for method, sums in total.items()} for total in totals]
 
 
-def planning_curve(model, dataset, methods=METHODS):
+def planning_curve(model, dataset, methods=None):
     """Hide 1, 3, 5, .. frames after the first config.t_init_mask; return a list of `CurvePoint`."""
     num_sequences, num_steps = dataset.images.shape[:2]
     given = model.config.t_init_mask
@@ -76,7 +74,7 @@ def planning_curve(model, dataset, methods=METHODS):
     return _curve(model, dataset, hidden, observed, methods)
 
 
-def random_curve(model, dataset, methods=METHODS, seed=0):
+def random_curve(model, dataset, methods=None, seed=0):
     """Hide each frame after the first config.t_init_mask with p = 0.1 .. 1; a list of `CurvePoint`."""
     num_sequences, num_steps = dataset.images.shape[:2]
     given = model.config.t_init_mask
@@ -118,9 +116,9 @@ def _curve(model, dataset, xs, observed, methods):
         return []
     errors = imputation_errors(model, dataset, observed, methods)
     return [
-        CurvePoint(x, method, of_method[method])
+        CurvePoint(x, method, error)
         for x, of_method in zip(xs, errors, strict=True)
-        for method in methods
+        for method, error in of_method.items()
     ]
 
 
@@ -142,12 +140,13 @@ def _judge(model, truth, encoded, generated, controls, mask, methods):
     guesses = {"generation": generated[hidden][None]}
     if "smoothing" in methods or "filtering" in methods:
         found = model.infer_codes(encoded, mask, controls)
-        guesses["smoothing"] = found.smoothed_codes[hidden][None]
         guesses["filtering"] = found.filtered_codes[hidden][None]
-    if SAMPLING in methods:
+        if "smoothing" in methods:
+            guesses["smoothing"] = found.smoothed_codes[hidden][None]
+    if "sampling" in methods:
         num_paths, num_draws = model.config.num_paths, imputation.NUM_DRAWS
         drawn = model.sample_posterior(encoded, mask, controls, num_paths, num_draws).codes
-        guesses[SAMPLING] = tf.transpose(tf.transpose(drawn, [0, 2, 1, 3])[hidden], [1, 0, 2])
+        guesses["sampling"] = tf.transpose(tf.transpose(drawn, [0, 2, 1, 3])[hidden], [1, 0, 2])
     sums = {}
     for method in methods:
         frames = imputation.decode_mean(model, guesses[method][:, None])[0] > 0.5

@@ -2,24 +2,17 @@
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from kvae import imputation
+from kvae.autoencoder import PHASE_ALL, PHASE_DYNAMICS, PHASE_VAE, SequenceAutoencoder
 from kvae.config import Config
-from kvae.data import to_pixels
-from kvae.device import has_gpu, trunk_policy
 from kvae.lgssm import MixtureStateSpaceModel
-from kvae.networks import Decoder, DynamicsParameterNetwork, Encoder
+from kvae.networks import DynamicsParameterNetwork
 from kvae.outputs import Bound, Decoded, Imputed, Inference, Samples, States
-
-tfd = tfp.distributions
-
-# What each phase of training trains: every phase adds a group to the one before.
-PHASE_VAE, PHASE_DYNAMICS, PHASE_ALL = range(3)
 
 
 @keras.saving.register_keras_serializable(package="kvae")
-class KVAE(keras.Model):
+class KVAE(SequenceAutoencoder):
     """The Kalman variational auto-encoder of Fraccaro, Kamronn, Paquet and Winther, NIPS 2017.
 
     A variational auto-encoder gives every frame a code; a mixture of linear-Gaussian state space models,
@@ -45,22 +38,7 @@ class KVAE(keras.Model):
     """
 
     def __init__(self, config: Config | None = None, **kwargs):
-        super().__init__(**kwargs)
-        self.config = config or Config()
-        # Training counts its draws apart from everything else, so that what is looked at on the way does
-        # not change what is learned. As weights, the counters are saved with the model.
-        self.training_draws = self._counter("training_draws")
-        self.evaluation_draws = self._counter("evaluation_draws")
-        self.initial_seeds = keras.random.SeedGenerator(self.config.seed)
-        self.trunk_dtype = trunk_policy(self.config.precision)
-        self.encoder = Encoder(
-            self.config.dim_a,
-            self.config.noise_emission,
-            **self._trunk_options(),
-            name="encoder",
-        )
-        # The decoder needs the frame's sides, which come with the first frames.
-        self.decoder = None
+        super().__init__(config, **kwargs)
         self.alpha = DynamicsParameterNetwork(
             self.config.dim_a,
             self.config.K,
@@ -86,83 +64,28 @@ class KVAE(keras.Model):
             seed=self.initial_seeds,
             name="lgssm",
         )
-        # Both are what `kvae.Schedule` sets.
-        self.phase = tf.Variable(PHASE_ALL, trainable=False, name="phase")
-        self.reconstruction_scale = tf.Variable(
-            self.config.scale_reconstruction, trainable=False, name="reconstruction_scale"
-        )
-        names = "total log_px log_qa state_space exact sampled gradient_norm encoder_variance".split()
-        self.means = {name: keras.metrics.Mean(name=name) for name in names}
 
-    def _trunk_options(self):
-        config = self.config
-        return {
-            "conv": config.conv,
-            "widths": config.num_filters if config.conv else (config.vae_num_units,) * config.num_layers,
-            "filter_size": config.filter_size,
-            "activation": config.activation,
-            "seed": self.initial_seeds,
-            "trunk_dtype": self.trunk_dtype,
-        }
+    @property
+    def methods(self):
+        """Ways to fill in hidden frames: sampling is `impute`, the others have the names of their methods."""
+        sampling = ("sampling",) if self.config.num_paths else ()
+        return ("smoothing", "filtering", "generation", *sampling)
 
-    def build(self, input_shape):
-        """Create all weights.
-
-        Args:
-            input_shape: [B, T, H, W]; B and T may be None.
-
-        Raises:
-            ShapeError: the networks cannot handle sides H and W.
-        """
-        if self.built:
-            return
-        height, width = input_shape[-2:]
-        self.decoder = Decoder(height, width, **self._trunk_options(), name="decoder")
-        self.encoder.build((None, height, width))
-        self.decoder.build((None, self.config.dim_a))
+    def build_dynamics(self):
+        """Create the weights of the alpha network and of the state space models."""
         self.alpha.build()
         self.lgssm.build()
-        self.log_pixel_var = None
-        if self.config.learn_pixel_var:
-            self.log_pixel_var = self.add_weight(
-                (height, width),
-                initializer=keras.initializers.Constant(float(tf.math.log(self.config.noise_pixel_var))),
-                name="log_pixel_var",
-            )
-        self.built = True
 
-    # --- the two directions between frames and codes ---
+    def phase_of(self, variable):
+        """Return the first phase of training that trains a variable."""
 
-    def pixels(self, images):
-        """Return frames as the model sees them, float32; see `kvae.data.to_pixels`."""
-        return to_pixels(tf.convert_to_tensor(images), self.config.out_distr)
+        def holds(layer):
+            return any(variable is weight for weight in layer.trainable_variables)
 
-    def encode(self, images):
-        """Return q(a|x), a distribution over codes [B, T, dim_a], for frames [B, T, H, W]."""
-        images = self._frames(images)
-        batch, num_steps = tf.shape(images)[0], tf.shape(images)[1]
-        mean, variance = self.encoder(tf.reshape(images, [-1, *images.shape[2:]]))
-        shape = [batch, num_steps, self.config.dim_a]
-        mean, variance = tf.reshape(mean, shape), tf.reshape(variance, shape)
-        # The batch and time dimensions are known more often than tf.shape tells.
-        mean.set_shape([*images.shape[:2], None])
-        variance.set_shape([*images.shape[:2], None])
-        return tfd.MultivariateNormalDiag(mean, tf.sqrt(variance))
-
-    def decode(self, codes):
-        """Return p(x|a), a distribution over frames [B, T, H, W], for codes [B, T, dim_a]."""
-        codes = tf.convert_to_tensor(codes, tf.float32)
-        pixels = self.decoder(tf.reshape(codes, [-1, self.config.dim_a]))
-        pixels = tf.reshape(pixels, [tf.shape(codes)[0], tf.shape(codes)[1], *pixels.shape[1:]])
-        if self.config.out_distr == "bernoulli":
-            return tfd.Independent(tfd.Bernoulli(logits=pixels, dtype=tf.float32), 2)
-        if self.log_pixel_var is None:
-            scale = self.config.noise_pixel_var**0.5
-        else:
-            scale = tf.exp(0.5 * self.log_pixel_var)
-        return tfd.Independent(tfd.Normal(pixels, scale), 2)
-
-    # --- the bound and its training step ---
+        if holds(self.alpha):
+            return PHASE_ALL
+        own = [self.lgssm.A, self.lgssm.B, self.lgssm.C, self.lgssm.a_0]
+        return PHASE_DYNAMICS if any(variable is weight for weight in own) else PHASE_VAE
 
     def elbo(
         self,
@@ -232,77 +155,7 @@ class KVAE(keras.Model):
             encoder_variance=scale * tf.reduce_sum(observed * tf.reduce_mean(q.variance(), axis=-1)),
         )
 
-    def compile(self, optimizer=None, jit_compile=None, **kwargs):
-        """Prepare for `fit`, with the original's Adam unless another optimizer is given.
-
-        By default XLA compiles the whole training step on a GPU; on a CPU, where it makes convolutions
-        slower, the state space part alone. `jit_compile` True or False says otherwise.
-        """
-        jit_compile = has_gpu() if jit_compile is None else jit_compile
-        if optimizer is None:
-            optimizer = keras.optimizers.Adam(self.config.init_lr, epsilon=1e-8)
-        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
-
-    def get_compile_config(self):
-        """Return what `compile_from_config` needs."""
-        if not self.compiled:
-            return {}
-        return {
-            "optimizer": keras.saving.serialize_keras_object(self.optimizer),
-            "jit_compile": self.jit_compile,
-        }
-
-    def compile_from_config(self, config):
-        """Compile a loaded model as it was, with room for the optimizer's saved moments."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
-
-    def train_step(self, data):
-        """Take one step: one forward and one backward pass over a batch, metrics from the same pass.
-
-        Args:
-            data: images, or a dictionary with `images` and, as wanted, `mask`, `controls` and `weight`.
-
-        Returns:
-            The metrics so far in this epoch, each averaged over observed frames.
-        """
-        batch = _unpack(data)
-        self._build_for(batch["images"])
-        with tf.GradientTape() as tape:
-            bound = self.elbo(**batch, training=True)
-            objective = bound.total + (self.reconstruction_scale - 1) * bound.log_px
-            loss = -objective
-        variables = self.trainable_variables
-        # Of the tensors behind the Keras variables: TensorFlow can make zeros for those that are idle.
-        sources = [variable.value for variable in variables]
-        gradients = tape.gradient(loss, sources, unconnected_gradients="zero")
-        # A variable whose gradients have all been zero does not move under Adam, so a factor of 0
-        # leaves out what the phase does not train, without another trace of this function.
-        gradients = [
-            tf.cast(self.phase >= self._first_phase_of(variable), gradient.dtype) * gradient
-            for gradient, variable in zip(gradients, variables, strict=True)
-        ]
-        gradients, norm = tf.clip_by_global_norm(gradients, self.config.max_grad_norm)
-        self.optimizer.apply(gradients, variables)
-        return self._update_metrics(bound, gradient_norm=norm)
-
-    def test_step(self, data):
-        """Compute the bound, with both state space terms, on a batch; arguments as `train_step`."""
-        batch = _unpack(data)
-        self._build_for(batch["images"])
-        return self._update_metrics(self.elbo(**batch, sampled_term=True))
-
-    def call(self, images, training=False):
-        """Return the reconstructed frames [B, T, H, W]."""
-        return self.reconstruct(images).images
-
     # --- what a trained model does ---
-
-    def reconstruct(self, images) -> Decoded:
-        """Encode and decode every frame on its own."""
-        self._build_for(images)
-        codes = self._codes(images)
-        return Decoded(self._decoded_images(codes), codes, None, None)
 
     def infer(self, images, mask=None, controls=None) -> Inference:
         """Filter and smooth in one pass, without decoding; arguments as `smooth`."""
@@ -366,12 +219,7 @@ class KVAE(keras.Model):
                 f"Received: num_samples={num_samples}, num_paths={num_paths}"
             )
         images = self._frames(images)
-        if mask is None:
-            steps = tf.range(tf.shape(images)[1])
-            first = self.config.t_init_mask
-            hidden = (steps >= first) & (steps < first + self.config.t_steps_mask)
-            mask = tf.broadcast_to(1.0 - tf.cast(hidden, tf.float32), tf.shape(images)[:2])
-        mask = tf.cast(mask, tf.float32)
+        mask = self.imputation_mask(images) if mask is None else tf.cast(mask, tf.float32)
         codes = self._codes(images)
         num_draws = max(imputation.NUM_DRAWS if num_paths else 1, num_samples)
         found = self.sample_posterior(codes, mask, controls, num_paths, num_draws)
@@ -419,19 +267,9 @@ class KVAE(keras.Model):
         Raises:
             ValueError: there are fewer than `num_given` frames, or `num_steps` is below that.
         """
-        self._build_for(images)
-        num_steps = self.config.n_steps_gen if num_steps is None else num_steps
-        num_given = self.config.t_init_mask if num_given is None else num_given
-        length = images.shape[1]
-        if num_given < 1 or num_steps < num_given or (length is not None and length < num_given):
-            raise ValueError(
-                "generate needs 1 <= num_given <= num_steps and at least num_given frames. "
-                f"Received: num_given={num_given}, num_steps={num_steps}, {length} frames"
-            )
+        num_steps, num_given = self.checked_lengths(images, num_steps, num_given)
         codes = self._codes(images[:, :num_given])
-        if controls is not None:
-            controls = tf.convert_to_tensor(controls, tf.float32)[:, :num_steps]
-            controls = tf.pad(controls, [[0, 0], [0, num_steps - tf.shape(controls)[1]], [0, 0]])
+        controls = self.fitted_controls(controls, num_steps)
         given_controls = None if controls is None else controls[:, :num_given]
         start = self.infer_codes(codes, None, given_controls).smoothed_states
         if controls is None:
@@ -445,103 +283,11 @@ class KVAE(keras.Model):
         first = self.lgssm.prior().sample([num_sequences, 1], seed=self._next_seed())
         return self._decode_roll_out(self.lgssm.roll_out(first, controls, self._next_seed()))
 
-    # --- saving ---
-
-    def get_config(self):
-        """Return what `from_config` needs."""
-        return {"config": self.config.to_dict(), "name": self.name}
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Return a new model of that configuration."""
-        return cls(Config.from_dict(config["config"]), name=config["name"])
-
-    def get_build_config(self):
-        """Return the shape that the weights were created for."""
-        return {"input_shape": [None, None, self.decoder.height, self.decoder.width]}
-
-    def build_from_config(self, config):
-        """Create the weights for that shape."""
-        self.build(config["input_shape"])
-
-    # --- helpers ---
-
-    def _frames(self, images):
-        images = self.pixels(images)
-        if images.shape.rank != 4:
-            raise ValueError(f"Frames must be [B, T, H, W]. Received: shape {tuple(images.shape)}")
-        self._build_for(images)
-        expected = (self.decoder.height, self.decoder.width)
-        if tuple(images.shape[2:]) != expected:
-            raise ValueError(
-                f"This model was built for frames of {expected[0]}x{expected[1]}. "
-                f"Received: {images.shape[2]}x{images.shape[3]}"
-            )
-        return images
-
-    def _build_for(self, images):
-        if not self.built:
-            with tf.init_scope():
-                self.build(tuple(images.shape))
-
-    def _controls(self, controls, codes):
-        if controls is None:
-            return tf.zeros([tf.shape(codes)[0], tf.shape(codes)[1], self.config.dim_u])
-        controls = tf.convert_to_tensor(controls, tf.float32)
-        if controls.shape[-1] != self.config.dim_u:
-            raise ValueError(
-                f"Controls must have dim_u={self.config.dim_u} entries per step. "
-                f"Received: shape {tuple(controls.shape)}"
-            )
-        return controls
-
-    def _codes(self, images):
-        q = self.encode(images)
-        if self.config.evaluate_on_samples and self.config.use_vae:
-            return q.sample(seed=self._next_seed())
-        return q.mean()
-
-    def _decoded_images(self, codes):
-        # For independent pixels, Bernoulli or Gaussian, the mean is what a picture shows.
-        return self.decode(codes).mean()
-
     def _decode_roll_out(self, rolled):
         # A rolled-out state is one point: its covariance is zero.
         cov = tf.zeros_like(rolled.states)[..., None] * tf.zeros_like(rolled.states)[..., None, :]
         images = self._decoded_images(rolled.codes)
         return Decoded(images, rolled.codes, States(rolled.states, cov), rolled.alpha)
-
-    def _counter(self, name):
-        return self.add_weight((), initializer="zeros", dtype="int32", trainable=False, name=name)
-
-    def _next_seed(self, training=False):
-        """Return a new stateless seed: config.seed, and the number of the draw."""
-        counter = self.training_draws if training else self.evaluation_draws
-        counter.assign_add(1)
-        return tf.stack([self.config.seed, 2 * counter.value + int(training)])
-
-    def _first_phase_of(self, variable):
-        def holds(layer):
-            return any(variable is weight for weight in layer.trainable_variables)
-
-        if holds(self.alpha):
-            return PHASE_ALL
-        own = [self.lgssm.A, self.lgssm.B, self.lgssm.C, self.lgssm.a_0]
-        return PHASE_DYNAMICS if any(variable is weight for weight in own) else PHASE_VAE
-
-    def _update_metrics(self, bound, **others):
-        values = {name: getattr(bound, name) for name in self.means if hasattr(bound, name)} | others
-        known = {name: value for name, value in values.items() if value is not None}
-        for name, value in known.items():
-            self.means[name].update_state(value, sample_weight=bound.num_observed)
-        return {name: self.means[name].result() for name in known}
-
-
-def _unpack(data):
-    """Return the arguments of `KVAE.elbo` that stand in a batch of Keras or of a plain dataset."""
-    if isinstance(data, tuple | list):
-        data = data[0]
-    return dict(data) if isinstance(data, dict) else {"images": data}
 
 
 def _draws_first(tensor):

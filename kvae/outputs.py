@@ -12,8 +12,8 @@ class Bound(NamedTuple):
         total: log_px - log_qa + state_space.
         log_px: E log p(x|a).
         log_qa: E log q(a|x), zero with use_vae=False.
-        state_space: the state space term that config.kf_elbo chooses.
-        exact: the exact state space term, sum log p(a_t | a_1..a_{t-1}, u).
+        state_space: the state space term that config.kf_elbo chooses; in the rivals the prediction's.
+        exact: the exact state space term, sum log p(a_t | a_1..a_{t-1}, u); None in the rivals.
         sampled: the original's estimate of it, or None where it was not asked for.
         num_observed: number of observed frames.
         encoder_variance: mean variance of q(a|x), over observed frames and dimensions.
@@ -23,7 +23,7 @@ class Bound(NamedTuple):
     log_px: tf.Tensor
     log_qa: tf.Tensor
     state_space: tf.Tensor
-    exact: tf.Tensor
+    exact: tf.Tensor | None
     sampled: tf.Tensor | None
     num_observed: tf.Tensor
     encoder_variance: tf.Tensor
@@ -73,23 +73,26 @@ class Imputed(NamedTuple):
         images: [B, T, H, W], probabilities (Bernoulli) or means (Gaussian) of the pixels; observed frames are
             as they were given.
         codes: [B, T, dim_a], posterior means of C_t z_t.
-        states: the `States` of the posterior.
-        alpha: [B, T, K], posterior means.
+        states: the `States` of the posterior; None for a model without states.
+        alpha: [B, T, K], posterior means; None for a model without.
         samples: `Samples`, or None if there were none to draw.
     """
 
     images: tf.Tensor
     codes: tf.Tensor
-    states: States
-    alpha: tf.Tensor
+    states: States | None
+    alpha: tf.Tensor | None
     samples: Samples | None
 
 
 class Inference(NamedTuple):
-    """Filter and smoother in one pass: codes C_t m_t|t and C_t m_t|T, states, and alpha."""
+    """Filter and smoother in one pass: codes C_t m_t|t and C_t m_t|T, states, and alpha.
+
+    A model that looks back alone has the filtered codes, and None for the rest.
+    """
 
     filtered_codes: tf.Tensor
-    filtered_states: States
-    smoothed_codes: tf.Tensor
-    smoothed_states: States
-    alpha: tf.Tensor
+    filtered_states: States | None
+    smoothed_codes: tf.Tensor | None
+    smoothed_states: States | None
+    alpha: tf.Tensor | None

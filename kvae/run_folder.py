@@ -17,7 +17,7 @@ from kvae import movies, plots
 from kvae.config import Config, ConfigError
 from kvae.errors import UserError
 from kvae.files import replacing
-from kvae.model import KVAE
+from kvae.models import make_model
 
 TAGS = {
     "total": "elbo/total",
@@ -33,11 +33,14 @@ TAGS = {
     "smoothing": "imputation/smoothing",
     "filtering": "imputation/filtering",
     "generation": "imputation/generation",
+    "sampling": "imputation/sampling",
 }
 """TensorBoard tag of every metric. The column in metrics.csv has `_` for `/`, after train_ or test_."""
 
 _TRAIN = "total log_px log_qa state_space exact gradient_norm encoder_variance learning_rate seconds"
-_TEST = "total log_px log_qa state_space exact sampled encoder_variance smoothing filtering generation"
+_TEST = (
+    "total log_px log_qa state_space exact sampled encoder_variance smoothing filtering generation sampling"
+)
 COLUMNS = [
     "epoch",
     "step",
@@ -66,12 +69,13 @@ class RunFolder:
 
     @classmethod
     def create(cls, config):
-        """Make the new folder `<log_dir>/<run_name>_kvae` of a run.
+        """Make the new folder `<log_dir>/<run_name>_<model>` of a run.
 
         Raises:
             RunFolderError: the folder is there already, or cannot be made.
         """
-        folder = cls(Path(config.log_dir) / f"{config.run_name or time.strftime('%Y%m%d_%H%M%S')}_kvae")
+        name = config.run_name or time.strftime("%Y%m%d_%H%M%S")
+        folder = cls(Path(config.log_dir) / f"{name}_{config.model}")
         try:
             folder.path.mkdir(parents=True)
         except FileExistsError:
@@ -148,20 +152,20 @@ class RunFolder:
         width, height = figure.get_size_inches() * figure.dpi
         self._add_picture(f"plots/{name}", path.read_bytes(), (int(height), int(width)), step)
 
-    def write_curve(self, name, points):
-        """Write an imputation curve, a list of `evaluation.CurvePoint`, as CSV."""
+    def write_curve(self, name, points, model):
+        """Write the imputation curve of a model, by name, a list of `evaluation.CurvePoint`, as CSV."""
         with replacing(self.path / f"{name}.csv") as temporary, temporary.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["x", "model", "method", "wrong_pixels", "normalised_rmse"])
             for x, method, error in points:
                 wrong, rmse = (f"{value:.6g}" for value in error)
-                writer.writerow([x, "kvae", method, wrong, rmse])
+                writer.writerow([x, model, method, wrong, rmse])
 
     def save_model(self, model):
         """Write model.keras: configuration and weights, without the optimizer's moments."""
         if self._bare is None:
             # Made once: Keras does not give back all that a model takes.
-            self._bare = KVAE(model.config, name=model.name)
+            self._bare = make_model(model.config, name=model.name)
             self._bare.build_from_config(model.get_build_config())
         self._bare.set_weights(model.get_weights())
         with replacing(self.path / "model.keras") as temporary:
@@ -247,7 +251,7 @@ def load(path, config=None):
         raise RunFolderError(f"{path} has no model.keras: the run has not saved a model yet")
     try:
         saved = keras.models.load_model(file, compile=False)
-        model = KVAE(config)
+        model = make_model(config)
         model.build_from_config(saved.get_build_config())
         model.set_weights(saved.get_weights())
         model.compile()

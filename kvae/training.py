@@ -10,8 +10,8 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from kvae import checkpoint, data, evaluation, masks, reporting
+from kvae.autoencoder import PHASE_ALL, PHASE_DYNAMICS, PHASE_VAE
 from kvae.errors import UserError
-from kvae.model import PHASE_ALL, PHASE_DYNAMICS, PHASE_VAE
 
 _REMEDY = "try a smaller --init_lr or --max_grad_norm"
 

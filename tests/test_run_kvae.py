@@ -17,7 +17,7 @@ from experiments import compare, rivals, summarise
 ROOT = Path(__file__).parent.parent
 SMALL = (
     "--num_epochs 2 --kf_update_steps 1 --num_filters 4,4 --alpha_units 4 --batch_size 8 --generate_step 1 "
-    "--n_steps_gen 24 --precision float32"
+    "--n_steps_gen 24 --num_paths 10 --precision float32"
 ).split()
 
 
@@ -51,7 +51,7 @@ def test_a_run_leaves_its_folder(trained):
     expected = {"config.json", "metrics.csv", "evaluation.json", "model.keras", "checkpoints/last.npz"}
     expected |= {f"imputation_{mask}.{kind}" for mask in ("planning", "random") for kind in ("csv", "png")}
     for prefix in ("epoch_001_", "final_"):
-        expected |= {f"films/{prefix}{name}.mp4" for name in ("imputation", "generation")}
+        expected |= {f"films/{prefix}{name}.mp4" for name in ("imputation", "samples", "generation")}
         expected |= {f"films/{prefix}imputation_strip.png"}
         expected |= {f"plots/{prefix}{name}.png" for name in ("codes", "alpha", "alpha_plane")}
     assert {name for name in files if "events.out" not in name} == expected
@@ -67,9 +67,18 @@ def test_its_numbers_are_whole(trained):
     assert all(np.isfinite(float(value)) for row in metrics for value in row.values())
     assert float(metrics[1]["train_elbo_total"]) > float(metrics[0]["train_elbo_total"])
     planning = read_csv(trained / "imputation_planning.csv")
-    assert [row["x"] for row in planning[::3]] == ["1", "3", "5", "7", "9", "11", "13", "15"]
-    assert {row["method"] for row in planning} == {"smoothing", "filtering", "generation"}
-    assert len(read_csv(trained / "imputation_random.csv")) == 30
+    assert [row["x"] for row in planning if row["method"] == "smoothing"] == [
+        "1",
+        "3",
+        "5",
+        "7",
+        "9",
+        "11",
+        "13",
+        "15",
+    ]
+    assert {row["method"] for row in planning} == {"smoothing", "filtering", "generation", "sampling"}
+    assert len(read_csv(trained / "imputation_random.csv")) == 40
     best = max(range(2), key=lambda i: float(metrics[i]["test_elbo_total"])) + 1
     assert json.loads((trained / "evaluation.json").read_text())["best_epoch"] == best
 
@@ -105,6 +114,26 @@ def test_a_finished_run_that_is_resumed_is_evaluated_again(trained, data_dir, tm
     assert (trained / "evaluation.json").exists()
     for path, text in before.items():
         assert (trained / path).read_text() == text
+
+
+def test_a_rival_leaves_a_run_folder_too(data_dir, tmp_path, capsys):
+    options = [option for option in SMALL if option not in ("--num_paths", "10")]
+    assert run(data_dir, tmp_path, "rival", *options, "--model", "ae_rnn") == 0
+    folder = tmp_path / "rival_ae_rnn"
+    assert "Test bound per frame" in capsys.readouterr().out
+    planning = read_csv(folder / "imputation_planning.csv")
+    assert {(row["model"], row["method"]) for row in planning} == {
+        ("ae_rnn", "filtering"),
+        ("ae_rnn", "generation"),
+    }
+    assert (folder / "films" / "final_imputation.mp4").exists()
+    assert not (folder / "plots" / "final_alpha.png").exists()
+    assert {row["train_elbo_exact"] for row in read_csv(folder / "metrics.csv")} == {""}
+    assert run(data_dir, tmp_path, "again", "--reload_model", str(folder)) == 0
+    again = read_csv(tmp_path / "again_ae_rnn" / "imputation_planning.csv")
+    assert [float(row["wrong_pixels"]) for row in again] == pytest.approx(
+        [float(row["wrong_pixels"]) for row in planning], abs=1e-5
+    )
 
 
 def test_the_comparison_shows_the_run_beside_the_references(trained, capsys):

@@ -63,6 +63,7 @@ DEFAULTS = {
     "precision": "auto",
     "preset": "",
     "evaluate_on_samples": False,
+    "model": "kvae",
     "num_paths": 1000,
     "warmup_epochs": 0,
     "warmup_scale": 5.0,
@@ -126,7 +127,7 @@ CONVOLUTIONAL = {
     "resume": "logs/cut_kvae",
     "deterministic": True,
 }
-PERCEPTRON = {"conv": False, "vae_num_units": 10, "num_layers": 4, "use_controls": False}
+PERCEPTRON = {"conv": False, "vae_num_units": 10, "num_layers": 4, "use_controls": False, "model": "vae_rnn"}
 
 AT_LEAST_ONE = (
     "filter_size vae_num_units num_layers dim_a dim_z dim_u K alpha_units alpha_layers fifo_size batch_size "

@@ -7,6 +7,8 @@ from kvae.model import KVAE
 from kvae.outputs import Bound
 from kvae.weights import named_weights
 
+METHODS = ("smoothing", "filtering", "generation")
+
 TINY = dict(
     num_filters=(4,),
     activation="tanh",
@@ -15,6 +17,7 @@ TINY = dict(
     precision="float32",
     t_init_mask=2,
     t_steps_mask=3,
+    num_paths=0,
 )
 
 
@@ -42,8 +45,8 @@ def tiny(**options):
 
 def naive_errors(model, dataset, mask):
     """Go through sequences, hidden frames and pixels one by one, with the model's public functions."""
-    wrong, num_pixels = dict.fromkeys(evaluation.METHODS, 0), 0
-    squares, true_codes = {method: [] for method in evaluation.METHODS}, []
+    wrong, num_pixels = dict.fromkeys(METHODS, 0), 0
+    squares, true_codes = {method: [] for method in METHODS}, []
     num_sequences, num_steps, height, width = dataset.images.shape
     for n in range(num_sequences):
         images = dataset.images[n : n + 1]
@@ -68,7 +71,7 @@ def naive_errors(model, dataset, mask):
                         wrong[method] += bool(guess[y, x] > 0.5) != bool(images[0, t, y, x] > 127)
     return {
         method: (wrong[method] / num_pixels, np.sqrt(np.mean(squares[method])) / np.std(true_codes))
-        for method in evaluation.METHODS
+        for method in METHODS
     }
 
 
@@ -86,7 +89,7 @@ def test_imputation_is_judged_as_the_definition_says(options, dim_u):
     seen = set()
     for mask, errors in zip(observed, found, strict=True):
         expected = naive_errors(model, dataset, mask)
-        assert tuple(errors) == evaluation.METHODS
+        assert tuple(errors) == METHODS
         for method, error in errors.items():
             assert error == pytest.approx(expected[method], rel=1e-4)
             seen.add(round(error.wrong_pixels, 6))
@@ -116,7 +119,7 @@ def test_where_nothing_is_hidden_there_is_nothing_to_say():
     # Hidden frames in the first batch alone.
     first_alone[2:] = 1
     nothing, some = evaluation.imputation_errors(model, dataset, [np.ones([3, 8], np.float32), first_alone])
-    for method in evaluation.METHODS:
+    for method in METHODS:
         assert np.isnan(nothing[method]).all()
         assert some[method] == pytest.approx(naive_errors(model, dataset, first_alone)[method], rel=1e-4)
     assert evaluation.imputation_errors(model, dataset, []) == []
@@ -139,7 +142,7 @@ def test_the_curves_hide_what_they_say(monkeypatch):
     def remember(model, dataset, observed, methods):
         asked.extend(observed)
         error = evaluation.ImputationError(0.0, 0.0)
-        return [dict.fromkeys(methods, error) for _ in observed]
+        return [dict.fromkeys(METHODS, error) for _ in observed]
 
     monkeypatch.setattr(evaluation, "imputation_errors", remember)
 
@@ -174,7 +177,7 @@ def test_short_sequences_have_short_curves(num_steps, xs, monkeypatch):
     monkeypatch.setattr(
         evaluation,
         "imputation_errors",
-        lambda model, dataset, observed, methods: [dict.fromkeys(methods, error) for _ in observed],
+        lambda model, dataset, observed, methods: [dict.fromkeys(METHODS, error) for _ in observed],
     )
 
     class Model:

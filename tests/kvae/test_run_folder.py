@@ -144,6 +144,7 @@ def test_metrics_are_rows_and_events(folder):
         "test_imputation_smoothing",
         "test_imputation_filtering",
         "test_imputation_generation",
+        "test_imputation_sampling",
     ]
     filled = [{name: float(value) for name, value in row.items() if value} for row in rows]
     of_training = {
@@ -225,7 +226,7 @@ def test_a_curve_is_a_table(folder):
         CurvePoint(1, "smoothing", ImputationError(0.0123456789, 0.5)),
         CurvePoint(0.3, "generation", ImputationError(float("nan"), 2.0)),
     ]
-    folder.write_curve("imputation_planning", points)
+    folder.write_curve("imputation_planning", points, "kvae")
     assert (folder.path / "imputation_planning.csv").read_text().splitlines() == [
         "x,model,method,wrong_pixels,normalised_rmse",
         "1,kvae,smoothing,0.0123457,0.5",

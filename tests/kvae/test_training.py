@@ -7,9 +7,10 @@ import pytest
 import tensorflow as tf
 
 from kvae import checkpoint, data, reporting, run_folder, training
+from kvae.autoencoder import PHASE_ALL, PHASE_DYNAMICS, PHASE_VAE
 from kvae.config import Config
 from kvae.errors import UserError
-from kvae.model import KVAE, PHASE_ALL, PHASE_DYNAMICS, PHASE_VAE
+from kvae.model import KVAE
 from kvae.stopping import Stopped, StopSignals
 from kvae.training import Schedule
 

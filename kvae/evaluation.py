@@ -48,18 +48,23 @@ def imputation_errors(model, dataset, observed, methods=None):
     """
     methods = model.methods if methods is None else methods
     totals = [{method: np.zeros(6) for method in methods} for _ in observed]
-    for first in range(0, len(dataset.images), model.config.batch_size):
-        part = slice(first, first + model.config.batch_size)
+    count = len(dataset.images)
+    size = min(model.config.batch_size, count)
+    for first in range(0, count, size):
+        # Batches of one size, so that all is traced once: the last is filled up with a sequence that hides
+        # nothing.
+        part = np.minimum(np.arange(first, first + size), count - 1)
+        is_filling = np.arange(first, first + size)[:, None] >= count
         images, controls = dataset.images[part], None
         if dataset.controls.shape[-1]:
             controls = tf.convert_to_tensor(dataset.controls[part])
         truth, encoded, generated = _encode_and_generate(model, tf.convert_to_tensor(images), controls)
         for mask, total in zip(observed, totals, strict=True):
-            if np.all(mask[part] >= 0.5):
+            seen = np.where(is_filling, np.float32(1), mask[part])
+            if np.all(seen >= 0.5):
                 # Nothing to judge, and TensorFlow's fused convolutions refuse an empty batch.
                 continue
-            mask_of_part = tf.convert_to_tensor(mask[part])
-            sums = _judge(model, truth, encoded, generated, controls, mask_of_part, methods)
+            sums = _judge(model, truth, encoded, generated, controls, tf.convert_to_tensor(seen), methods)
             for method in methods:
                 total[method] += sums[method].numpy()
     return [{method: _error_of_sums(sums) for method, sums in total.items()} for total in totals]
@@ -67,22 +72,25 @@ def imputation_errors(model, dataset, observed, methods=None):
 
 def planning_curve(model, dataset, methods=None):
     """Hide 1, 3, 5, .. frames after the first config.t_init_mask; return a list of `CurvePoint`."""
-    num_sequences, num_steps = dataset.images.shape[:2]
-    given = model.config.t_init_mask
-    hidden = list(range(1, num_steps - given, 2))
-    observed = [masks.planning_mask(num_sequences, num_steps, given, count) for count in hidden]
-    return _curve(model, dataset, hidden, observed, methods)
+    return _curve(model, dataset, masks_of_curve(model, dataset, "planning"), methods)
 
 
 def random_curve(model, dataset, methods=None, seed=0):
     """Hide each frame after the first config.t_init_mask with p = 0.1 .. 1; a list of `CurvePoint`."""
+    return _curve(model, dataset, masks_of_curve(model, dataset, "random", seed), methods)
+
+
+def masks_of_curve(model, dataset, kind, seed=0):
+    """Return the (x, mask [N, T]) of a curve, `planning` or `random`; the latter is drawn from the seed."""
     num_sequences, num_steps = dataset.images.shape[:2]
     given = model.config.t_init_mask
-    observed = [
-        masks.random_mask(num_sequences, num_steps, given, p, [seed, i])
+    if kind == "planning":
+        hidden = range(1, num_steps - given, 2)
+        return [(count, masks.planning_mask(num_sequences, num_steps, given, count)) for count in hidden]
+    return [
+        (p, masks.random_mask(num_sequences, num_steps, given, p, [seed, i]))
         for i, p in enumerate(DROP_PROBABILITIES)
     ]
-    return _curve(model, dataset, DROP_PROBABILITIES, observed, methods)
 
 
 def baseline(images):
@@ -111,9 +119,10 @@ def test_bound(model, dataset):
     return {name: float(value) for name, value in metrics.items()}
 
 
-def _curve(model, dataset, xs, observed, methods):
-    if not observed:
+def _curve(model, dataset, masks_by_x, methods):
+    if not masks_by_x:
         return []
+    xs, observed = zip(*masks_by_x, strict=True)
     errors = imputation_errors(model, dataset, observed, methods)
     return [
         CurvePoint(x, method, error)

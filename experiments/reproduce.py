@@ -2,9 +2,9 @@
 
 python -m experiments.reproduce --dataset box --seeds 3
 
-For every model and seed there is one run of run_kvae.py in a folder of its own. A run that is there already is
-used as it is, one that was stopped goes on, one that is missing is made: so the command, given again, picks up
-where it was. All errors are fractions of wrong pixels on the hidden frames of the whole test set.
+For every model and seed there is one run of run_kvae.py in a folder of its own. A run that is there already
+is used as it is, one that was stopped goes on, one that is missing is made: so the command, given again,
+picks up where it was. All errors are fractions of wrong pixels on the hidden frames of the whole test set.
 """
 
 import csv
@@ -230,14 +230,10 @@ def report_of(options, given, runs, curves):
                 f"    {command_of(facts['options'])}   # {minutes:.0f} minutes, test bound {bound:.2f}"
             )
     lines += ["", circumstances_of(first), ""]
-    lines.append(
-        "Fraction of wrong pixels on hidden frames, whole test set; means"
-        + (
-            f" of {options.seeds} seeds, in brackets the standard deviation."
-            if options.seeds > 1
-            else ", one seed."
-        )
-    )
+    seeds = "one seed"
+    if options.seeds > 1:
+        seeds = f"means of {options.seeds} seeds, in brackets the standard deviation"
+    lines.append(f"Fraction of wrong pixels on hidden frames, whole test set; {seeds}.")
     for mask, (title, _) in MASKS.items():
         of_mask, references = curves[mask], _references(options.dataset, mask)
         xs = sorted(next(iter(of_mask.values())))
@@ -304,9 +300,8 @@ def figure_of(dataset, curves):
             name = label.removeprefix("paper: ")
             colour = "black" if label == LIMIT else f"C{list(LABELS.values()).index(name)}"
             style = ":" if label == LIMIT else "--"
-            (handles[label],) = axes.plot(
-                *zip(*values.items(), strict=True), style, color=colour, linewidth=1.3
-            )
+            points = zip(*values.items(), strict=True)
+            (handles[label],) = axes.plot(*points, style, color=colour, linewidth=1.3)
         axes.set_xlabel(title)
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)

@@ -1,0 +1,91 @@
+import csv
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import run_kvae
+import simulation.generate
+from experiments import reproduce
+
+SMALL = (
+    "--kf_update_steps 1 --num_filters 4,4 --alpha_units 4 --batch_size 8 --generate_step 9 "
+    "--n_steps_gen 20 --precision float32"
+).split()
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch):
+    """Return a function that runs the command with tiny models in this process, and what was started."""
+    places = ["--log_dir", str(tmp_path / "logs"), "--data_dir", str(tmp_path / "data")]
+    sizes = ["--num_train", "16", "--num_test", "10"]
+    assert simulation.generate.main(["--dataset", "box", *sizes, *places[2:]]) == 0
+    started = []
+
+    def start(words, check):
+        arguments = words[2:]
+        started.append(arguments)
+        if "--resume" not in arguments:
+            small = [*SMALL, "--num_paths", "10"] if "kvae" in arguments else SMALL
+            arguments = [*arguments, *small]
+        return SimpleNamespace(returncode=run_kvae.main(arguments))
+
+    monkeypatch.setattr(reproduce, "subprocess", SimpleNamespace(run=start))
+
+    def run(*options):
+        output = ["--output_dir", str(tmp_path / "out"), "--num_epochs", "1"]
+        return reproduce.main([*options, *output, *places])
+
+    return run, started
+
+
+def test_it_trains_what_is_missing_and_sets_all_side_by_side(command, tmp_path, capsys):
+    run, started = command
+    assert run("--models", "kvae", "ae_rnn") == 0
+    assert [arguments[3] for arguments in started] == ["kvae", "ae_rnn"]
+    report = capsys.readouterr().out
+    with (tmp_path / "out" / "box.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["model"], row["method"]) for row in rows} == {
+        *(("kvae", method) for method in ("smoothing", "filtering", "generation", "sampling", "linear")),
+        *(("ae_rnn", method) for method in ("filtering", "generation")),
+        ("any", "last"),
+    }
+    # The table's numbers are those of the file, beside the paper's and the limit.
+    of_linear = [r for r in rows if (r["mask"], r["method"]) == ("planning", "linear")]
+    cells = " | ".join(f"{float(row['wrong_pixels']):.4f}" for row in of_linear)
+    assert f"| **linear motion of KVAE's codes** | {cells} |" in report
+    assert "| paper: KVAE, smoothing | 0.0061 | 0.0078 |" in report
+    assert "| perfect observer | 0.0030 | 0.0039 |" in report
+    assert (tmp_path / "out" / "box.png").stat().st_size > 10000
+    assert (tmp_path / "out" / "box.md").read_text().startswith("# box: hidden frames")
+
+    # The last frame seen, by hand.
+    with np.load(tmp_path / "data" / "box_test.npz") as file:
+        images = file["images"] > 0
+    wrong = (images[:, [3] * 5] != images[:, 4:9]).mean()
+    (of_last,) = [r for r in rows if (r["mask"], r["x"], r["method"]) == ("planning", "5", "last")]
+    assert float(of_last["wrong_pixels"]) == pytest.approx(wrong, rel=1e-4)
+
+    # Given again nothing is trained; a run that was stopped goes on; a run of other options is not taken.
+    started.clear()
+    assert run("--models", "kvae", "ae_rnn") == 0
+    assert started == []
+    folder = tmp_path / "logs" / "reproduce_box_0_ae_rnn"
+    (folder / "evaluation.json").unlink()
+    assert run("--models", "kvae", "ae_rnn") == 0
+    assert started == [["--resume", str(folder)]]
+    facts = json.loads((folder / "config.json").read_text())
+    facts["options"]["num_epochs"] = 7
+    (folder / "config.json").write_text(json.dumps(facts))
+    assert run("--models", "ae_rnn") == 2
+    assert "num_epochs 7 and not 1" in capsys.readouterr().err
+
+
+def test_a_run_that_fails_ends_it(command, monkeypatch, capsys):
+    run, _ = command
+    stopped = SimpleNamespace(run=lambda words, check: SimpleNamespace(returncode=130))
+    monkeypatch.setattr(reproduce, "subprocess", stopped)
+    assert run("--models", "vae_rnn") == 2
+    assert "exit code 130; given again, this command goes on" in capsys.readouterr().err

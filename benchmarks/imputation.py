@@ -1,0 +1,107 @@
+"""Time posterior sampling: what a sequence costs and, for a trained model, what it gains.
+
+python -m benchmarks.imputation --run_folder logs/box_kvae
+
+`KVAE.impute` on test sequences with 12 hidden frames, in batches of 32, without the tracing of the first call:
+paths of hidden codes are followed, some of them smoothed and decoded. No paths is the paper's procedure.
+"""
+
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+
+from benchmarks.report import heading, publish
+from kvae.errors import UserError
+
+BATCH = 32
+# Of the gap: frames shown before it, frames hidden.
+GIVEN, HIDDEN = 4, 12
+
+
+@dataclass(frozen=True)
+class Options:
+    """Time KVAE.impute."""
+
+    run_folder: Path | None = None
+    """A run folder of run_kvae.py; without one the model is untrained, and what it gains is not told."""
+    data_dir: Path | None = None
+    """Folder of the test data, by default the run's."""
+    paths: tuple[int, ...] = (0, 100, 300, 1000, 3000)
+    """Numbers of paths to follow."""
+    num_sequences: int = 192
+    """Test sequences, in whole batches of 32."""
+    output: Path | None = None
+    """A file for the report, which is printed too."""
+
+
+def model_and_images(options):
+    """Return a model, and test sequences in whole batches."""
+    from kvae import KVAE, Config, data, run_folder
+    from simulation import make_world
+    from simulation.dataset import dataset_path
+    from simulation.sampling import simulate
+
+    count = max(1, options.num_sequences // BATCH) * BATCH
+    if options.run_folder is None:
+        model = KVAE(Config())
+        model.build((None, None, 32, 32))
+        return model, simulate(make_world("box"), "test", count, 20, seed=0).images
+    model = run_folder.load(options.run_folder)
+    path = dataset_path(options.data_dir or model.config.data_dir, model.config.dataset, "test")
+    images = data.load(path).images
+    return model, images[: min(count, len(images) // BATCH * BATCH)]
+
+
+def measure(model, images, num_paths):
+    """Return seconds for each batch, and the fraction of wrong pixels on hidden frames."""
+    from kvae import masks
+
+    mask = masks.planning_mask(BATCH, images.shape[1], GIVEN, HIDDEN)
+    hidden = mask < 0.5
+    model.impute(images[:BATCH], mask, num_paths=num_paths)
+    seconds, wrong = [], []
+    for first in range(0, len(images), BATCH):
+        part = images[first : first + BATCH]
+        start = time.perf_counter()
+        imputed = model.impute(part, mask, num_paths=num_paths).images.numpy()
+        seconds.append(time.perf_counter() - start)
+        wrong.append(((imputed > 0.5) != (part > 0))[hidden].mean())
+    return seconds, float(np.mean(wrong))
+
+
+def main(arguments=None):
+    """Run the benchmark; return its exit code."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    options = tyro.cli(Options, args=given, use_underscores=True)
+    try:
+        model, images = model_and_images(options)
+    except (OSError, UserError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2
+    from kvae.imputation import NUM_DRAWS
+
+    lines = [
+        *heading("imputation", given, ("tensorflow",)),
+        f"{len(images)} sequences of {images.shape[1]} frames, {HIDDEN} hidden, batches of {BATCH}; up to "
+        f"{NUM_DRAWS} paths decoded.",
+        "",
+        f"{'paths':>8}{'ms a sequence':>16}{'slowest batch':>16}{'wrong pixels':>16}",
+    ]
+    for num_paths in options.paths:
+        seconds, wrong = measure(model, images, num_paths)
+        milliseconds = [1e3 * value / BATCH for value in seconds]
+        quality = f"{wrong:16.4f}" if options.run_folder else f"{'untrained':>16}"
+        middle = statistics.median(milliseconds)
+        lines.append(f"{num_paths:8,}{middle:16.1f}{max(milliseconds):16.1f}{quality}")
+        print(lines[-1], file=sys.stderr, flush=True)
+    publish(lines, options.output)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,7 +2,7 @@
 
 python -m benchmarks.imputation --run_folder logs/box_kvae
 
-`KVAE.impute` on test sequences with 12 hidden frames, in batches of 32, without the tracing of the first call:
+`KVAE.impute` on test sequences with 12 hidden frames, in batches of 32, without the first call, which traces:
 paths of hidden codes are followed, some of them smoothed and decoded. No paths is the paper's procedure.
 """
 

@@ -150,6 +150,8 @@ def _errors(model, test, observed, world, error):
             "filtering": model.filter(images, mask, controls).images.numpy(),
             "generation": model.generate(images, images.shape[1], controls=controls).images.numpy(),
         }
+        if "sampling" in model.methods:
+            guesses["sampling"] = model.impute(images, mask, controls).images.numpy()
         if error is wrong_pixels:
             guesses["linear motion"] = world.render(linear_motion(test.states[part], observed[0])) / 255.0
         else:
@@ -187,7 +189,7 @@ def report_of(run_folder, facts, evaluation, seconds, curves, measure):
         row_of("---", ["---"] * len(counts)),
     ]
     for method, (_, values) in curves.items():
-        ours = method in ("smoothing", "filtering", "generation")
+        ours = method in ("sampling", "smoothing", "filtering", "generation")
         lines.append(row_of(f"**{method}**" if ours else method, [f"{value:.4f}" for value in values]))
     return "\n".join(lines)
 

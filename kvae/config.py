@@ -224,9 +224,20 @@ PRESETS: dict[str, dict[str, Any]] = {
     "none": {},
 }
 
+_FALLING_RATE = {
+    "batch_size": 16,
+    "num_epochs": 30,
+    "decay_steps": 1,
+    "decay_rate": 0.9,
+    "kf_update_steps": 2,
+}
+"""Many small steps, with a learning rate that falls in every epoch: better, in less time."""
+
 WORLD_PRESETS: dict[str, dict[str, Any]] = {
+    # Six walls, six ways to bounce.
+    "polygon": {"K": 6, **_FALLING_RATE},
     # The paddles lag behind the ball, and need codes of their own.
-    "pong": {"dim_a": 4, "dim_z": 8},
+    "pong": {"dim_a": 4, "dim_z": 8, "K": 6, **_FALLING_RATE},
     "pendulum": {
         "out_distr": "gaussian",
         "learn_pixel_var": True,

@@ -144,5 +144,7 @@ def test_it_learns(kind):
 def test_options_of_the_state_space_model_are_refused():
     with pytest.raises(ConfigError, match="K=5 has no effect with model=ae_rnn"):
         Config(model="ae_rnn", K=5)
-    assert preset_options("", "pong", "ae_rnn") == {"dim_a": 4}
+    of_pong = preset_options("", "pong", "ae_rnn")
+    assert of_pong["dim_a"] == 4
+    assert not set(of_pong) & {"dim_z", "K"}
     assert "kf_elbo" not in preset_options("original", "box", "vae_rnn")

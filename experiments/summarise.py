@@ -15,6 +15,7 @@ import numpy as np
 import tyro
 
 from experiments.compare import PLACES, read_curve, row_of
+from kvae.config import Config
 
 METHODS = ("smoothing", "filtering", "generation")
 
@@ -42,7 +43,10 @@ def main(arguments=None):
 
 def table(runs, title):
     """Return the table of the runs in these folders."""
-    of_runs = [json.loads((run / "config.json").read_text())["options"] for run in runs]
+    # Through Config, as a run of an older version lacks the options that came later.
+    of_runs = [
+        Config.from_dict(json.loads((run / "config.json").read_text())["options"]).to_dict() for run in runs
+    ]
     common = {
         name: value
         for name, value in of_runs[0].items()

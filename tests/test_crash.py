@@ -20,7 +20,7 @@ NUM_KILLS = 30
 # All three phases; films after the first and every tenth epoch; a last batch that is not full.
 OPTIONS = (
     "--dataset box --deterministic True --precision float32 --num_epochs 60 --only_vae_epochs 15 "
-    "--kf_update_steps 15 --num_filters 4,4 --alpha_units 4 --batch_size 8 --generate_step 10 "
+    "--kf_update_steps 15 --num_filters 4,4 --alpha_units 4 --batch_size 8 --num_paths 0 --generate_step 10 "
     "--n_steps_gen 22"
 ).split()
 

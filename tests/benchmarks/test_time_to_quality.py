@@ -4,7 +4,7 @@ from benchmarks import time_to_quality as benchmark
 from benchmarks.time_to_quality import Options, Point, Stopwatch
 from simulation.dataset import generate
 
-TINY = "--num_filters 4 --K 2 --alpha_units 4 --num_epochs 2 --batch_size 4 --precision float32"
+TINY = "--num_filters 4 --K 2 --alpha_units 4 --num_epochs 2 --batch_size 4 --num_paths 0 --precision float32"
 
 
 def test_measuring_does_not_count():

@@ -15,6 +15,13 @@ MAY_CHANGE = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def box_starts_from_the_defaults(monkeypatch):
+    """What a world starts from has tests of its own, below."""
+    monkeypatch.delitem(WORLD_PRESETS, "box")
+    monkeypatch.delitem(WORLD_PRESETS, "box_gravity")
+
+
 def no_run(path):
     raise AssertionError(f"nobody asked for a run, but {path} was read")
 

@@ -278,6 +278,7 @@ def test_a_training_is_recorded(tmp_path, capsys):
         "epoch_001_imputation.mp4",
         "epoch_001_imputation_strip.png",
         "epoch_001_generation.mp4",
+        "epoch_001_samples.mp4",
         "epoch_001_codes.png",
         "epoch_001_alpha.png",
     }

@@ -189,7 +189,12 @@ def test_the_pendulum_from_shards(tmp_path, capsys):
     for line in ("mean squared error", "| **smoothing** |", "| last frame seen |", "| cross-fade |"):
         assert line in table
     places[-1] = "b"
-    assert run_kvae.main(["--dataset", "pendulum", *places, *SMALL, "--use_controls", "False"]) == 0
+    assert (
+        run_kvae.main(
+            ["--dataset", "pendulum", *places, *SMALL, "--num_paths", "0", "--use_controls", "False"]
+        )
+        == 0
+    )
     assert rivals.main([str(tmp_path / "logs" / "b_kvae")]) == 0
     # Stopped and resumed, it goes on from the shards too.
     (folder / "evaluation.json").unlink()

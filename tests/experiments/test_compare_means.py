@@ -11,7 +11,7 @@ from kvae.config import Config
 def run_folder(path, wrong_pixels, precision="float32"):
     """A finished run whose error is the same everywhere; filtering and generation err twice as often."""
     path.mkdir(parents=True)
-    facts = {"options": Config(num_epochs=3).to_dict(), "precision": precision}
+    facts = {"options": Config(preset="none", num_epochs=3).to_dict(), "precision": precision}
     (path / "config.json").write_text(json.dumps(facts))
     bound = {"total": -4.0, "state_space": 1.0, "exact": 1.5}
     (path / "evaluation.json").write_text(json.dumps({"test_bound": bound}))
@@ -39,7 +39,10 @@ def test_means_are_compared(tmp_path, capsys):
     assert compare_means.main(["--runs", *runs, "--others", *others, "--title", "Precision"]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("# Precision\n")
-    assert "python run_kvae.py --dataset box --num_epochs 3   # convolutions in bfloat16" in printed
+    assert (
+        "python run_kvae.py --dataset box --preset none --num_epochs 3   # convolutions in bfloat16"
+        in printed
+    )
     assert rows_of(printed, "smoothing, runs") == [["0.0110", "0.0330"]] * 2
     assert rows_of(printed, "filtering, others") == [["0.0200", "0.0600"]] * 2
     assert rows_of(printed, "**smoothing, runs above others**") == [["+10.0%", "+10.0%"]] * 2

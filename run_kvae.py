@@ -52,7 +52,7 @@ def run(config, signals, after_epoch=None):
     train_file, test_file = _dataset_files(config)
 
     from kvae import data, device, reporting, run_folder, shards, training
-    from kvae.models import make_model
+    from kvae.factory import make_model
 
     device.select(config.gpu, config.deterministic)
     test_data = data.load(test_file, config.use_controls)

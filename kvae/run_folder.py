@@ -16,8 +16,8 @@ from tensorboard.plugins.image import metadata as image_metadata
 from kvae import movies, plots
 from kvae.config import Config, ConfigError
 from kvae.errors import UserError
+from kvae.factory import make_model
 from kvae.files import replacing
-from kvae.models import make_model
 
 TAGS = {
     "total": "elbo/total",

@@ -34,6 +34,8 @@ class SequenceAutoencoder(keras.Model):
     def __init__(self, config: Config | None = None, **kwargs):
         super().__init__(**kwargs)
         self.config = config or Config()
+        # Whether codes are drawn from q(a|x); else they are its mean.
+        self.is_variational = self.config.use_vae and self.config.model != "ae_rnn"
         # Training counts its draws apart from everything else, so that what is looked at on the way does
         # not change what is learned. As weights, the counters are saved with the model.
         self.training_draws = self._counter("training_draws")
@@ -132,16 +134,7 @@ class SequenceAutoencoder(keras.Model):
     def elbo(
         self, images, mask=None, controls=None, weight=None, sampled_term=False, training=False
     ) -> Bound:
-        """Estimate the evidence lower bound, or what the model has in its place.
-
-        Args:
-            images: [B, T, H, W].
-            mask: [B, T] or None.
-            controls: [B, T, dim_u] or None.
-            weight: [B], 0 for sequences that only fill up a batch; None: 1 for all.
-            sampled_term: compute the sampled state space term too, where there is one.
-            training: draw from the seeds of training.
-        """
+        """Estimate the evidence lower bound, or what the model has in its place; arguments as `KVAE.elbo`."""
         raise NotImplementedError
 
     def phase_of(self, variable):
@@ -302,7 +295,7 @@ class SequenceAutoencoder(keras.Model):
 
     def _codes(self, images):
         q = self.encode(images)
-        if self.config.evaluate_on_samples and self.config.use_vae:
+        if self.config.evaluate_on_samples and self.is_variational:
             return q.sample(seed=self._next_seed())
         return q.mean()
 

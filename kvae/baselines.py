@@ -91,7 +91,6 @@ class RecurrentAutoencoder(SequenceAutoencoder):
 
     def __init__(self, config: Config, **kwargs):
         super().__init__(config, **kwargs)
-        self.is_variational = self.config.model == "vae_rnn"
         self.predictor = CodePredictor(
             self.config.dim_a,
             self.config.dim_u,

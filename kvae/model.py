@@ -117,7 +117,7 @@ class KVAE(SequenceAutoencoder):
         observed = weight[:, None] * seen
         q = self.encode(images)
         codes = q.mean()
-        if sample and self.config.use_vae:
+        if sample and self.is_variational:
             codes = q.sample(seed=self._next_seed(training))
         controls = self._controls(controls, codes)
         sampled, decoded = None, codes
@@ -137,7 +137,7 @@ class KVAE(SequenceAutoencoder):
                 decoded = tf.linalg.matvec(dynamics.C, smoothed.smoothed_mean)
         log_px = tf.reduce_sum(observed * self.decode(decoded).log_prob(images))
         log_qa = tf.constant(0.0)
-        if self.config.use_vae:
+        if self.is_variational:
             log_qa = tf.reduce_sum(observed * q.log_prob(codes))
 
         num_observed = tf.reduce_sum(observed)

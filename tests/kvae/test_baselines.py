@@ -122,6 +122,14 @@ def test_impute_keeps_the_observed_frames(kind):
     np.testing.assert_allclose(imputed[:, 2:4], filtered[:, 2:4], atol=1e-6)
 
 
+def test_only_a_variational_one_is_evaluated_on_samples():
+    images = videos()
+    for kind in MODELS:
+        model = tiny(kind, evaluate_on_samples=True)
+        same = np.allclose(model.reconstruct(images).codes, model.encode(images).mean(), atol=1e-6)
+        assert same == (kind == "ae_rnn")
+
+
 @pytest.mark.parametrize("kind", MODELS)
 def test_it_learns(kind):
     """All parts move, and what is maximised rises."""

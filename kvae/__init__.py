@@ -5,6 +5,14 @@ imported when the first of them that needs it is used.
 """
 
 import importlib
+import os
+import platform
+
+if platform.machine() in ("x86_64", "AMD64"):
+    # TensorFlow's convolutions from oneDNN, which it chooses by itself on the latest processors alone. Where
+    # there is no AVX-512 they are faster too: `python -m benchmarks.training_step`, once with the variable
+    # set to 0. Read when TensorFlow is imported.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 _HOMES = {
     "Config": "kvae.config",

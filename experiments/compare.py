@@ -18,6 +18,8 @@ from kvae.config import Config, preset_options
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 # Options that say where a run was written, not what it did.
 PLACES = ("log_dir", "data_dir", "run_name", "reload_model", "gpu")
+# Ways to fill in hidden frames; a run need not have them all.
+METHODS = ("sampling", "smoothing", "filtering", "generation")
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,12 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from experiments.compare import command_of, read_curve, row_of
+from experiments.compare import METHODS, command_of, read_curve, row_of
 
 CURVES = {
     "planning": "hidden frames after the first 4",
     "random": "probability of hiding a frame after the first 4",
 }
-METHODS = ("smoothing", "filtering", "generation")
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def table(options):
         _, others = _curves(options.others, curve)
         lines += ["", f"## Fraction of wrong pixels on hidden frames, by {title}", ""]
         lines += [row_of("", xs), row_of("---", ["---"] * len(xs))]
-        for method in METHODS:
+        for method in (m for m in METHODS if m in runs and m in others):
             means = {"runs": runs[method].mean(axis=0), "others": others[method].mean(axis=0)}
             for name, values in means.items():
                 lines.append(row_of(f"{method}, {name}", [f"{value:.4f}" for value in values]))
@@ -82,11 +81,12 @@ def table(options):
 
 
 def _curves(folders, curve):
-    """Return the xs, and method -> the fractions of wrong pixels [run, x]."""
+    """Return the xs, and method -> the fractions of wrong pixels [run, x], for what all runs have."""
     curves = [read_curve(folder / f"imputation_{curve}.csv") for folder in folders]
-    xs = sorted(curves[0][METHODS[0]])
+    xs = sorted(next(iter(curves[0].values())))
+    shared = [method for method in METHODS if all(method in of_run for of_run in curves)]
     return xs, {
-        method: np.array([[of_run[method][x][0] for x in xs] for of_run in curves]) for method in METHODS
+        method: np.array([[of_run[method][x][0] for x in xs] for of_run in curves]) for method in shared
     }
 
 

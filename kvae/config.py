@@ -98,6 +98,11 @@ class Config:
     """Activation of the MLP, with --alpha_rnn=False."""
     fifo_size: int = 1
     """Number of past codes that the MLP sees, with --alpha_rnn=False."""
+    learn_noise: bool = False
+    """Learn the variances of emission, transition and first state, one for each dimension; the options above
+    are where they start."""
+    learn_offset: bool = False
+    """Give each of the K transitions an offset: affine maps in place of linear ones."""
     learn_u: bool = False
     """Learn the control input as a function of the past codes, in place of the dataset's."""
 
@@ -256,7 +261,7 @@ WORLD_PRESETS: dict[str, dict[str, Any]] = {
 
 KVAE_OPTIONS = (
     "dim_z K noise_transition init_cov init_kf_matrices alpha_rnn alpha_layers alpha_activation fifo_size "
-    "learn_u kf_elbo sample_z num_paths use_vae"
+    "learn_noise learn_offset learn_u kf_elbo sample_z num_paths use_vae"
 ).split()
 """Options that mean nothing to the rivals."""
 

@@ -1,5 +1,6 @@
 """The learned mixture of linear-Gaussian state space models that explains how codes move."""
 
+import math
 from typing import NamedTuple
 
 import keras
@@ -22,9 +23,9 @@ class Dynamics(NamedTuple):
     Attributes:
         alpha: [B, T, K] mixture weights.
         A: [B, T, dim_z, dim_z], A[:, t] is the transition into step t.
-        B: [B, T, dim_z, dim_u].
+        B: [B, T, dim_z, dim_u], with learn_offset one column more, the offset.
         C: [B, T, dim_a, dim_z].
-        u: [B, T, dim_u] control inputs.
+        u: [B, T, dim_u] control inputs, with learn_offset a constant 1 after them.
     """
 
     alpha: tf.Tensor
@@ -53,7 +54,9 @@ class MixtureStateSpaceModel(keras.layers.Layer):
 
     where alpha_t comes from a network that sees the codes before t. The base matrices A, B, C and the
     code a_0 that precedes the first are learned; mu0 = 0, and Sigma0, Q and R are multiples of the
-    identity. Source: Fraccaro et al., NIPS 2017, section 3.
+    identity. Source: Fraccaro et al., NIPS 2017, section 3. Beyond it, Sigma0, Q and R may be learned, as
+    diagonal matrices; and the transitions may have an offset each, sum_k alpha_t[k] b[k]. No linear map turns
+    a velocity around at a wall that is not at the origin; an affine one does.
 
     Args:
         network: a `DynamicsParameterNetwork`.
@@ -66,6 +69,8 @@ class MixtureStateSpaceModel(keras.layers.Layer):
         initial_variance: Sigma0's diagonal.
         matrix_stddev: standard deviation of the initial B and C; A starts at the identity.
         seed: a `keras.random.SeedGenerator` for the initial weights.
+        learn_noise: learn the three variances, one for each dimension, from those values on.
+        learn_offset: give each transition an offset, the last column of B.
     """
 
     def __init__(
@@ -80,24 +85,62 @@ class MixtureStateSpaceModel(keras.layers.Layer):
         initial_variance,
         matrix_stddev,
         seed,
+        learn_noise=False,
+        learn_offset=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.network = network
         self.dim_a, self.dim_z, self.dim_u, self.K = dim_a, dim_z, dim_u, K
+        self.learn_noise, self.learn_offset = learn_noise, learn_offset
         self.mu0 = tf.zeros([dim_z])
-        self.Sigma0 = initial_variance * tf.eye(dim_z)
-        self.Q = transition_variance * tf.eye(dim_z)
-        self.R = emission_variance * tf.eye(dim_a)
+        self.initial_variances = {
+            "Sigma0": (initial_variance, dim_z),
+            "Q": (transition_variance, dim_z),
+            "R": (emission_variance, dim_a),
+        }
+        self.log_variances = {}
         self.matrix_initializer = keras.initializers.RandomNormal(stddev=matrix_stddev, seed=seed)
 
     def build(self, input_shape=None):
         """Create the learned matrices; the shapes follow from the arguments of the constructor."""
-        z, u, a, K = self.dim_z, self.dim_u, self.dim_a, self.K
+        z, u, a, K = self.dim_z, self.dim_u + int(self.learn_offset), self.dim_a, self.K
         self.A = self.add_weight((K, z, z), initializer=_identity, name="A")
         self.B = self.add_weight((K, z, u), initializer=self.matrix_initializer, name="B")
         self.C = self.add_weight((K, a, z), initializer=self.matrix_initializer, name="C")
         self.a_0 = self.add_weight((a,), initializer="zeros", name="a_0")
+        if self.learn_noise:
+            for name, (variance, size) in self.initial_variances.items():
+                start = keras.initializers.Constant(math.log(variance))
+                self.log_variances[name] = self.add_weight((size,), initializer=start, name=f"log_{name}")
+
+    @property
+    def Sigma0(self):
+        """Covariance of the first state [dim_z, dim_z]."""
+        return self._covariance("Sigma0")
+
+    @property
+    def Q(self):
+        """Covariance of the transition noise [dim_z, dim_z]."""
+        return self._covariance("Q")
+
+    @property
+    def R(self):
+        """Covariance of the emission noise [dim_a, dim_a]."""
+        return self._covariance("R")
+
+    def _covariance(self, name):
+        if self.learn_noise:
+            return tf.linalg.diag(tf.exp(self.log_variances[name]))
+        variance, size = self.initial_variances[name]
+        return variance * tf.eye(size)
+
+    def inputs(self, u, learned_u=None):
+        """Return what B is multiplied with: controls [..., dim_u], learned ones if given, and maybe a 1."""
+        u = u if learned_u is None else learned_u
+        if not self.learn_offset:
+            return u
+        return tf.concat([u, tf.ones_like(u[..., :1])], axis=-1)
 
     def prior(self):
         """Return p(z_1), a distribution over [dim_z]."""
@@ -260,7 +303,7 @@ class MixtureStateSpaceModel(keras.layers.Layer):
             is_given_t, given_t, u_t, code_noise_t, state_noise_t = inputs
             alpha, learned_u, network_state = self.network.step(code, network_state)
             A, B, C = self.mix(alpha)
-            u_t = u_t if learned_u is None else learned_u
+            u_t = self.inputs(u_t, learned_u)
             moved = tf.linalg.matvec(A, z) + tf.linalg.matvec(B, u_t) + state_noise_t
             z = tf.where(is_given_t[:, None], given_t, moved)
             return z, tf.linalg.matvec(C, z) + code_noise_t, alpha, network_state
@@ -279,7 +322,7 @@ class MixtureStateSpaceModel(keras.layers.Layer):
     def _dynamics_of_sequence(self, codes, u):
         first = tf.broadcast_to(self.a_0, [kalman.batch_size(codes), 1, self.dim_a])
         alpha, learned_u = self.network(tf.concat([first, codes[:, :-1]], axis=1))
-        return Dynamics(alpha, *self.mix(alpha), u if learned_u is None else learned_u)
+        return Dynamics(alpha, *self.mix(alpha), self.inputs(u, learned_u))
 
     def _filter_in_step(self, codes, mask, u):
         codes = kalman.hide(codes, mask)
@@ -287,7 +330,7 @@ class MixtureStateSpaceModel(keras.layers.Layer):
 
         def step_dynamics(code, network_state, u_t):
             alpha, learned_u, network_state = self.network.step(code, network_state)
-            return alpha, u_t if learned_u is None else learned_u, network_state
+            return alpha, self.inputs(u_t, learned_u), network_state
 
         def step(carry, inputs):
             *_, mean, cov, alpha, u_t, network_state = carry

@@ -62,6 +62,8 @@ class KVAE(SequenceAutoencoder):
             initial_variance=self.config.init_cov,
             matrix_stddev=self.config.init_kf_matrices,
             seed=self.initial_seeds,
+            learn_noise=self.config.learn_noise,
+            learn_offset=self.config.learn_offset,
             name="lgssm",
         )
 
@@ -84,8 +86,7 @@ class KVAE(SequenceAutoencoder):
 
         if holds(self.alpha):
             return PHASE_ALL
-        own = [self.lgssm.A, self.lgssm.B, self.lgssm.C, self.lgssm.a_0]
-        return PHASE_DYNAMICS if any(variable is weight for weight in own) else PHASE_VAE
+        return PHASE_DYNAMICS if holds(self.lgssm) else PHASE_VAE
 
     def elbo(
         self,

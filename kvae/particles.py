@@ -124,7 +124,8 @@ def _run(lgssm, codes, mask, u, num_paths, seed, guide=None):
         """Return A, the control's effect, C and the network's state of the step after codes [N, dim_a]."""
         alpha, learned_u, network_state = network.step(code, network_state)
         A, B, C = (tf.tensordot(base, alpha, [[2], [1]]) for base in bases)
-        u_t = of_paths(tf.transpose(u_t)) if learned_u is None else tf.transpose(learned_u)
+        u_t = tf.transpose(lgssm.inputs(u_t, learned_u))
+        u_t = of_paths(u_t) if learned_u is None else u_t
         return A, small.matvec(B, u_t), C, network_state
 
     def step(carry, inputs):

@@ -9,7 +9,9 @@ from kvae.networks import DynamicsParameterNetwork
 from tests.kvae import reference
 
 
-def state_space_model(K=3, dim_a=2, dim_z=4, dim_u=1, rnn=True, fifo_size=1, learn_u=False, seed=0):
+def state_space_model(
+    K=3, dim_a=2, dim_z=4, dim_u=1, rnn=True, fifo_size=1, learn_u=False, seed=0, **of_layer
+):
     seeds = keras.random.SeedGenerator(seed)
     network = DynamicsParameterNetwork(
         dim_a,
@@ -34,12 +36,15 @@ def state_space_model(K=3, dim_a=2, dim_z=4, dim_u=1, rnn=True, fifo_size=1, lea
         initial_variance=20.0,
         matrix_stddev=0.5,
         seed=seeds,
+        **of_layer,
     )
     model.build()
     # The identity in every component would hide what the mixture does.
     rng = np.random.default_rng(seed)
     model.A.assign(model.A + 0.3 * rng.normal(size=model.A.shape))
     model.a_0.assign(rng.normal(size=model.a_0.shape))
+    for log_variances in model.log_variances.values():
+        log_variances.assign(log_variances + 0.5 * rng.normal(size=log_variances.shape))
     return model
 
 
@@ -63,6 +68,8 @@ OPTIONS = [
     dict(K=1),
     dict(K=1, learn_u=True, dim_u=2),
     dict(K=2, dim_a=1, dim_z=1),
+    dict(learn_noise=True, learn_offset=True),
+    dict(learn_u=True, learn_offset=True, dim_u=2),
 ]
 
 
@@ -113,7 +120,10 @@ def test_missing_codes_are_replaced_by_the_filters_prediction(options):
         alpha, learned = model.network(tf.constant(before, tf.float32))
         np.testing.assert_allclose(dynamics.alpha[:, t], alpha[:, -1], rtol=1e-3, atol=1e-4)
         if learned is not None:
-            np.testing.assert_allclose(dynamics.u[:, t], learned[:, -1], rtol=1e-3, atol=1e-4)
+            found = dynamics.u[:, t, : model.dim_u]
+            np.testing.assert_allclose(found, learned[:, -1], rtol=1e-3, atol=1e-4)
+        if model.learn_offset:
+            np.testing.assert_array_equal(dynamics.u[:, t, model.dim_u :], np.ones([3, 1]))
         C = np.einsum("bk,kij->bij", alpha[:, -1], model.C)
         predicted = np.einsum("bij,bj->bi", C, filtered.predicted_mean[:, t])
         fed[:, t] = np.where(mask[:, t, None] > 0, fed[:, t], predicted)
@@ -144,6 +154,34 @@ def test_initial_values_are_those_of_the_original():
     np.testing.assert_allclose(fresh.Q, 0.08 * np.eye(4))
     np.testing.assert_allclose(fresh.R, 0.03 * np.eye(2))
     np.testing.assert_allclose(fresh.prior().covariance(), 20 * np.eye(4), rtol=1e-6)
+
+
+def test_learned_variances_start_there_and_one_is_learned_for_each_dimension():
+    network = state_space_model().network
+    fresh = MixtureStateSpaceModel(
+        network, 2, 4, 1, 3, 0.08, 0.03, 20.0, 0.05, keras.random.SeedGenerator(0), learn_noise=True
+    )
+    fresh.build()
+    for covariance, variance, size in ((fresh.Q, 0.08, 4), (fresh.R, 0.03, 2), (fresh.Sigma0, 20.0, 4)):
+        np.testing.assert_allclose(covariance, variance * np.eye(size), rtol=1e-6)
+    fresh.log_variances["R"].assign(np.log([0.5, 2.0]))
+    np.testing.assert_allclose(fresh.emission(tf.zeros([4]), fresh.C[0]).variance(), [0.5, 2.0], rtol=1e-6)
+    fresh.log_variances["Sigma0"].assign(np.log([1.0, 2.0, 3.0, 4.0]))
+    np.testing.assert_allclose(fresh.prior().variance(), [1, 2, 3, 4], rtol=1e-6)
+
+
+def test_an_offset_turns_a_velocity_around_at_a_wall():
+    """Position and velocity [x, v] behind a wall at 7 become [14 - x - v, -v]: no linear map does that."""
+    model = state_space_model(K=1, dim_a=1, dim_z=2, learn_offset=True)
+    model.A.assign([[[-1.0, -1.0], [0.0, -1.0]]])
+    model.B.assign([[[0.0, 14.0], [0.0, 0.0]]])
+    model.C.assign([[[1.0, 0.0]]])
+    given = tf.constant([[[6.5, 1.0]], [[6.0, 1.5]]])
+    rolled = model.roll_out(given, tf.zeros([2, 2, 1]))
+    np.testing.assert_allclose(rolled.states[:, 1], [[6.5, -1.0], [6.5, -1.5]], rtol=1e-6)
+    predicted = model.filter(tf.constant([[[6.5], [6.5]]]), None, tf.zeros([1, 2, 1]))[0].predicted_mean
+    filtered = model.filter(tf.constant([[[6.5], [6.5]]]), None, tf.zeros([1, 2, 1]))[0].filtered_mean
+    np.testing.assert_allclose(predicted[0, 1, 0], 14 - np.sum(filtered[0, 0]), rtol=1e-6)
 
 
 def test_distributions_are_the_models_equations():
@@ -205,7 +243,9 @@ def test_roll_out_is_a_plain_loop(options):
     for t in range(7):
         alpha, learned, network_state = model.network.step(tf.constant(code), network_state)
         A, B, C = (np.einsum("bk,kij->bij", alpha, base) for base in (model.A, model.B, model.C))
-        u_t = u[:, t] if learned is None else learned
+        u_t = np.array(u[:, t] if learned is None else learned)
+        if model.learn_offset:
+            u_t = np.append(u_t, np.ones([3, 1]), axis=1)
         if t < 2:
             z = given[:, t].numpy()
         else:
@@ -233,7 +273,7 @@ def test_stochastic_roll_out_has_the_models_noise():
 
 @pytest.mark.parametrize("masked", [False, True])
 def test_the_compiled_likelihood_has_the_same_value_and_gradients(masked):
-    model = state_space_model(K=2, learn_u=True)
+    model = state_space_model(K=2, learn_u=True, learn_noise=True, learn_offset=True)
     codes, u = codes_and_controls(num_steps=4)
     mask = tf.constant([[1.0, 1, 0, 1], [0, 1, 1, 0], [1, 0, 0, 0]]) if masked else None
     weight = tf.constant([1.0, 0.0, 2.0])

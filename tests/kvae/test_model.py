@@ -42,6 +42,7 @@ def tiny(images=None, **options):
         dict(conv=False, num_filters=(32, 32, 32)),
         dict(alpha_rnn=False, fifo_size=2, alpha_layers=1, alpha_activation="tanh"),
         dict(learn_u=True, dim_u=2),
+        dict(learn_noise=True, learn_offset=True),
         dict(out_distr="gaussian"),
         dict(out_distr="gaussian", learn_pixel_var=True),
         dict(precision="bfloat16"),
@@ -67,7 +68,7 @@ def test_every_option_trains(options, masked):
     # Without controls B has nothing to do; without the entropy term the variance hasn't.
     idle = {path for path, has_moved in moved.items() if not has_moved}
     expected = set()
-    if not options.get("learn_u"):
+    if not (options.get("learn_u") or options.get("learn_offset")):
         expected.add(model.lgssm.B.path)
     if not model.config.use_vae:
         expected |= {weight.path for weight in model.encoder.var.trainable_variables}
@@ -231,7 +232,9 @@ def test_controls_move_the_codes():
 
 
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("options", [dict(), dict(learn_u=True), dict(sample_z=True)])
+@pytest.mark.parametrize(
+    "options", [dict(), dict(learn_u=True), dict(learn_noise=True, learn_offset=True), dict(sample_z=True)]
+)
 def test_gradients_are_finite_differences(options, masked):
     images = videos()
     model = tiny(activation="tanh", **options)

@@ -60,7 +60,14 @@ def quadrature(model, codes, mask, u):
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"rnn": False, "fifo_size": 2}, {"learn_u": True}, {"dim_z": 1, "dim_u": 2}]
+    "options",
+    [
+        {},
+        {"rnn": False, "fifo_size": 2},
+        {"learn_u": True},
+        {"dim_z": 1, "dim_u": 2},
+        {"learn_noise": True, "learn_offset": True},
+    ],
 )
 @pytest.mark.parametrize("hidden", [[2], [1, 2], [2, 4], [0], [4]])
 def test_sampling_is_the_sum_over_all_hidden_codes(options, hidden):

@@ -128,6 +128,7 @@ def test_fit_trains_the_groups_phase_by_phase():
         decay_rate=0.5,
         decay_steps=2,
         learn_u=True,
+        learn_noise=True,
     )
     model = KVAE(config)
     model.build((None, None, 8, 8))
@@ -138,7 +139,7 @@ def test_fit_trains_the_groups_phase_by_phase():
 
     names = {weight.path.split("/", 1)[1] for weight in model.trainable_variables}
     alpha = {name for name in names if name.startswith("alpha/")}
-    dynamics = {f"lgssm/{name}" for name in ("A", "B", "C", "a_0")}
+    dynamics = {f"lgssm/{name}" for name in ("A", "B", "C", "a_0", "log_Q", "log_R", "log_Sigma0")}
     vae = {name for name in names if name.split("/")[0] in ("encoder", "decoder")}
     assert alpha | dynamics | vae == names
     assert len(alpha) >= 5

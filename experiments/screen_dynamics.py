@@ -1,0 +1,188 @@
+"""Screen ideas for the dynamics in minutes: on the codes of a trained model, whose networks stay as they are.
+
+python -m experiments.screen_dynamics results/runs/box_kvae "" "--K 6" "--K 6 --learn_noise True"
+
+A training step is nearly all convolutions, and the state space model a few percent of it. So here every frame
+is encoded once, and each trial trains new dynamics alone, from their first values, by the exact likelihood of
+codes that are drawn from q(a|x) anew in every epoch. What wins here need not win when encoder and decoder
+learn too, but what is hopeless shows.
+"""
+
+import shlex
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+
+from experiments.compare import command_of, row_of
+from kvae.errors import UserError
+from simulation.dataset import dataset_path
+
+HIDDEN = (1, 5, 9, 11, 15)
+OF_DYNAMICS = frozenset(
+    "dim_z K noise_transition init_cov init_kf_matrices alpha_rnn alpha_units alpha_layers alpha_activation "
+    "fifo_size learn_noise learn_offset learn_u seed".split()
+)
+MAX_GRADIENT_NORM = 10.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """Train new dynamics on the codes of a trained model, once for each trial, and print a table."""
+
+    run_folder: Annotated[Path, tyro.conf.Positional]
+    """A run folder of run_kvae.py, of a KVAE."""
+    trials: Annotated[tuple[str, ...], tyro.conf.Positional]
+    """Options of run_kvae.py in place of the run's, in quotes, such as "--K 6 --alpha_units 100"; an empty
+    text changes none."""
+    epochs: int = 100
+    """Passes over the codes."""
+    batch_size: int = 64
+    """Sequences in a batch."""
+    learning_rate: float = 0.007
+    """Learning rate of Adam at the start; it falls to zero along a cosine."""
+    num_sequences: int = 200
+    """Test sequences on which hidden frames are filled in; 0: only the likelihood."""
+    data_dir: Path | None = None
+    """Folder of the dataset, by default the run's."""
+
+
+def main(arguments=None):
+    """Run the command; return its exit code."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    options = tyro.cli(Options, args=given, use_underscores=True)
+    try:
+        trained, train_codes, test = _load(options)
+        print("\n".join(_head(options, given, trained)))
+        for trial in options.trials:
+            print(_row(options, trained, train_codes, test, trial), flush=True)
+    except (OSError, KeyError, UserError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _load(options):
+    """Return the trained model, means and deviations of its training codes, and the test `Dataset`."""
+    from kvae import data, run_folder
+
+    model = run_folder.load(options.run_folder)
+    if model.config.model != "kvae":
+        raise UserError(f"{options.run_folder} is a run of {model.config.model}; this is about the KVAE")
+    folder, world = options.data_dir or model.config.data_dir, model.config.dataset
+    train, test = (data.load(dataset_path(folder, world, split)) for split in ("train", "test"))
+    if train.controls.shape[-1]:
+        raise UserError(f"{world} has controls; this is about worlds without")
+    return model, encode(model, train.images), test
+
+
+def encode(model, images, batch_size=100):
+    """Return mean and standard deviation of q(a|x) for frames [N, T, H, W], each [N, T, dim_a]."""
+    parts = [model.encode(images[i : i + batch_size]) for i in range(0, len(images), batch_size)]
+    return [np.concatenate([getattr(q, name)().numpy() for q in parts]) for name in ("mean", "stddev")]
+
+
+def with_new_dynamics(trained, trial):
+    """Return a model of other options with encoder and decoder of a trained one.
+
+    Raises:
+        UserError: an option of the trial is not one of the dynamics.
+    """
+    from kvae.command_line import parse
+    from kvae.config import Config
+    from kvae.model import KVAE
+
+    words = shlex.split(trial)
+    changed = {word[2:].split("=")[0] for word in words if word.startswith("--")}
+    if refused := sorted(changed - OF_DYNAMICS):
+        raise UserError(f"--{refused[0]} is no option of the dynamics. These are: {sorted(OF_DYNAMICS)}")
+    parsed = parse(["--preset", "none", *words], None).to_dict()
+    model = KVAE(Config.from_dict(trained.config.to_dict() | {name: parsed[name] for name in changed}))
+    model.build_from_config(trained.get_build_config())
+    for name in ("encoder", "decoder"):
+        getattr(model, name).set_weights(getattr(trained, name).get_weights())
+    if trained.log_pixel_var is not None:
+        model.log_pixel_var.assign(trained.log_pixel_var)
+    return model
+
+
+def train_dynamics(model, codes, epochs, batch_size, learning_rate):
+    """Train the dynamics of a built KVAE on codes, given as mean and deviation [N, T, dim_a]."""
+    import keras
+    import tensorflow as tf
+
+    mean, deviation = codes
+    rng = np.random.default_rng(model.config.seed)
+    steps = len(mean) // batch_size
+    rate = keras.optimizers.schedules.CosineDecay(learning_rate, epochs * steps)
+    optimizer = keras.optimizers.Adam(rate, global_clipnorm=MAX_GRADIENT_NORM)
+    variables = model.lgssm.trainable_variables
+    optimizer.build(variables)
+    u = tf.zeros([batch_size, mean.shape[1], model.config.dim_u])
+    weight = tf.fill([batch_size], 1 / (batch_size * mean.shape[1]))
+
+    @tf.function
+    def step(batch):
+        with tf.GradientTape() as tape:
+            loss = -model.lgssm.compiled_log_likelihood(batch, None, u, weight)
+        sources = [variable.value for variable in variables]
+        gradients = tape.gradient(loss, sources, unconnected_gradients="zero")
+        optimizer.apply(gradients, variables)
+
+    for _ in range(epochs):
+        order = rng.permutation(len(mean))
+        for first in range(0, steps * batch_size, batch_size):
+            part = order[first : first + batch_size]
+            step(tf.constant(_draw(rng, mean[part], deviation[part])))
+
+
+def _draw(rng, mean, deviation):
+    return mean + deviation * rng.standard_normal(mean.shape, np.float32)
+
+
+def state_space_term(model, codes, batch_size=100):
+    """Return log p(codes) per frame, with one draw of the codes from mean and deviation [N, T, dim_a]."""
+    import tensorflow as tf
+
+    drawn = _draw(np.random.default_rng(0), *codes)
+    u = tf.zeros([batch_size, drawn.shape[1], model.config.dim_u])
+    filter_batch = tf.function(lambda part: model.lgssm.filter(part, None, u[: tf.shape(part)[0]])[0])
+    parts = [drawn[i : i + batch_size] for i in range(0, len(drawn), batch_size)]
+    return float(np.concatenate([filter_batch(part).log_likelihood for part in parts]).mean())
+
+
+def _head(options, given, trained):
+    lines = ["Encoder and decoder of", "", f"    {command_of(trained.config.to_dict())}", "", "and", ""]
+    lines += [f"    {shlex.join(['python', '-m', 'experiments.screen_dynamics', *given])}", ""]
+    lines.append(
+        f"State space term of the bound per test frame; with 1, 5, .. frames hidden the fraction of wrong "
+        f"pixels by sampling / by smoothing, on {options.num_sequences} test sequences."
+    )
+    columns = ["state space term", *(HIDDEN if options.num_sequences else ()), "seconds"]
+    return [*lines, "", row_of("trial", columns), row_of("---", ["---"] * len(columns))]
+
+
+def _row(options, trained, train_codes, test, trial):
+    from kvae import data, evaluation, masks
+
+    model = with_new_dynamics(trained, trial)
+    start = time.monotonic()
+    train_dynamics(model, train_codes, options.epochs, options.batch_size, options.learning_rate)
+    seconds = time.monotonic() - start
+    cells = [f"{state_space_term(model, encode(model, test.images)):.3f}"]
+    if count := min(options.num_sequences, len(test.images)):
+        few = data.Dataset(test.images[:count], test.controls[:count], None)
+        steps, given = few.images.shape[1], model.config.t_init_mask
+        observed = [masks.planning_mask(count, steps, given, hidden) for hidden in HIDDEN]
+        methods = tuple(method for method in ("sampling", "smoothing") if method in model.methods)
+        for errors in evaluation.imputation_errors(model, few, observed, methods):
+            cells.append(" / ".join(f"{errors[method].wrong_pixels:.4f}" for method in methods))
+    return row_of(f"`{trial}`" if trial else "as it was", [*cells, f"{seconds:.0f}"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

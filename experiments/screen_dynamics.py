@@ -1,6 +1,6 @@
 """Screen ideas for the dynamics in minutes: on the codes of a trained model, whose networks stay as they are.
 
-python -m experiments.screen_dynamics results/runs/box_kvae "" "--K 6" "--K 6 --learn_noise True"
+python -m experiments.screen_dynamics results/runs/box_kvae "" K=6 K=6,learn_noise=True
 
 A training step is nearly all convolutions, and the state space model a few percent of it. So here every frame
 is encoded once, and each trial trains new dynamics alone, from their first values, by the exact likelihood of
@@ -37,8 +37,7 @@ class Options:
     run_folder: Annotated[Path, tyro.conf.Positional]
     """A run folder of run_kvae.py, of a KVAE."""
     trials: Annotated[tuple[str, ...], tyro.conf.Positional]
-    """Options of run_kvae.py in place of the run's, in quotes, such as "--K 6 --alpha_units 100"; an empty
-    text changes none."""
+    """Options in place of the run's, such as K=6,alpha_units=100; an empty text changes none."""
     epochs: int = 100
     """Passes over the codes."""
     batch_size: int = 64
@@ -96,10 +95,12 @@ def with_new_dynamics(trained, trial):
     from kvae.config import Config
     from kvae.model import KVAE
 
-    words = shlex.split(trial)
-    changed = {word[2:].split("=")[0] for word in words if word.startswith("--")}
+    words = [f"--{word.strip()}" for word in trial.split(",") if word.strip()]
+    changed = {word[2:].split("=")[0] for word in words}
     if refused := sorted(changed - OF_DYNAMICS):
-        raise UserError(f"--{refused[0]} is no option of the dynamics. These are: {sorted(OF_DYNAMICS)}")
+        raise UserError(
+            f"{refused[0]} is no option of the dynamics. These are: {', '.join(sorted(OF_DYNAMICS))}"
+        )
     parsed = parse(["--preset", "none", *words], None).to_dict()
     model = KVAE(Config.from_dict(trained.config.to_dict() | {name: parsed[name] for name in changed}))
     model.build_from_config(trained.get_build_config())
@@ -181,7 +182,7 @@ def _row(options, trained, train_codes, test, trial):
         methods = tuple(method for method in ("sampling", "smoothing") if method in model.methods)
         for errors in evaluation.imputation_errors(model, few, observed, methods):
             cells.append(" / ".join(f"{errors[method].wrong_pixels:.4f}" for method in methods))
-    return row_of(f"`{trial}`" if trial else "as it was", [*cells, f"{seconds:.0f}"])
+    return row_of(trial.replace(",", ", ") or "as it was", [*cells, f"{seconds:.0f}"])
 
 
 if __name__ == "__main__":

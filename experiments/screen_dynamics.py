@@ -2,10 +2,8 @@
 
 python -m experiments.screen_dynamics results/runs/box_kvae "" K=6 K=6,learn_noise=True
 
-A training step is nearly all convolutions, and the state space model a few percent of it. So here every frame
-is encoded once, and each trial trains new dynamics alone, from their first values, by the exact likelihood of
-codes that are drawn from q(a|x) anew in every epoch. What wins here need not win when encoder and decoder
-learn too, but what is hopeless shows.
+Each trial trains new dynamics, from their first values, as `kvae.refinement` does. What wins need not win
+when encoder and decoder learn too, but what is hopeless shows.
 """
 
 import shlex
@@ -40,10 +38,8 @@ class Options:
     """Options in place of the run's, such as K=6,alpha_units=100; an empty text changes none."""
     epochs: int = 100
     """Passes over the codes."""
-    batch_size: int = 64
-    """Sequences in a batch."""
     learning_rate: float = 0.007
-    """Learning rate of Adam at the start; it falls to zero along a cosine."""
+    """Learning rate at the start; it falls to zero along a cosine."""
     num_sequences: int = 200
     """Test sequences on which hidden frames are filled in; 0: only the likelihood."""
     data_dir: Path | None = None
@@ -66,23 +62,15 @@ def main(arguments=None):
 
 
 def _load(options):
-    """Return the trained model, means and deviations of its training codes, and the test `Dataset`."""
-    from kvae import data, run_folder
+    """Return the trained model, its `EncodedSequences` of the training data, and the test `Dataset`."""
+    from kvae import data, refinement, run_folder
 
     model = run_folder.load(options.run_folder)
     if model.config.model != "kvae":
         raise UserError(f"{options.run_folder} is a run of {model.config.model}; this is about the KVAE")
     folder, world = options.data_dir or model.config.data_dir, model.config.dataset
     train, test = (data.load(dataset_path(folder, world, split)) for split in ("train", "test"))
-    if train.controls.shape[-1]:
-        raise UserError(f"{world} has controls; this is about worlds without")
-    return model, encode(model, train.images), test
-
-
-def encode(model, images, batch_size=100):
-    """Return mean and standard deviation of q(a|x) for frames [N, T, H, W], each [N, T, dim_a]."""
-    parts = [model.encode(images[i : i + batch_size]) for i in range(0, len(images), batch_size)]
-    return [np.concatenate([getattr(q, name)().numpy() for q in parts]) for name in ("mean", "stddev")]
+    return model, refinement.encode(model, train), test
 
 
 def with_new_dynamics(trained, trial):
@@ -111,49 +99,16 @@ def with_new_dynamics(trained, trial):
     return model
 
 
-def train_dynamics(model, codes, epochs, batch_size, learning_rate):
-    """Train the dynamics of a built KVAE on codes, given as mean and deviation [N, T, dim_a]."""
-    import keras
-    import tensorflow as tf
-
-    mean, deviation = codes
-    rng = np.random.default_rng(model.config.seed)
-    steps = len(mean) // batch_size
-    rate = keras.optimizers.schedules.CosineDecay(learning_rate, epochs * steps)
-    optimizer = keras.optimizers.Adam(rate, global_clipnorm=MAX_GRADIENT_NORM)
-    variables = model.lgssm.trainable_variables
-    optimizer.build(variables)
-    u = tf.zeros([batch_size, mean.shape[1], model.config.dim_u])
-    weight = tf.fill([batch_size], 1 / (batch_size * mean.shape[1]))
-
-    @tf.function
-    def step(batch):
-        with tf.GradientTape() as tape:
-            loss = -model.lgssm.compiled_log_likelihood(batch, None, u, weight)
-        sources = [variable.value for variable in variables]
-        gradients = tape.gradient(loss, sources, unconnected_gradients="zero")
-        optimizer.apply(gradients, variables)
-
-    for _ in range(epochs):
-        order = rng.permutation(len(mean))
-        for first in range(0, steps * batch_size, batch_size):
-            part = order[first : first + batch_size]
-            step(tf.constant(_draw(rng, mean[part], deviation[part])))
-
-
-def _draw(rng, mean, deviation):
-    return mean + deviation * rng.standard_normal(mean.shape, np.float32)
-
-
 def state_space_term(model, codes, batch_size=100):
-    """Return log p(codes) per frame, with one draw of the codes from mean and deviation [N, T, dim_a]."""
+    """Return log p(codes) per frame, with one draw of the codes of an `EncodedSequences`."""
     import tensorflow as tf
 
-    drawn = _draw(np.random.default_rng(0), *codes)
-    u = tf.zeros([batch_size, drawn.shape[1], model.config.dim_u])
-    filter_batch = tf.function(lambda part: model.lgssm.filter(part, None, u[: tf.shape(part)[0]])[0])
-    parts = [drawn[i : i + batch_size] for i in range(0, len(drawn), batch_size)]
-    return float(np.concatenate([filter_batch(part).log_likelihood for part in parts]).mean())
+    noise = np.random.default_rng(0).standard_normal(codes.mean.shape, np.float32)
+    drawn = codes.mean + codes.stddev * noise
+    filter_batch = tf.function(lambda part, u: model.lgssm.filter(part, None, u)[0].log_likelihood)
+    starts = range(0, len(drawn), batch_size)
+    parts = [(drawn[i : i + batch_size], codes.controls[i : i + batch_size]) for i in starts]
+    return float(np.concatenate([filter_batch(*part) for part in parts]).mean())
 
 
 def _head(options, given, trained):
@@ -168,13 +123,13 @@ def _head(options, given, trained):
 
 
 def _row(options, trained, train_codes, test, trial):
-    from kvae import data, evaluation, masks
+    from kvae import data, evaluation, masks, refinement
 
     model = with_new_dynamics(trained, trial)
     start = time.monotonic()
-    train_dynamics(model, train_codes, options.epochs, options.batch_size, options.learning_rate)
+    refinement.refine(model, train_codes, options.epochs, options.learning_rate)
     seconds = time.monotonic() - start
-    cells = [f"{state_space_term(model, encode(model, test.images)):.3f}"]
+    cells = [f"{state_space_term(model, refinement.encode(model, test)):.3f}"]
     if count := min(options.num_sequences, len(test.images)):
         few = data.Dataset(test.images[:count], test.controls[:count], None)
         steps, given = few.images.shape[1], model.config.t_init_mask

@@ -132,6 +132,9 @@ class Config:
     """First phase: epochs that train encoder and decoder alone."""
     kf_update_steps: int = 10
     """Second phase: epochs that train encoder, decoder, A, B, C and a_0, but not the alpha network."""
+    refine_epochs: int = 0
+    """Last phase, after num_epochs: epochs that train the dynamics alone, on codes encoded once. Each takes a
+    few hundredths of the time of another."""
     sample_z: bool = False
     """Decode the smoothed codes in training, in place of the encoded ones."""
     train_miss_prob: float = 0.0
@@ -261,7 +264,7 @@ WORLD_PRESETS: dict[str, dict[str, Any]] = {
 
 KVAE_OPTIONS = (
     "dim_z K noise_transition init_cov init_kf_matrices alpha_rnn alpha_layers alpha_activation fifo_size "
-    "learn_noise learn_offset learn_u kf_elbo sample_z num_paths use_vae"
+    "learn_noise learn_offset learn_u refine_epochs kf_elbo sample_z num_paths use_vae"
 ).split()
 """Options that mean nothing to the rivals."""
 
@@ -315,7 +318,8 @@ _AT_LEAST_ONE = (
     "batch_size num_epochs decay_steps t_init_mask t_steps_mask n_steps_gen display_step generate_step"
 ).split()
 _AT_LEAST_ZERO = (
-    "only_vae_epochs kf_update_steps warmup_epochs num_paths t_init_train_miss seed init_kf_matrices"
+    "only_vae_epochs kf_update_steps refine_epochs warmup_epochs num_paths t_init_train_miss seed "
+    "init_kf_matrices"
 ).split()
 _POSITIVE = (
     "noise_pixel_var noise_emission noise_transition init_cov init_lr max_grad_norm scale_reconstruction "

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from kvae import checkpoint, data, evaluation, masks, reporting
+from kvae import checkpoint, data, evaluation, masks, refinement, reporting
 from kvae.autoencoder import PHASE_ALL, PHASE_DYNAMICS, PHASE_VAE
 from kvae.errors import UserError
 
@@ -143,6 +143,29 @@ class Recorder:
             f"test {test['total']:9.3f}   {_duration(seconds)} gone, {_duration(left)} left"
         )
 
+    def end_refinement(self, progress, step, seconds):
+        """Evaluate the model after the phase of `kvae.refinement`, and record it as its last epoch.
+
+        Args:
+            progress: the `Progress`, all of whose epochs are done.
+            step: updates completed.
+            seconds: time spent so far.
+
+        Raises:
+            TrainingError: the bound is not finite any more; the model before stays saved.
+        """
+        done = self.config.num_epochs + self.config.refine_epochs
+        test = evaluation.test_bound(self.model, self.test)
+        self._check_finite("test", test["total"], done)
+        if test["total"] > progress.best_bound:
+            progress.best_bound, progress.best_epoch = test["total"], done
+            self.folder.save_model(self.model)
+        self.folder.record(done, step, {"seconds": seconds}, test)
+        self.say(
+            f"dynamics alone, {self.config.refine_epochs} epochs   test {test['total']:9.3f}   "
+            f"{_duration(seconds)} gone"
+        )
+
     def _check_finite(self, split, total, done):
         # Before the model is saved: the last good one stays.
         if not np.isfinite(total):
@@ -240,6 +263,13 @@ def train(model, train_data, test_data, folder, signals, after_epoch=None):
                 save()
             if after_epoch is not None:
                 after_epoch(model, progress.epoch)
+    if config.refine_epochs:
+        # A few minutes at most: if a signal ends it, it starts again from the checkpoint of the last epoch.
+        codes = refinement.encode(model, train_data, mask)
+        updates = refinement.refine(model, codes, config.refine_epochs, config.init_lr)
+        _check_weights(model, config.num_epochs + config.refine_epochs)
+        step = config.num_epochs * steps_per_epoch + updates
+        recorder.end_refinement(progress, step, time.monotonic() - start)
     return progress.best_epoch
 
 

@@ -43,24 +43,8 @@ def test_an_option_of_the_networks_is_refused():
         screen_dynamics.with_new_dynamics(tiny(), "K=2,activation=tanh")
 
 
-def test_training_finds_the_motion():
-    """Codes on straight lines: the new dynamics end with a likelihood near that of the true ones."""
-    model = tiny(K=1, dim_z=4, learn_noise=True)
-    rng = np.random.default_rng(0)
-    start, velocity = rng.normal(size=[2, 64, 1, 2])
-    mean = np.float32(start + velocity * np.arange(8)[:, None])
-    codes = [mean, np.full_like(mean, 0.1)]
-    before = screen_dynamics.state_space_term(model, codes)
-    screen_dynamics.train_dynamics(model, codes, epochs=150, batch_size=32, learning_rate=0.02)
-    after = screen_dynamics.state_space_term(model, codes)
-    # Six of eight steps are known to 0.1 in each of two dimensions; two are as wide as start and velocity.
-    best = (6 * 2 * -np.log(0.1) - 8 * 2 * 0.5 * (1 + np.log(2 * np.pi))) / 8
-    assert before < best - 3
-    assert best - 0.8 < after < best + 0.3
-
-
 def test_a_row_for_each_trial(run_folder, capsys):
-    arguments = [str(run_folder), "", "K=2,learn_offset=True", "--epochs", "1", "--batch_size", "4"]
+    arguments = [str(run_folder), "", "K=2,learn_offset=True", "--epochs", "1"]
     assert screen_dynamics.main([*arguments, "--num_sequences", "5"]) == 0
     printed = capsys.readouterr().out
     rows = [line.split("|")[1:-1] for line in printed.splitlines() if line.startswith("|")]

@@ -40,6 +40,7 @@ DEFAULTS = {
     "scale_reconstruction": 0.3,
     "only_vae_epochs": 0,
     "kf_update_steps": 10,
+    "refine_epochs": 0,
     "decay_rate": 0.85,
     "decay_steps": 20,
     "sample_z": False,
@@ -109,6 +110,7 @@ CONVOLUTIONAL = {
     "scale_reconstruction": 1.0,
     "only_vae_epochs": 2,
     "kf_update_steps": 0,
+    "refine_epochs": 5,
     "sample_z": True,
     "train_miss_prob": 0.25,
     "t_init_train_miss": 0,
@@ -137,7 +139,9 @@ AT_LEAST_ONE = (
     "filter_size vae_num_units num_layers dim_a dim_z dim_u K alpha_units alpha_layers fifo_size batch_size "
     "num_epochs decay_steps t_init_mask t_steps_mask n_steps_gen display_step generate_step"
 ).split()
-AT_LEAST_ZERO = "only_vae_epochs kf_update_steps warmup_epochs num_paths t_init_train_miss seed".split()
+AT_LEAST_ZERO = (
+    "only_vae_epochs kf_update_steps refine_epochs warmup_epochs num_paths t_init_train_miss seed".split()
+)
 ABOVE_ZERO = (
     "noise_pixel_var noise_emission noise_transition init_cov init_lr max_grad_norm scale_reconstruction "
     "warmup_scale"

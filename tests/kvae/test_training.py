@@ -436,6 +436,32 @@ def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(tmp_path, eagerly, 
     assert rows == wanted_rows
 
 
+def test_the_dynamics_are_refined_after_the_last_epoch(tmp_path, eagerly, without_pictures, capsys):
+    options = dict(num_epochs=2, kf_update_steps=1, init_lr=0.02)
+    plain, plain_folder = start(tmp_path / "plain", **options)
+    training.train(plain, videos(10), videos(3, seed=1), plain_folder, StopSignals())
+    model, folder = start(tmp_path / "refined", refine_epochs=30, **options)
+    best = training.train(model, videos(10), videos(3, seed=1), folder, StopSignals())
+    assert "dynamics alone, 30 epochs" in capsys.readouterr().out
+    for part in ("encoder", "decoder"):
+        for found, wanted in zip(getattr(model, part).weights, getattr(plain, part).weights, strict=True):
+            np.testing.assert_array_equal(found, wanted, err_msg=wanted.path)
+    rows = read_metrics(folder)
+    # 30 passes over a batch of ten.
+    assert [(row["epoch"], row["step"]) for row in rows] == [("1", "3"), ("2", "6"), ("32", "36")]
+    assert float(rows[2]["test_elbo_state_space"]) > float(rows[1]["test_elbo_state_space"])
+    assert rows[2]["test_elbo_log_px"] == pytest.approx(rows[1]["test_elbo_log_px"], rel=0.1)
+    assert best == 32
+    saved = run_folder.load(folder.path)
+    np.testing.assert_array_equal(saved.lgssm.A, model.lgssm.A)
+    # As after an interruption in that phase: it is done once more, with the same end.
+    again = KVAE(model.config)
+    again.build((None, None, 8, 8))
+    assert training.train(again, videos(10), videos(3, seed=1), folder, StopSignals()) == 32
+    np.testing.assert_allclose(again.lgssm.A, model.lgssm.A, rtol=1e-4, atol=1e-5)
+    assert [row["epoch"] for row in read_metrics(folder)] == ["1", "2", "32"]
+
+
 def test_a_finished_training_is_not_trained_again(tmp_path, eagerly, without_pictures):
     model, folder = start(tmp_path, num_epochs=1)
     best = training.train(model, videos(3), videos(2), folder, StopSignals())

@@ -1,0 +1,111 @@
+"""The last phase of training: the dynamics alone, on codes that are encoded once.
+
+A training step is nearly all convolutions, and the state space model a few percent of it. So when encoder and
+decoder have found their codes, the dynamics can go on learning at a small part of the cost.
+"""
+
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+BATCH_SIZE = 64
+MAX_GRADIENT_NORM = 10.0
+_STREAM = 7
+"""What sets the random numbers of this phase apart from those of the epochs before."""
+
+
+class EncodedSequences(NamedTuple):
+    """What the dynamics learn from.
+
+    Attributes:
+        mean: [N, T, dim_a], mean of q(a|x).
+        stddev: [N, T, dim_a], its standard deviation; zero where codes are not drawn.
+        controls: [N, T, dim_u].
+        mask: [N, T], 1 = observed; None: every frame is.
+    """
+
+    mean: np.ndarray
+    stddev: np.ndarray
+    controls: np.ndarray
+    mask: np.ndarray | None
+
+
+def encode(model, dataset, mask=None):
+    """Encode every frame.
+
+    Args:
+        model: a built `KVAE`.
+        dataset: a `data.Dataset` or `shards.Shards` of N sequences.
+        mask: [N, T] or None.
+
+    Returns:
+        An `EncodedSequences`.
+    """
+
+    @tf.function(reduce_retracing=True)
+    def moments(images):
+        q = model.encode(images)
+        return q.mean(), q.stddev()
+
+    means, deviations, controls = [], [], []
+    for batch in dataset.batches(model.config.batch_size).of():
+        is_one = batch["weight"].numpy() > 0
+        mean, deviation = (moment.numpy()[is_one] for moment in moments(batch["images"]))
+        means.append(mean)
+        deviations.append(deviation if model.is_variational else np.zeros_like(deviation))
+        if "controls" in batch:
+            controls.append(batch["controls"].numpy()[is_one])
+    mean, deviation = np.concatenate(means), np.concatenate(deviations)
+    if not controls:
+        controls = [np.zeros([*mean.shape[:2], model.config.dim_u], np.float32)]
+    return EncodedSequences(mean, deviation, np.concatenate(controls), mask)
+
+
+def refine(model, codes, num_epochs, learning_rate):
+    """Train the dynamics of a model by the exact likelihood of codes, drawn from q(a|x) anew at each step.
+
+    Adam starts afresh, with a learning rate that falls to zero along a cosine. The result depends on the
+    model, the codes and config.seed alone.
+
+    Args:
+        model: a built `KVAE`.
+        codes: an `EncodedSequences`.
+        num_epochs: passes over them.
+        learning_rate: the first one.
+
+    Returns:
+        The number of updates.
+    """
+    lgssm, variables = model.lgssm, model.lgssm.trainable_variables
+    count, num_steps = codes.mean.shape[:2]
+    size = min(BATCH_SIZE, count)
+    steps = count // size
+    rate = keras.optimizers.schedules.CosineDecay(learning_rate, num_epochs * steps)
+    optimizer = keras.optimizers.Adam(rate, global_clipnorm=MAX_GRADIENT_NORM)
+    optimizer.build(variables)
+
+    @tf.function
+    def update(batch, controls, mask):
+        num_observed = tf.cast(size * num_steps, tf.float32) if mask is None else tf.reduce_sum(mask)
+        weight = tf.math.divide_no_nan(tf.ones([size]), num_observed)
+        with tf.GradientTape() as tape:
+            loss = -lgssm.compiled_log_likelihood(batch, mask, controls, weight)
+        sources = [variable.value for variable in variables]
+        gradients = tape.gradient(loss, sources, unconnected_gradients="zero")
+        optimizer.apply(gradients, variables)
+
+    rng = np.random.default_rng([model.config.seed, _STREAM])
+    with tqdm(total=num_epochs * steps, unit="step", disable=None, dynamic_ncols=True, leave=False) as bar:
+        for _ in range(num_epochs):
+            order = rng.permutation(count)
+            for first in range(0, steps * size, size):
+                part = order[first : first + size]
+                noise = rng.standard_normal(codes.mean[part].shape, np.float32)
+                batch = tf.constant(codes.mean[part] + codes.stddev[part] * noise)
+                mask = None if codes.mask is None else tf.constant(codes.mask[part])
+                update(batch, tf.constant(codes.controls[part]), mask)
+                bar.update()
+    return num_epochs * steps

@@ -51,10 +51,11 @@ def run(config, signals, after_epoch=None):
     resumed, config = config.resume, dataclasses.replace(config, resume="")
     train_file, test_file = _dataset_files(config)
 
-    from kvae import data, device, reporting, run_folder, shards, training
+    from kvae import data, device, distribution, reporting, run_folder, shards, training
     from kvae.factory import make_model
 
     device.select(config.gpu, config.deterministic)
+    where = distribution.make(config.strategy)
     test_data = data.load(test_file, config.use_controls)
     _check_against_data(config, test_data)
     if config.reload_model:
@@ -63,24 +64,34 @@ def run(config, signals, after_epoch=None):
         read = shards.Shards if train_file.is_dir() else data.load
         train_data = read(train_file, config.use_controls)
         _check_against_data(config, train_data)
-        model = make_model(config)
-        model.build(train_data.shape)
+        where.check_batch_size(config.batch_size)
+        with where.guard(), where.scope():
+            model = make_model(config)
+            model.build(train_data.shape)
         print(f"Learning from {train_file}: {_describe(train_data)}; testing on {_describe(test_data)}")
     precision = "bfloat16" if "bfloat16" in model.trunk_dtype else "float32"
-    if resumed:
-        folder = run_folder.RunFolder(resumed)
+    if resumed or not where.is_chief:
+        # Who is not the chief reads a checkpoint, if there is one, and writes nothing.
+        folder = run_folder.RunFolder(resumed or os.devnull)
     else:
         folder = run_folder.RunFolder.create(config)
         folder.write_config(config, precision)
-    print(f"Writing to {folder.path}; convolutions in {precision}", flush=True)
+    if where.is_chief:
+        print(f"Writing to {folder.path}; convolutions in {precision}", flush=True)
+    else:
+        print("Working for the chief, the first worker, which alone writes", flush=True)
 
     facts, step = {"reloaded": config.reload_model}, 0
     if not config.reload_model:
         try:
-            best_epoch = training.train(model, train_data, test_data, folder, signals, after_epoch)
-        except Stopped:
-            print(f"Go on with:  python run_kvae.py --resume {folder.path}", file=sys.stderr)
+            with where.guard():
+                best_epoch = training.train(model, train_data, test_data, folder, signals, after_epoch, where)
+        except (Stopped, distribution.WorkerLost):
+            if where.is_chief:
+                print(f"Go on with:  python run_kvae.py --resume {folder.path}", file=sys.stderr)
             raise
+        if not where.is_chief:
+            return
         model = run_folder.load(folder.path)
         facts = {"best_epoch": best_epoch}
         step = config.num_epochs * -(-train_data.shape[0] // config.batch_size)

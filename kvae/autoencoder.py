@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from kvae import distribution
 from kvae.config import Config
 from kvae.data import to_pixels
 from kvae.device import has_gpu, trunk_policy
@@ -181,6 +182,9 @@ class SequenceAutoencoder(keras.Model):
             bound = self.elbo(**batch, training=True)
             objective = bound.total + (self.reconstruction_scale - 1) * bound.log_px
             loss = -objective
+        # This replica's share of what is averaged over the observed frames of all of them.
+        num_observed = distribution.sum_over_replicas(bound.num_observed)
+        share = tf.math.divide_no_nan(bound.num_observed, num_observed)
         variables = self.trainable_variables
         # Of the tensors behind the Keras variables: TensorFlow can make zeros for those that are idle.
         sources = [variable.value for variable in variables]
@@ -188,11 +192,14 @@ class SequenceAutoencoder(keras.Model):
         # A variable whose gradients have all been zero does not move under Adam, so a factor of 0
         # leaves out what the phase does not train, without another trace of this function.
         gradients = [
-            tf.cast(self.phase >= self.phase_of(variable), gradient.dtype) * gradient
+            tf.cast(self.phase >= self.phase_of(variable), gradient.dtype) * share * gradient
             for gradient, variable in zip(gradients, variables, strict=True)
         ]
+        gradients = distribution.sum_over_replicas(gradients)
         gradients, norm = tf.clip_by_global_norm(gradients, self.config.max_grad_norm)
-        self.optimizer.apply(gradients, variables)
+        # The optimizer would add them up over the replicas once more.
+        count = distribution.num_replicas()
+        self.optimizer.apply([gradient / count for gradient in gradients], variables)
         return self._update_metrics(bound, gradient_norm=norm)
 
     def test_step(self, data):
@@ -304,7 +311,18 @@ class SequenceAutoencoder(keras.Model):
         return self.decode(codes).mean()
 
     def _counter(self, name):
-        return self.add_weight((), initializer="zeros", dtype="int32", trainable=False, name=name)
+        return self.add_weight(
+            (),
+            initializer="zeros",
+            dtype="int32",
+            trainable=False,
+            name=name,
+            aggregation="only_first_replica",
+        )
+
+    def _noise(self, shape, training=False):
+        """Draw from N(0, 1) for a batch."""
+        return distribution.normal(shape, self._next_seed(training))
 
     def _next_seed(self, training=False):
         """Return a new stateless seed: config.seed, and the number of the draw."""
@@ -313,10 +331,18 @@ class SequenceAutoencoder(keras.Model):
         return tf.stack([self.config.seed, 2 * counter.value + int(training)])
 
     def _update_metrics(self, bound, **others):
-        values = {name: getattr(bound, name) for name in self.means if hasattr(bound, name)} | others
+        values = {name: getattr(bound, name) for name in self.means if hasattr(bound, name)}
         known = {name: value for name, value in values.items() if value is not None}
+        num_observed = bound.num_observed
+        if distribution.num_replicas() > 1:
+            # The same on all replicas, so that any of them can be asked.
+            sums = [num_observed, *(num_observed * value for value in known.values())]
+            num_observed, *sums = distribution.sum_over_replicas(sums)
+            means = [tf.math.divide_no_nan(value, num_observed) for value in sums]
+            known = dict(zip(known, means, strict=True))
+        known |= others
         for name, value in known.items():
-            self.means[name].update_state(value, sample_weight=bound.num_observed)
+            self.means[name].update_state(value, sample_weight=num_observed)
         return {name: self.means[name].result() for name in known}
 
 

@@ -123,7 +123,7 @@ class RecurrentAutoencoder(SequenceAutoencoder):
         q = self.encode(images)
         codes, log_qa = q.mean(), tf.constant(0.0)
         if self.is_variational:
-            codes = q.sample(seed=self._next_seed(training))
+            codes += q.stddev() * self._noise(tf.shape(codes), training)
             log_qa = tf.reduce_sum(observed * q.log_prob(codes))
         predicted, _ = self.predictor(codes, seen, self._controls(controls, codes), tf.zeros_like(codes))
         log_px = tf.reduce_sum(observed * self.decode(codes).log_prob(images))

@@ -16,15 +16,16 @@ class CheckpointError(UserError):
     """A checkpoint that cannot be used; the message says why."""
 
 
-def save(path, model, progress):
+def save(path, model, progress, read=lambda variable: variable.numpy()):
     """Write a checkpoint; the one that was there stays until the new one is whole and on the disk.
 
     Args:
         path: the file, .npz.
         model: a compiled `KVAE` whose optimizer has been built.
         progress: where the training stands, a dictionary of JSON values.
+        read: from a variable to an array.
     """
-    arrays = {f"{i:04d}": variable.numpy() for i, variable in enumerate(_variables(model))}
+    arrays = {f"{i:04d}": read(variable) for i, variable in enumerate(_variables(model))}
     facts = {"format": FORMAT, "weights": list(named_weights(model)), "progress": progress}
     with replacing(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, facts=np.array(json.dumps(facts)), **arrays)

@@ -11,7 +11,7 @@ EVALUATION_OPTIONS = frozenset(
 """Options that do not touch what was learned: those that --reload_model may change."""
 
 COMMAND_OPTIONS = frozenset(
-    "gpu run_name log_dir n_steps_gen reload_model display_step generate_step".split()
+    "gpu strategy run_name log_dir n_steps_gen reload_model display_step generate_step".split()
 )
 """Options that --reload_model takes from the command line alone, as the original code does."""
 
@@ -38,8 +38,10 @@ def parse(arguments, read_run_options):
         given.get("preset", ""), given.get("dataset", Config.dataset), given.get("model", Config.model)
     )
     if run_folder := given.get("resume", ""):
-        if refused := sorted(set(given) & set(option_names()) - {"resume", "gpu"}):
-            raise ConfigError(f"--{refused[0]} cannot change a run that is resumed; --gpu alone can")
+        if refused := sorted(set(given) & set(option_names()) - {"resume", "gpu", "strategy"}):
+            raise ConfigError(
+                f"--{refused[0]} cannot change a run that is resumed; --gpu and --strategy alone can"
+            )
         base = read_run_options(run_folder)
         if base.get("reload_model"):
             raise ConfigError(f"{run_folder} is an evaluation of another run: there is no training to resume")

@@ -150,6 +150,9 @@ class Config:
     computes in it."""
     deterministic: bool = False
     """Make every operation deterministic, at some cost: a run repeated ends with the same weights."""
+    strategy: Literal["default", "mirrored", "multiworker"] = "default"
+    """Share each batch among the devices of this machine (mirrored), or among machines (multiworker), which
+    the environment variable TF_CONFIG names."""
     gpu: str = ""
     """Device: numbers of the GPUs to use (0 or 0,1), or cpu. Empty: whatever is there."""
 
@@ -228,6 +231,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "decay_steps": 1,
         "decay_rate": 0.78,
         "kf_update_steps": 2,
+        "refine_epochs": 0,
     },
     "none": {},
 }
@@ -241,9 +245,14 @@ _FALLING_RATE = {
 }
 """Many small steps, with a learning rate that falls in every epoch: better, in less time."""
 
+_SWITCHING = {"K": 9, "alpha_units": 100, "learn_noise": True, "learn_offset": True, "refine_epochs": 100}
+"""A model for every way to bounce, nearly exact in between; see results/ablation.md."""
+
 WORLD_PRESETS: dict[str, dict[str, Any]] = {
-    "box": _FALLING_RATE,
-    "box_gravity": _FALLING_RATE,
+    "box": _SWITCHING | _FALLING_RATE,
+    # Half as many epochs, in which the learning rate falls twice as fast: after the refinement next to nothing
+    # is missing.
+    "box_gravity": _SWITCHING | _FALLING_RATE | {"num_epochs": 15, "decay_rate": 0.8},
     # Six walls, six ways to bounce.
     "polygon": {"K": 6, **_FALLING_RATE},
     # The paddles lag behind the ball, and need codes of their own.

@@ -7,7 +7,8 @@ Pure functions over a batch of sequences. The model, for t = 1..T::
     y_t = C_t z_t + N(0, R)
 
 `A[:, t]` is the transition INTO step t, so `A[:, 0]`, `B[:, 0]` and `u[:, 0]` are not used. `mask[:, t]`
-is 1 where y_t was observed and 0 where it is missing (TFP's state space models use the inverse).
+is 1 where y_t was observed and 0 where it is missing (TFP's state space models use the inverse); a mask
+[B, T, M] says so for every coordinate of y_t.
 Every function takes tensors of one float dtype, runs eagerly or inside a `tf.function`, and is
 differentiable. The cost is linear in T; the loop over time is sequential.
 
@@ -85,15 +86,16 @@ def update(mean, cov, y, mask, C, R):
         y: [..., M, N]; must be finite even where it is missing.
         mask: [..., N], 1 = observed.
         C: [..., M, D, N], the emission matrix.
-        R: [M, M], covariance of the emission noise.
+        R: covariance of the emission noise, [M, M] or, one for each belief, [..., M, M, N].
 
     Returns:
         The filtered mean [..., D, N] and covariance [..., D, D, N], and log p(y) = log N(y; C m, C P C' + R)
         [..., N], zero where y is missing.
     """
     dim_y, dim_z = C.shape[-3:-1]
+    R = R[..., None] if R.shape.rank == 2 else R
     C_cov = small.matmul(C, cov)
-    innovation_cov = small.symmetrize(small.matmul(C_cov, C, transpose_b=True) + R[..., None])
+    innovation_cov = small.symmetrize(small.matmul(C_cov, C, transpose_b=True) + R)
     innovation = y - small.matvec(C, mean)
     # One elimination gives the gain's transpose, S^-1 C P, and what the density of the innovation needs.
     solved, reduced, pivots = small.solve(
@@ -105,7 +107,7 @@ def update(mean, cov, y, mask, C, R):
 
     filtered_mean = mean + small.matvec(gain, innovation)
     left = tf.eye(dim_z, dtype=mean.dtype)[..., None] - small.matmul(gain, C)
-    filtered_cov = small.congruence(left, cov) + small.congruence(gain, R[..., None])
+    filtered_cov = small.congruence(left, cov) + small.congruence(gain, R)
     return filtered_mean, small.symmetrize(filtered_cov), mask * log_likelihood
 
 
@@ -114,7 +116,7 @@ def filter(y, mask, A, B, C, Q, R, mu0, Sigma0, u):
 
     Args:
         y: [B, T, M] observations; where the mask is 0 any value, NaN included, is ignored.
-        mask: [B, T], 1 = observed, 0 = missing.
+        mask: [B, T] or, for every coordinate, [B, T, M]; 1 = observed, 0 = missing.
         A: [B, T, D, D], A[:, t] is the transition into step t.
         B: [B, T, D, U].
         C: [B, T, M, D].
@@ -127,24 +129,25 @@ def filter(y, mask, A, B, C, Q, R, mu0, Sigma0, u):
     Returns:
         A `Filtered`.
     """
-    mask = tf.cast(mask, y.dtype)
-    y = hide(y, mask)
+    y, mask, C, R, log_likelihood_of_missing = observed_part(y, mask, C, R)
     offset = tf.linalg.matvec(B, u)
 
     def step(carry, inputs, constants):
         _, _, _, mean, cov = carry
-        y_t, mask_t, C_t, A_next, offset_next = inputs
-        Q, R = constants
+        y_t, mask_t, C_t, A_next, offset_next, *R_t = inputs
+        Q, *R = constants
+        (R,) = R_t or R
         filtered_mean, filtered_cov, log_likelihood = update(mean, cov, y_t, mask_t, C_t, R)
         next_belief = predict(filtered_mean, filtered_cov, A_next, offset_next, Q)
         return (filtered_mean, filtered_cov, log_likelihood, *next_belief)
 
     mean, cov = initial_belief(mu0, Sigma0, batch_size(y))
-    inputs = [small.batch_last(x) for x in (y, mask, C, next_step(A), next_step(offset))]
+    inputs, constants = [y, mask, C, next_step(A), next_step(offset)], [Q]
+    (inputs if R.shape.rank == 4 else constants).append(R)
+    inputs[:5] = [small.batch_last(x) for x in inputs[:5]]
     start = (mean, cov, tf.zeros_like(mean[0]), mean, cov)
-    carries = scan(step, inputs, start, (Q, R))
-    filtered_mean, filtered_cov, log_likelihood, next_mean, next_cov = carries
-    return filtered_of_scan(mean, cov, filtered_mean, filtered_cov, log_likelihood, next_mean, next_cov)
+    filtered = filtered_of_scan(mean, cov, *scan(step, inputs, start, constants))
+    return filtered._replace(log_likelihood=filtered.log_likelihood - log_likelihood_of_missing)
 
 
 def filtered_of_scan(mean, cov, filtered_mean, filtered_cov, log_likelihood, next_mean, next_cov):
@@ -258,6 +261,31 @@ def smooth(y, mask, A, B, C, Q, R, mu0, Sigma0, u):
     return smooth_filtered(filter(y, mask, A, B, C, Q, R, mu0, Sigma0, u), A, Q)
 
 
+def observed_part(y, mask, C, R):
+    """Make ready what is missing: steps, or some coordinates of a step.
+
+    A missing coordinate becomes an observation of nothing: a zero, with noise N(0, 1), which depends on no
+    state and on no other coordinate.
+
+    Args:
+        y: [B, T, M].
+        mask: [B, T], which stays as it is, or [B, T, M].
+        C: [B, T, M, D].
+        R: [M, M].
+
+    Returns:
+        y, zero where it is missing; the mask [B, T]; C; R, for a mask of coordinates [T, M, M, B]; and what
+        such observations of nothing add to the log-likelihood of their step [B, T], or 0.
+    """
+    mask = tf.cast(mask, y.dtype)
+    y = hide(y, mask)
+    if mask.shape.rank == 2:
+        return y, mask, C, R, tf.zeros([], y.dtype)
+    R = mask[..., :, None] * mask[..., None, :] * R + tf.linalg.diag(1 - mask)
+    surplus = -0.5 * math.log(2 * math.pi) * tf.reduce_sum(1 - mask, axis=-1)
+    return y, tf.ones_like(mask[..., 0]), mask[..., None] * C, small.batch_last(R), surplus
+
+
 def batch_size(tensor):
     """Return the leading dimension, as a number where it is known."""
     return tensor.shape[0] if tensor.shape[0] is not None else tf.shape(tensor)[0]
@@ -268,12 +296,13 @@ def hide(y, mask):
 
     Args:
         y: [B, T, M].
-        mask: [B, T], 1 = observed.
+        mask: [B, T] or [B, T, M], 1 = observed.
 
     Returns:
         [B, T, M].
     """
-    return tf.where(mask[..., None] > 0, y, tf.zeros_like(y))
+    mask = mask if mask.shape.rank == 3 else mask[..., None]
+    return tf.where(mask > 0, y, tf.zeros_like(y))
 
 
 def next_step(sequence):

@@ -15,8 +15,7 @@ from kvae import small_matrices as small
 
 def filter(y, mask, A, B, C, Q, R, mu0, Sigma0, u):
     """Run the Kalman filter; arguments and result as `kalman.filter`."""
-    mask = tf.cast(mask, y.dtype)
-    y = kalman.hide(y, mask)
+    y, mask, C, R, log_likelihood_of_missing = kalman.observed_part(y, mask, C, R)
     offset = tf.linalg.matvec(B, u)
     elements = _filtering_elements(y, mask, A, offset, C, Q, R, mu0, Sigma0)
     _, filtered_mean, filtered_cov, _, _ = tfp.math.scan_associative(_combine_filtering, elements, axis=1)
@@ -30,7 +29,8 @@ def filter(y, mask, A, B, C, Q, R, mu0, Sigma0, u):
     predicted_cov = tf.concat([cov[None], next_cov], axis=0)
     *_, log_likelihood = kalman.update(predicted_mean, predicted_cov, y, mask, C, R)
     found = (predicted_mean, predicted_cov, filtered_mean, filtered_cov, log_likelihood)
-    return kalman.Filtered(*(small.batch_first(tensor) for tensor in found))
+    found = kalman.Filtered(*(small.batch_first(tensor) for tensor in found))
+    return found._replace(log_likelihood=found.log_likelihood - log_likelihood_of_missing)
 
 
 def smooth_filtered(filtered, A, Q):
@@ -71,7 +71,8 @@ def _filtering_elements(y, mask, A, offset, C, Q, R, mu0, Sigma0):
     )
     b, cov, _ = kalman.update(prior_mean, prior_cov, y, mask, C, R)
     C_cov = small.matmul(C, prior_cov)
-    innovation_cov = small.symmetrize(small.matmul(C_cov, C, transpose_b=True) + R[..., None])
+    R = R[..., None] if R.shape.rank == 2 else R
+    innovation_cov = small.symmetrize(small.matmul(C_cov, C, transpose_b=True) + R)
     CA = small.matmul(C, A)
     solved, _, _ = small.solve(innovation_cov, tf.concat([C_cov, CA], axis=-2))
     solved *= mask[..., None, None, :]

@@ -219,20 +219,18 @@ class MixtureStateSpaceModel(keras.layers.Layer):
         """
 
         @tf.custom_gradient
-        def log_likelihood(codes, u):
-            value, of_inputs, of_weights = self._value_and_gradients(codes, mask, u, weight)
-            by_variable = {
-                weight.value.ref(): gradient
-                for weight, gradient in zip(self.trainable_variables, of_weights, strict=True)
-            }
+        def log_likelihood(codes, u, *weights):
+            value, gradients = self._value_and_gradients(codes, mask, u, weight)
 
             def backward(upstream, variables=()):
-                of_variables = [upstream * by_variable[variable.ref()] for variable in variables]
-                return [upstream * gradient for gradient in of_inputs], of_variables
+                # The weights are arguments, so nothing is left for the variables that they were read from.
+                return [upstream * gradient for gradient in gradients], [None] * len(variables)
 
             return value, backward
 
-        return log_likelihood(codes, u)
+        return log_likelihood(
+            codes, u, *(tf.convert_to_tensor(weight) for weight in self.trainable_variables)
+        )
 
     @tf.function(jit_compile=True)
     def _value_and_gradients(self, codes, mask, u, weight):
@@ -241,14 +239,13 @@ class MixtureStateSpaceModel(keras.layers.Layer):
             tape.watch([codes, u])
             filtered, _ = self.filter(codes, mask, u)
             value = tf.reduce_sum(weight[:, None] * filtered.log_likelihood)
-        of_inputs, of_weights = tape.gradient(value, ([codes, u], weights), unconnected_gradients="zero")
-        return value, of_inputs, of_weights
+        return value, tape.gradient(value, [codes, u, *weights], unconnected_gradients="zero")
 
     def smooth(self, filtered, dynamics):
         """Run the smoother over what `filter` returned; return a `kalman.Smoothed`."""
         return inference_for(dynamics.A.shape[1]).smooth_filtered(filtered, dynamics.A, self.Q)
 
-    def sampled_term(self, codes, mask, dynamics, smoothed, seed):
+    def sampled_term(self, codes, mask, dynamics, smoothed, noise):
         """Estimate the state space term of the bound as the original code does.
 
         States are drawn from each smoothed marginal, independently for each step:
@@ -260,13 +257,13 @@ class MixtureStateSpaceModel(keras.layers.Layer):
             mask: [B, T], 1 = observed.
             dynamics: the `Dynamics`.
             smoothed: the `kalman.Smoothed`.
-            seed: [2] integers, a stateless seed.
+            noise: [B, T, dim_z], draws from N(0, I).
 
         Returns:
             [B], one value a sequence.
         """
         posterior = self.posterior(smoothed)
-        z = posterior.sample(seed=seed)
+        z = posterior.mean() + posterior.scale.matvec(noise)
         transition = self.transition(z[:, :-1], dynamics.A[:, 1:], dynamics.B[:, 1:], dynamics.u[:, 1:])
         return (
             self.prior().log_prob(z[:, 0])

@@ -119,7 +119,7 @@ class KVAE(SequenceAutoencoder):
         q = self.encode(images)
         codes = q.mean()
         if sample and self.is_variational:
-            codes = q.sample(seed=self._next_seed(training))
+            codes += q.stddev() * self._noise(tf.shape(codes), training)
         controls = self._controls(controls, codes)
         sampled, decoded = None, codes
         sampled_term = sampled_term or self.config.kf_elbo == "sampled"
@@ -131,8 +131,8 @@ class KVAE(SequenceAutoencoder):
             if sampled_term or self.config.sample_z:
                 smoothed = self.lgssm.smooth(filtered, dynamics)
             if sampled_term:
-                seed = self._next_seed(training)
-                terms = self.lgssm.sampled_term(codes, seen, dynamics, smoothed, seed)
+                noise = self._noise(tf.shape(smoothed.smoothed_mean), training)
+                terms = self.lgssm.sampled_term(codes, seen, dynamics, smoothed, noise)
                 sampled = tf.reduce_sum(weight * terms)
             if self.config.sample_z:
                 decoded = tf.linalg.matvec(dynamics.C, smoothed.smoothed_mean)

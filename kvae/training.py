@@ -6,12 +6,13 @@ from dataclasses import asdict, dataclass, field
 
 import keras
 import numpy as np
-import tensorflow as tf
 from tqdm import tqdm
 
 from kvae import checkpoint, data, evaluation, masks, refinement, reporting
 from kvae.autoencoder import PHASE_ALL, PHASE_DYNAMICS, PHASE_VAE
+from kvae.distribution import Distribution
 from kvae.errors import UserError
+from kvae.factory import make_model
 
 _REMEDY = "try a smaller --init_lr or --max_grad_norm"
 
@@ -61,7 +62,7 @@ class Schedule(keras.callbacks.Callback):
         """Set the phase, the weight of the reconstruction and the learning rate."""
         optimizer = self.model.optimizer
         phase = self.phase(epoch)
-        if phase != int(self.model.phase):
+        if phase != int(self.model.phase.read_value()):
             self.model.phase.assign(phase)
             for variable in optimizer.variables:
                 variable.assign(keras.ops.zeros_like(variable))
@@ -103,10 +104,28 @@ class Recorder:
         folder: the `RunFolder`.
         test: the test `data.Dataset`.
         say: what to call with a line of progress.
+        distribution: the `Distribution`; of several workers the chief alone evaluates and records.
     """
 
-    def __init__(self, model, folder, test, say=print):
-        self.model, self.config, self.folder, self.test, self.say = model, model.config, folder, test, say
+    def __init__(self, model, folder, test, say=print, distribution=None):
+        self.trained, self.config, self.folder, self.test, self.say = model, model.config, folder, test, say
+        self.distribution = distribution or Distribution()
+        self._twin = None
+
+    @property
+    def model(self):
+        """What is evaluated: the model, or where replicas share its training a copy outside of that."""
+        if self.distribution.strategy is None:
+            return self.trained
+        if self._twin is None:
+            self._twin = make_model(self.config, name=self.trained.name)
+            self._twin.build_from_config(self.trained.get_build_config())
+            self._twin.compile()
+        # Not the counters: the copy's draws are its own.
+        pairs = zip(self._twin.trainable_weights, self.trained.trainable_weights, strict=True)
+        for variable, trained in pairs:
+            variable.assign(self.distribution.read(trained))
+        return self._twin
 
     def end_epoch(self, progress, step, seconds):
         """Evaluate and record, if it is time for it.
@@ -121,21 +140,22 @@ class Recorder:
         """
         done, last = progress.epoch + 1, progress.epoch + 1 == self.config.num_epochs
         # In training, `sampled` is `state_space` under another name where it is there at all.
-        train = {name: float(mean.result()) for name, mean in self.model.means.items() if name != "sampled"}
+        train = {name: self._mean(mean) for name, mean in self.trained.means.items() if name != "sampled"}
         self._check_finite("training", train["total"], done)
         look = done == 1 or done % self.config.generate_step == 0 or last
-        if not (look or done % self.config.display_step == 0):
+        if not self.distribution.is_chief or not (look or done % self.config.display_step == 0):
             return
-        test = evaluation.test_bound(self.model, self.test)
+        model = self.model
+        test = evaluation.test_bound(model, self.test)
         self._check_finite("test", test["total"], done)
         if test["total"] > progress.best_bound:
             progress.best_bound, progress.best_epoch = test["total"], done
-            self.folder.save_model(self.model)
+            self.folder.save_model(model)
         if look:
-            test |= self._imputation()
+            test |= self._imputation(model)
             if not last:
-                reporting.picture(self.model, self.test, self.folder, step, f"epoch_{done:03d}_")
-        train |= {"learning_rate": float(self.model.optimizer.learning_rate), "seconds": seconds}
+                reporting.picture(model, self.test, self.folder, step, f"epoch_{done:03d}_")
+        train |= {"learning_rate": Schedule(self.config).learning_rate(progress.epoch), "seconds": seconds}
         self.folder.record(done, step, train, test)
         left = seconds / done * (self.config.num_epochs - done)
         self.say(
@@ -143,23 +163,29 @@ class Recorder:
             f"test {test['total']:9.3f}   {_duration(seconds)} gone, {_duration(left)} left"
         )
 
-    def end_refinement(self, progress, step, seconds):
-        """Evaluate the model after the phase of `kvae.refinement`, and record it as its last epoch.
+    def refine(self, progress, step, train_data, mask, start):
+        """Train the dynamics alone, see `kvae.refinement`; evaluate and record that as the last epoch.
 
         Args:
             progress: the `Progress`, all of whose epochs are done.
             step: updates completed.
-            seconds: time spent so far.
+            train_data: a `data.Dataset` or `shards.Shards`.
+            mask: [N, T], 1 = observed, or None.
+            start: when the training began, in `time.monotonic`.
 
         Raises:
             TrainingError: the bound is not finite any more; the model before stays saved.
         """
-        done = self.config.num_epochs + self.config.refine_epochs
-        test = evaluation.test_bound(self.model, self.test)
+        done, model = self.config.num_epochs + self.config.refine_epochs, self.model
+        codes = refinement.encode(model, train_data, mask)
+        step += refinement.refine(model, codes, self.config.refine_epochs, self.config.init_lr)
+        _check_weights(model, done)
+        test = evaluation.test_bound(model, self.test)
         self._check_finite("test", test["total"], done)
         if test["total"] > progress.best_bound:
             progress.best_bound, progress.best_epoch = test["total"], done
-            self.folder.save_model(self.model)
+            self.folder.save_model(model)
+        seconds = time.monotonic() - start
         self.folder.record(done, step, {"seconds": seconds}, test)
         self.say(
             f"dynamics alone, {self.config.refine_epochs} epochs   test {test['total']:9.3f}   "
@@ -171,11 +197,16 @@ class Recorder:
         if not np.isfinite(total):
             raise TrainingError(f"The {split} bound became {total} in epoch {done}: {_REMEDY}")
 
-    def _imputation(self):
+    def _mean(self, metric):
+        # Keras would ask all replicas, and add up what is the same on each.
+        total, count = (self.distribution.read(variable) for variable in (metric.total, metric.count))
+        return float(total / count) if count else 0.0
+
+    def _imputation(self, model):
         size = self.config.batch_size
         first = data.Dataset(self.test.images[:size], self.test.controls[:size], None)
         mask = masks.planning_mask(*first.images.shape[:2], self.config.t_init_mask, self.config.t_steps_mask)
-        errors = evaluation.imputation_errors(self.model, first, [mask])[0]
+        errors = evaluation.imputation_errors(model, first, [mask])[0]
         return {method: error.wrong_pixels for method, error in errors.items()}
 
 
@@ -183,7 +214,7 @@ class TrainingError(UserError):
     """Training cannot go on; the message says why, and what to try."""
 
 
-def train(model, train_data, test_data, folder, signals, after_epoch=None):
+def train(model, train_data, test_data, folder, signals, after_epoch=None, distribution=None):
     """Train a built `KVAE` as its configuration says, recording into a run folder.
 
     If the folder holds a checkpoint, training goes on from there: the same weights, moments, order of the
@@ -197,6 +228,7 @@ def train(model, train_data, test_data, folder, signals, after_epoch=None):
         folder: a `RunFolder`.
         signals: a `StopSignals`.
         after_epoch: called with the model and the number of epochs completed, after each one's evaluation.
+        distribution: the `Distribution` in whose scope the model was built, by default none.
 
     Returns:
         The epoch whose model was the best by test bound, the one in the folder's model.keras.
@@ -206,15 +238,18 @@ def train(model, train_data, test_data, folder, signals, after_epoch=None):
         Stopped: a signal came; the checkpoint has been written.
     """
     config, num_sequences = model.config, train_data.shape[0]
+    distribution = distribution or Distribution()
     steps_per_epoch = -(-num_sequences // config.batch_size)
-    model.compile()
-    model.optimizer.build(model.trainable_variables)
+    with distribution.scope():
+        model.compile()
+        model.optimizer.build(model.trainable_variables)
     schedule = Schedule(config)
     schedule.set_model(model)
     progress = Progress()
     if folder.checkpoint.exists():
         progress = Progress(**checkpoint.restore(folder.checkpoint, model))
-    folder.cut_back(progress.file_sizes)
+    if distribution.is_chief:
+        folder.cut_back(progress.file_sizes)
     mask = None
     if config.train_miss_prob > 0:
         mask = masks.random_mask(
@@ -222,13 +257,15 @@ def train(model, train_data, test_data, folder, signals, after_epoch=None):
         )
     batches = train_data.batches(config.batch_size, mask)
     start = time.monotonic() - progress.seconds
-    update = tf.function(model.train_step, jit_compile=model.jit_compile)
+    update = distribution.step(model.train_step, model.jit_compile)
 
     def save():
-        _check_weights(model, progress.epoch + 1)
+        _check_weights(model, progress.epoch + 1, distribution.read)
+        if not distribution.is_chief:
+            return
         progress.seconds = time.monotonic() - start
         progress.file_sizes = folder.file_sizes()
-        checkpoint.save(folder.checkpoint, model, asdict(progress))
+        checkpoint.save(folder.checkpoint, model, asdict(progress), distribution.read)
 
     # The progress bar shows itself on a terminal alone.
     with tqdm(
@@ -239,7 +276,7 @@ def train(model, train_data, test_data, folder, signals, after_epoch=None):
         smoothing=0.02,
         dynamic_ncols=True,
     ) as bar:
-        recorder = Recorder(model, folder, test_data, bar.write)
+        recorder = Recorder(model, folder, test_data, bar.write, distribution)
         while progress.epoch < config.num_epochs:
             if progress.batch == 0:
                 model.reset_metrics()
@@ -263,20 +300,16 @@ def train(model, train_data, test_data, folder, signals, after_epoch=None):
                 save()
             if after_epoch is not None:
                 after_epoch(model, progress.epoch)
-    if config.refine_epochs:
+    if config.refine_epochs and distribution.is_chief:
         # A few minutes at most: if a signal ends it, it starts again from the checkpoint of the last epoch.
-        codes = refinement.encode(model, train_data, mask)
-        updates = refinement.refine(model, codes, config.refine_epochs, config.init_lr)
-        _check_weights(model, config.num_epochs + config.refine_epochs)
-        step = config.num_epochs * steps_per_epoch + updates
-        recorder.end_refinement(progress, step, time.monotonic() - start)
+        recorder.refine(progress, config.num_epochs * steps_per_epoch, train_data, mask, start)
     return progress.best_epoch
 
 
-def _check_weights(model, epoch):
+def _check_weights(model, epoch, read=keras.ops.convert_to_numpy):
     """Raise TrainingError rather than let broken weights replace the last good checkpoint."""
     for variable in model.trainable_variables:
-        if not np.isfinite(variable.numpy()).all():
+        if not np.isfinite(read(variable)).all():
             raise TrainingError(f"{variable.path} is not finite any more in epoch {epoch}: {_REMEDY}")
 
 

@@ -26,10 +26,11 @@ def random_covariance(rng, size):
     return root @ root.T / size + 0.3 * np.eye(size)
 
 
-def random_model(seed, batch=3, num_steps=6, dim_y=2, dim_z=4, dim_u=1, missing=0.3):
-    """A random model, observations with missing ones, and controls."""
+def random_model(seed, batch=3, num_steps=6, dim_y=2, dim_z=4, dim_u=1, missing=0.3, by_coordinate=False):
+    """A random model, observations with missing ones, whole steps or coordinates, and controls."""
     rng = np.random.default_rng(seed)
-    mask = (rng.random([batch, num_steps]) >= missing).astype(float)
+    shape = [batch, num_steps, dim_y] if by_coordinate else [batch, num_steps]
+    mask = (rng.random(shape) >= missing).astype(float)
     return Model(
         y=2 * rng.normal(size=[batch, num_steps, dim_y]),
         mask=mask,
@@ -69,15 +70,17 @@ def condition(model, b, num_seen):
     num_steps, dim = model.A.shape[1:3]
     dim_y = model.y.shape[-1]
     mean, cov = joint_prior(model, b)
-    seen = [t for t in range(num_seen) if model.mask[b, t] > 0]
+    mask = model.mask[b] if model.mask.ndim == 3 else np.repeat(model.mask[b, :, None], dim_y, axis=1)
+    (seen,) = np.nonzero((mask > 0)[:num_seen].reshape(-1))
     log_likelihood = 0.0
-    if seen:
-        H = np.zeros([len(seen), dim_y, num_steps, dim])
-        for i, t in enumerate(seen):
-            H[i, :, t] = model.C[b, t]
-        H = H.reshape(len(seen) * dim_y, -1)
-        S = H @ cov @ H.T + np.kron(np.eye(len(seen)), model.R)
-        residual = model.y[b, seen].reshape(-1) - H @ mean
+    if len(seen):
+        H = np.zeros([num_steps, dim_y, num_steps, dim])
+        for t in range(num_steps):
+            H[t, :, t] = model.C[b, t]
+        H = H.reshape(num_steps * dim_y, -1)[seen]
+        R = np.kron(np.eye(num_steps), model.R)[np.ix_(seen, seen)]
+        S = H @ cov @ H.T + R
+        residual = model.y[b].reshape(-1)[seen] - H @ mean
         log_likelihood = -0.5 * (
             residual @ np.linalg.solve(S, residual)
             + np.linalg.slogdet(S)[1]
@@ -95,7 +98,7 @@ def exact_moments(model):
         A dictionary of arrays: predicted_mean, predicted_cov, filtered_mean, filtered_cov, smoothed_mean,
         smoothed_cov, cross_cov (of z_{t+1} and z_t, t < T, smoothed) and log_likelihood per step.
     """
-    batch, num_steps = model.mask.shape
+    batch, num_steps = model.mask.shape[:2]
     found = {}
     for b in range(batch):
         steps = range(num_steps)

@@ -121,7 +121,7 @@ def test_sampled_term(model, images, case):
         tf.tile(mask, [num_draws, 1]),
         repeated(dynamics),
         repeated(smoothed),
-        seed=[1, 2],
+        noise=tf.random.stateless_normal([num_draws * batch, *smoothed.smoothed_mean.shape[1:]], [1, 2]),
     )
     draws = draws.numpy().reshape(num_draws, batch).sum(axis=1) / expected["mask"].sum()
     standard_error = np.hypot(draws.std() / np.sqrt(num_draws), expected["kf_elbo_sampled_sem"])

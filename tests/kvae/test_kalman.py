@@ -14,7 +14,19 @@ SMALLEST = [
     dict(batch=1, num_steps=1, dim_y=2, dim_z=4),
     dict(batch=2, num_steps=2, dim_y=1, dim_z=3, dim_u=2),
 ]
-SHAPES = [dict(), dict(missing=0.0), dict(missing=1.0), dict(dim_y=3, dim_z=2, dim_u=3), *SMALLEST]
+BY_COORDINATE = [
+    dict(by_coordinate=True),
+    dict(by_coordinate=True, missing=1.0),
+    dict(by_coordinate=True, missing=0.6, dim_y=3, dim_z=2),
+]
+SHAPES = [
+    dict(),
+    dict(missing=0.0),
+    dict(missing=1.0),
+    dict(dim_y=3, dim_z=2, dim_u=3),
+    *SMALLEST,
+    *BY_COORDINATE,
+]
 
 
 def tensors(model, dtype=tf.float64):
@@ -94,10 +106,20 @@ def test_filter_and_smoother_are_those_of_tfp(missing):
     np.testing.assert_allclose(found["predicted_cov"][0, 1:], predicted_covs[:-1], atol=1e-8)
 
 
-def test_missing_observations_are_ignored_even_if_they_are_not_numbers():
+def test_a_mask_of_coordinates_that_are_missing_together_is_one_of_steps():
     model = reference.random_model(4)
+    by_coordinate = model._replace(mask=np.repeat(model.mask[..., None], 2, axis=2))
+    found, expected = run(by_coordinate), run(model)
+    for name in expected:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-12, atol=1e-12, err_msg=name)
+
+
+@pytest.mark.parametrize("by_coordinate", [False, True])
+def test_missing_observations_are_ignored_even_if_they_are_not_numbers(by_coordinate):
+    model = reference.random_model(4, by_coordinate=by_coordinate)
     assert 0 < model.mask.mean() < 1
-    hidden = model._replace(y=np.where(model.mask[..., None] > 0, model.y, np.nan))
+    seen = model.mask if by_coordinate else model.mask[..., None]
+    hidden = model._replace(y=np.where(seen > 0, model.y, np.nan))
     found, expected = run(hidden), run(model)
     for name in expected:
         np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
@@ -141,9 +163,10 @@ def test_a_graph_of_unknown_sizes_gives_the_same():
         np.testing.assert_allclose(of_graph, eager, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("by_coordinate", [False, True])
 @pytest.mark.parametrize("argument", ["y", "A", "B", "C", "u", "mu0", "Sigma0"])
-def test_gradients_are_finite_differences(argument):
-    model = reference.random_model(7, batch=2, num_steps=4)
+def test_gradients_are_finite_differences(argument, by_coordinate):
+    model = reference.random_model(7, batch=2, num_steps=4, by_coordinate=by_coordinate)
     arguments = tensors(model)
     i = model._fields.index(argument)
     weights = reference.random_model(8, batch=2, num_steps=4).y

@@ -210,7 +210,8 @@ def test_the_sampled_term_has_its_closed_form_and_stays_below_the_exact_one(opti
         return type(tensors)(*(tf.tile(x, [300, *[1] * (x.shape.rank - 1)]) for x in tensors))
 
     many_codes, many_masks = tf.tile(codes, [300, 1, 1]), tf.tile(mask, [300, 1])
-    draws = model.sampled_term(many_codes, many_masks, repeated(dynamics), repeated(smoothed), seed=[0, 7])
+    noise = tf.random.stateless_normal([*many_codes.shape[:2], model.dim_z], seed=[0, 7])
+    draws = model.sampled_term(many_codes, many_masks, repeated(dynamics), repeated(smoothed), noise)
     draws = draws.numpy().reshape(300, -1)
     expected = reference.sampled_term_expectation(as_reference(model, dynamics, codes, mask))
     standard_error = draws.std(axis=0) / np.sqrt(len(draws))

@@ -1,0 +1,60 @@
+"""Train a tiny model in a process of its own: python -m tests.distributed_child STRATEGY LOG_DIR [EPOCHS]
+
+With `mirrored` the processor counts as two devices.
+"""
+
+import sys
+from unittest import mock
+
+import kvae  # noqa: F401  First, for what it tells TensorFlow before that is imported.
+
+
+def main(strategy, log_dir, num_epochs=17):
+    import numpy as np
+    import tensorflow as tf
+
+    from kvae import data, distribution, reporting, run_folder, training
+    from kvae.config import Config
+    from kvae.model import KVAE
+    from kvae.stopping import StopSignals
+
+    if strategy == "mirrored":
+        (cpu,) = tf.config.list_physical_devices("CPU")
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    where = distribution.make(strategy)
+    config = Config(
+        strategy=strategy,
+        log_dir=log_dir,
+        run_name="run",
+        num_filters=(4,),
+        alpha_units=5,
+        K=2,
+        learn_noise=True,
+        learn_offset=True,
+        batch_size=4,
+        num_epochs=int(num_epochs),
+        kf_update_steps=2,
+        # Small enough to be reached, so that a clipping on each replica would show.
+        max_grad_norm=2.0,
+        train_miss_prob=0.3,
+        generate_step=100,
+        num_paths=0,
+    )
+    with where.scope():
+        model = KVAE(config)
+        model.build((None, None, 8, 8))
+    rng = np.random.default_rng(0)
+    # Ten sequences in batches of four: the last one is not full, so the replicas' parts differ in weight.
+    images = np.repeat(rng.integers(0, 2, [10, 1, 8, 8]), 6, axis=1).astype(np.uint8) * 255
+    train_data = data.Dataset(images, np.zeros([10, 6, 0], np.float32), None)
+    folder = run_folder.RunFolder.create(config)
+    with (
+        mock.patch.object(reporting, "picture"),
+        mock.patch.object(training.Recorder, "_imputation", return_value={}),
+    ):
+        training.train(model, train_data, train_data, folder, StopSignals(), None, where)
+    np.savez(folder.path / "weights.npz", *(where.read(weight) for weight in model.trainable_variables))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

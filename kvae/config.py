@@ -250,8 +250,8 @@ _SWITCHING = {"K": 9, "alpha_units": 100, "learn_noise": True, "learn_offset": T
 
 WORLD_PRESETS: dict[str, dict[str, Any]] = {
     "box": _SWITCHING | _FALLING_RATE,
-    # Half as many epochs, in which the learning rate falls twice as fast: after the refinement next to nothing
-    # is missing.
+    # Half as many epochs, in which the learning rate falls twice as fast: after the refinement little is
+    # missing.
     "box_gravity": _SWITCHING | _FALLING_RATE | {"num_epochs": 15, "decay_rate": 0.8},
     # Six walls, six ways to bounce.
     "polygon": {"K": 6, **_FALLING_RATE},

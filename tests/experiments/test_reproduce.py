@@ -27,7 +27,9 @@ def command(tmp_path, monkeypatch):
         arguments = words[2:]
         started.append(arguments)
         if "--resume" not in arguments:
-            small = [*SMALL, "--num_paths", "10"] if "kvae" in arguments else SMALL
+            small = (
+                [*SMALL, *"--num_paths 10 --K 3 --refine_epochs 0".split()] if "kvae" in arguments else SMALL
+            )
             arguments = [*arguments, *small]
         return SimpleNamespace(returncode=run_kvae.main(arguments))
 

@@ -227,7 +227,7 @@ def without_pictures(monkeypatch):
     monkeypatch.setattr(
         reporting, "picture", lambda model, test, folder, step, prefix: asked.append((step, prefix))
     )
-    monkeypatch.setattr(training.Recorder, "_imputation", lambda self: {"smoothing": 0.25})
+    monkeypatch.setattr(training.Recorder, "_imputation", lambda self, model: {"smoothing": 0.25})
     return asked
 
 
@@ -357,7 +357,7 @@ class Folder:
 def end_epochs(monkeypatch, bounds, train_bounds):
     """Let a recorder end epochs with these test and training bounds; return progress and folder."""
     monkeypatch.setattr(training.evaluation, "test_bound", lambda *arguments: {"total": next(bounds)})
-    monkeypatch.setattr(training.Recorder, "_imputation", lambda self: {})
+    monkeypatch.setattr(training.Recorder, "_imputation", lambda self, model: {})
     monkeypatch.setattr(reporting, "picture", lambda *arguments: None)
     bounds, folder, progress = iter(bounds), Folder(), training.Progress()
     model = KVAE(Config(**TINY, num_epochs=5))

@@ -217,6 +217,10 @@ class MixtureStateSpaceModel(keras.layers.Layer):
         Returns:
             A scalar.
         """
+        if tf.executing_eagerly():
+            # Nothing is compiled then, and TensorFlow's gradients of the call below would be wrong.
+            filtered, _ = self.filter(codes, mask, u)
+            return tf.reduce_sum(weight[:, None] * filtered.log_likelihood)
 
         @tf.custom_gradient
         def log_likelihood(codes, u, *weights):

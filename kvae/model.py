@@ -123,7 +123,7 @@ class KVAE(SequenceAutoencoder):
         controls = self._controls(controls, codes)
         sampled, decoded = None, codes
         sampled_term = sampled_term or self.config.kf_elbo == "sampled"
-        if training and not (sampled_term or self.config.sample_z or tf.executing_eagerly()):
+        if training and not (sampled_term or self.config.sample_z):
             exact = self.lgssm.compiled_log_likelihood(codes, mask, controls, weight)
         else:
             filtered, dynamics = self.lgssm.filter(codes, mask, controls)

@@ -25,7 +25,6 @@ OF_DYNAMICS = frozenset(
     "dim_z K noise_transition init_cov init_kf_matrices alpha_rnn alpha_units alpha_layers alpha_activation "
     "fifo_size learn_noise learn_offset learn_u seed".split()
 )
-MAX_GRADIENT_NORM = 10.0
 
 
 @dataclass(frozen=True)

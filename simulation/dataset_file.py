@@ -23,6 +23,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from simulation.interrupts import HeldBackSignals
 from simulation.sampling import Workers
 from simulation.worlds import Quantity, World
 
@@ -82,11 +83,16 @@ def make(path: Path, world: World, metadata: dict[str, Any], workers: Workers) -
     states, controls = [], []
     # Opened first: a folder that cannot be written to shows before the simulation, not after it.
     compressed = {"compression": zipfile.ZIP_DEFLATED, "compresslevel": COMPRESSION}
-    with _whole_file(path) as file, zipfile.ZipFile(file, "w", **compressed) as archive:
+    with (
+        HeldBackSignals() as signals,
+        _whole_file(path) as file,
+        zipfile.ZipFile(file, "w", **compressed) as archive,
+    ):
         with _member(archive, "images", (count, num_steps, *world.image_shape), np.uint8) as images:
             chunks = workers.simulate(
                 world, metadata["split"], count, num_steps, metadata["seed"], metadata["first"]
             )
+            signals.deliver()
             for chunk in chunks:
                 images.write(chunk.images.tobytes())
                 states.append(chunk.states.astype(np.float32))

@@ -63,7 +63,7 @@ def table(folder):
         "",
         circumstances_of(facts),
         "",
-        f"- Training: {minutes:.0f} minutes for {options['num_epochs']} epochs, evaluations on the way "
+        f"- Training: {minutes:.0f} minutes for {epochs_of(options)}, evaluations on the way "
         f"included (the original code: {original['training_minutes']} minutes).",
         f"- Best epoch by test bound, the one evaluated here: {evaluation['best_epoch']}.",
         f"- Test bound per frame: {rest + bound['exact']:.2f} with the exact state space term, "
@@ -110,6 +110,12 @@ def circumstances_of(facts):
         f"at commit {facts['git_commit']}, on {facts['machine']['processor']}, convolutions in "
         f"{facts['precision']}; {versions}."
     )
+
+
+def epochs_of(options):
+    """Return how many epochs a run's options ask for, in words."""
+    refined = options.get("refine_epochs", 0)
+    return f"{options['num_epochs']} epochs" + (f" and {refined} of the dynamics alone" if refined else "")
 
 
 def command_of(options):

@@ -19,18 +19,12 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from experiments.compare import circumstances_of, command_of, row_of
+from experiments.compare import circumstances_of, command_of, epochs_of, read_curve, row_of
 from kvae.errors import UserError
 from kvae.files import replacing
 from simulation import make_world
 from simulation.dataset import dataset_path
 from simulation.dataset_file import read_metadata
-
-BATCH = 100
-"""Sequences that are looked at at a time."""
-
-SAMPLED = 200
-"""Sequences on which posterior sampling is judged, which takes so much longer than all else."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +105,8 @@ def squared_error(frames, truth):
 def curves_of(run_folder, data_dir=None):
     """Return the errors of the run and of its rivals on the test set, by the number of hidden frames.
 
+    Those of the run on binary frames are the ones in its folder.
+
     Args:
         run_folder: a run folder.
         data_dir: folder of the test data, by default the run's.
@@ -125,49 +121,55 @@ def curves_of(run_folder, data_dir=None):
     config = model.config
     path = dataset_path(data_dir or config.data_dir, config.dataset, "test")
     test = data.load(path, config.use_controls)
-    metadata = read_metadata(path)
-    world = make_world(metadata["world"], **metadata["options"])
-    is_binary = config.out_distr == "bernoulli"
-    error = wrong_pixels if is_binary else squared_error
     num_sequences, num_steps = test.shape[:2]
     counts = list(range(1, num_steps - config.t_init_mask, 2))
+    observed = [
+        masks.planning_mask(num_sequences, num_steps, config.t_init_mask, count)[0] for count in counts
+    ]
+    if config.out_distr == "bernoulli":
+        measure = "fraction of wrong pixels"
+        of_run = read_curve(run_folder / "imputation_planning.csv")
+        found = {
+            method: [wrong_pixels for wrong_pixels, _ in curve.values()] for method, curve in of_run.items()
+        }
+        found["linear motion"] = _linear_errors(path, test, observed)
+    else:
+        measure = "mean squared error of a pixel"
+        found = _squared_errors(model, test, observed)
+    return {method: (counts, errors) for method, errors in found.items()}, measure
+
+
+def _linear_errors(path, test, masks):
+    """Return the wrong pixels of linear motion under each mask [T]."""
+    metadata = read_metadata(path)
+    world = make_world(metadata["world"], **metadata["options"])
+    errors = []
+    for observed in masks:
+        hidden = observed < 0.5
+        frames = world.render(linear_motion(test.states, observed)[:, hidden])
+        errors.append(wrong_pixels(frames / 255.0, test.images[:, hidden] / 255.0))
+    return errors
+
+
+def _squared_errors(model, test, masks):
+    """Return method -> errors, one for each mask [T], of the model and of simple rivals on grey frames."""
+    images = test.images
+    controls = test.controls if test.dim_u else None
+    truth = images / 255.0
     found = {}
-    for count in counts:
-        observed = masks.planning_mask(num_sequences, num_steps, config.t_init_mask, count)
-        for method, value in _errors(model, test, observed, world, error).items():
-            found.setdefault(method, []).append(value)
-    measure = "fraction of wrong pixels" if is_binary else "mean squared error of a pixel"
-    return {method: (counts, values) for method, values in found.items()}, measure
-
-
-def _errors(model, test, observed, world, error):
-    totals = {}
-    for first in range(0, len(test.images), BATCH):
-        part = slice(first, first + BATCH)
-        hidden = observed[0] < 0.5
-        images, mask = test.images[part], observed[part]
-        controls = test.controls[part] if test.dim_u else None
-        truth = images / 255.0
+    for observed in masks:
+        hidden = observed < 0.5
+        mask = np.tile(observed, [len(images), 1])
         guesses = {
             "smoothing": model.smooth(images, mask, controls).images.numpy(),
             "filtering": model.filter(images, mask, controls).images.numpy(),
             "generation": model.generate(images, images.shape[1], controls=controls).images.numpy(),
+            "last frame seen": last_seen(truth, observed),
+            "cross-fade": cross_fade(truth, observed),
         }
-        if "sampling" in model.methods and first < SAMPLED:
-            guesses["sampling"] = model.impute(images, mask, controls).images.numpy()
-        if error is wrong_pixels:
-            guesses["linear motion"] = world.render(linear_motion(test.states[part], observed[0])) / 255.0
-        else:
-            guesses["last frame seen"] = last_seen(truth, observed[0])
-            guesses["cross-fade"] = cross_fade(truth, observed[0])
         for method, frames in guesses.items():
-            found = (error(frames[:, hidden], truth[:, hidden]), len(images))
-            totals.setdefault(method, []).append(found)
-    # Weighted, as the last batch may be smaller.
-    return {
-        method: sum(value * count for value, count in found) / sum(count for _, count in found)
-        for method, found in totals.items()
-    }
+            found.setdefault(method, []).append(squared_error(frames[:, hidden], truth[:, hidden]))
+    return found
 
 
 def report_of(run_folder, facts, evaluation, seconds, curves, measure):
@@ -185,8 +187,7 @@ def report_of(run_folder, facts, evaluation, seconds, curves, measure):
         "",
         circumstances_of(facts),
         "",
-        f"- Training: {seconds / 60:.0f} minutes for {options['num_epochs']} epochs, evaluations on the way "
-        "included.",
+        f"- Training: {seconds / 60:.0f} minutes for {epochs_of(options)}, evaluations on the way included.",
         f"- Best epoch by test bound, the one evaluated here: {evaluation['best_epoch']}.",
         f"- Test bound per frame: {rest + bound['exact']:.2f} with the exact state space term, "
         f"{rest + bound['sampled']:.2f} with the sampled one.",
@@ -199,7 +200,7 @@ def report_of(run_folder, facts, evaluation, seconds, curves, measure):
     for method, (_, values) in curves.items():
         ours = method in ("sampling", "smoothing", "filtering", "generation")
         label = f"**{method}**" if ours else method
-        label += f" (the first {SAMPLED} test sequences)" if method == "sampling" else ""
+        label += ", on a part of the test set" if method == "sampling" else ""
         lines.append(row_of(label, [f"{value:.4f}" for value in values]))
     return "\n".join(lines)
 

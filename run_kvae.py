@@ -6,6 +6,7 @@ python run_kvae.py --dataset box_gravity
 import dataclasses
 import os
 import sys
+from pathlib import Path
 
 from kvae.command_line import parse
 from kvae.config import ConfigError
@@ -30,6 +31,9 @@ def main(arguments=None):
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"Error: {error}. What was saved before is whole", file=sys.stderr)
+        return 2
     except Stopped as stopped:
         print(f"\nStopped by {stopped}", file=sys.stderr)
         return stopped.exit_code
@@ -49,7 +53,7 @@ def run(config, signals, after_epoch=None):
         Stopped: a signal came.
     """
     resumed, config = config.resume, dataclasses.replace(config, resume="")
-    train_file, test_file = _dataset_files(config)
+    train_file, test_file = _dataset_files(config, foreign=bool(resumed or config.reload_model))
 
     from kvae import data, device, distribution, reporting, run_folder, shards, training
     from kvae.factory import make_model
@@ -70,6 +74,8 @@ def run(config, signals, after_epoch=None):
             model.build(train_data.shape)
         print(f"Learning from {train_file}: {_describe(train_data)}; testing on {_describe(test_data)}")
     precision = "bfloat16" if "bfloat16" in model.trunk_dtype else "float32"
+    if resumed:
+        run_folder.check_links(resumed)
     if resumed or not where.is_chief:
         # Who is not the chief reads a checkpoint, if there is one, and writes nothing.
         folder = run_folder.RunFolder(resumed or os.devnull)
@@ -86,7 +92,7 @@ def run(config, signals, after_epoch=None):
         try:
             with where.guard():
                 best_epoch = training.train(model, train_data, test_data, folder, signals, after_epoch, where)
-        except (Stopped, distribution.WorkerLost):
+        except (Stopped, distribution.WorkerLost, OSError):
             if where.is_chief:
                 print(f"Go on with:  python run_kvae.py --resume {folder.path}", file=sys.stderr)
             raise
@@ -103,10 +109,24 @@ def run(config, signals, after_epoch=None):
     print(f"Evaluate again:  python run_kvae.py --reload_model {folder.path}")
 
 
-def _dataset_files(config):
-    """Return the paths of the training and test data, simulated first if they are not there."""
+def _dataset_files(config, foreign):
+    """Return the paths of the training and test data, simulated first if they are not there.
+
+    Args:
+        config: a `Config`.
+        foreign: it comes from a run folder, perhaps somebody else's: that must not say where in the system
+            to write.
+    """
     from simulation import dataset
 
+    folder = Path(config.data_dir)
+    if foreign and not folder.resolve().is_relative_to(Path.cwd()):
+        train, test = (dataset.dataset_path(folder, config.dataset, split) for split in ("train", "test"))
+        if not (test.exists() and (train.exists() or train.with_suffix("").is_dir())):
+            raise ConfigError(
+                f"The run's data are not in {folder}. To simulate them there:  python -m simulation.generate "
+                f"--dataset {config.dataset} --data_dir {folder}"
+            )
     try:
         return dataset.ensure(config.dataset, config.data_dir)
     except (ValueError, OSError) as error:

@@ -69,9 +69,13 @@ def table(folder):
         f"- Test bound per frame: {rest + bound['exact']:.2f} with the exact state space term, "
         f"{rest + bound['sampled']:.2f} with the sampled one"
         + (f" (the original code, sampled: {original['test_bound_per_frame']})." if world == "box" else "."),
-        f"- Baseline, the distance between early and late frames: {evaluation['baseline']:.4f}"
-        + (f" (original: {original['baseline']})." if world == "box" else "."),
     ]
+    # Sequences of less than 16 frames have none.
+    if evaluation["baseline"] is not None:
+        lines.append(
+            f"- Baseline, the distance between early and late frames: {evaluation['baseline']:.4f}"
+            + (f" (original: {original['baseline']})." if world == "box" else ".")
+        )
     for name, title, x_key in (
         ("planning", "hidden frames after the first 4", "hidden_steps"),
         ("random", "probability of hiding a frame after the first 4", "drop_probability"),

@@ -3,8 +3,10 @@
 import json
 import os
 
+import keras
 import numpy as np
 
+from kvae.archives import ArchiveError, read_arrays
 from kvae.errors import UserError
 from kvae.files import replacing
 from kvae.weights import named_weights
@@ -47,28 +49,29 @@ def restore(path, model):
         CheckpointError: the file is missing, damaged, from another version or of another model.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            facts = json.loads(str(file["facts"]))
-            if facts.get("format") != FORMAT:
-                raise CheckpointError(
-                    f"{path} was written by another version: its format is {facts.get('format')!r}, "
-                    f"this one reads {FORMAT}"
-                )
-            arrays = [file[name] for name in sorted(set(file.files) - {"facts"})]
+        arrays = read_arrays(path)
+        facts = json.loads(str(arrays.pop("facts")))
+        if facts["format"] != FORMAT:
+            raise CheckpointError(
+                f"{path} was written by another version: its format is {facts['format']!r}, "
+                f"this one reads {FORMAT}"
+            )
+        names, progress = facts["weights"], facts["progress"]
     except FileNotFoundError:
         raise CheckpointError(f"There is no checkpoint {path}: the run has to start again") from None
-    except CheckpointError:
-        raise
-    # What a damaged zip file raises depends on the byte that is damaged.
-    except Exception as error:
+    except ArchiveError as error:
         raise CheckpointError(f"{path} is damaged: {error}") from error
+    except (KeyError, TypeError, json.JSONDecodeError, RecursionError) as error:
+        raise CheckpointError(f"{path} is not a checkpoint: {error!r}") from error
     variables = _variables(model)
-    shapes = [tuple(variable.shape) for variable in variables]
-    if facts["weights"] != list(named_weights(model)) or [array.shape for array in arrays] != shapes:
+    dtypes = [np.dtype(keras.backend.standardize_dtype(variable.dtype)) for variable in variables]
+    expected = [(tuple(variable.shape), dtype) for variable, dtype in zip(variables, dtypes, strict=True)]
+    found = [(array.shape, array.dtype) for _, array in sorted(arrays.items())]
+    if names != list(named_weights(model)) or found != expected:
         raise CheckpointError(f"{path} is of a model with another configuration")
-    for variable, array in zip(variables, arrays, strict=True):
+    for variable, (_, array) in zip(variables, sorted(arrays.items()), strict=True):
         variable.assign(array)
-    return facts["progress"]
+    return progress
 
 
 def _variables(model):

@@ -1,6 +1,7 @@
 """Every option of a model and its training, in one frozen dataclass. Imports no TensorFlow."""
 
 import dataclasses
+import itertools
 import json
 import math
 import numbers
@@ -187,6 +188,7 @@ class Config:
         for field in dataclasses.fields(self):
             object.__setattr__(self, field.name, _checked_type(field, getattr(self, field.name)))
         _check_bounds(self)
+        _check_sizes(self)
         _check_combinations(self)
 
     def to_dict(self) -> dict[str, Any]:
@@ -328,6 +330,24 @@ _AT_LEAST_ZERO = (
     "only_vae_epochs kf_update_steps refine_epochs warmup_epochs num_paths t_init_train_miss seed "
     "init_kf_matrices"
 ).split()
+_AT_MOST = {
+    "filter_size": 64,
+    "vae_num_units": 10_000,
+    "num_layers": 100,
+    "dim_a": 1000,
+    "dim_z": 1000,
+    "dim_u": 1000,
+    "K": 1000,
+    "alpha_units": 10_000,
+    "alpha_layers": 100,
+    "fifo_size": 1000,
+    "batch_size": 100_000,
+    "n_steps_gen": 100_000,
+    "num_paths": 1_000_000,
+}
+"""Far beyond what is of use, and short of what would exhaust a machine before it says so."""
+_LARGEST_WEIGHT = 10**8
+"""Numbers in one array of weights."""
 _POSITIVE = (
     "noise_pixel_var noise_emission noise_transition init_cov init_lr max_grad_norm scale_reconstruction "
     "warmup_scale"
@@ -343,9 +363,13 @@ def _check_bounds(config: Config) -> None:
         require(name, getattr(config, name) >= 1, "at least 1")
     for name in _AT_LEAST_ZERO:
         require(name, getattr(config, name) >= 0, "at least 0")
+    for name, largest in _AT_MOST.items():
+        require(name, getattr(config, name) <= largest, f"at most {largest}")
     for name in _POSITIVE:
         require(name, getattr(config, name) > 0, "above 0")
-    require("num_filters", min(config.num_filters) >= 1, "numbers of at least 1")
+    filters = config.num_filters
+    is_possible = len(filters) <= 12 and min(filters) >= 1 and max(filters) <= 10_000
+    require("num_filters", is_possible, "at most 12 numbers between 1 and 10000")
     require("decay_rate", 0 < config.decay_rate <= 1, "above 0 and at most 1")
     require("train_miss_prob", 0 <= config.train_miss_prob <= 1, "between 0 and 1")
     require("seed", config.seed < 2**31, "below 2147483648")
@@ -359,6 +383,26 @@ def _check_bounds(config: Config) -> None:
         config.gpu in ("", "cpu") or all(part.strip().isdecimal() for part in devices),
         "empty, cpu, or numbers such as 0 or 0,1",
     )
+
+
+def _check_sizes(config: Config) -> None:
+    """Refuse options that together make arrays of weights that no machine would hold."""
+    inner = config.dim_z + config.dim_u + config.dim_a + 1
+    filters = (1, *config.num_filters, 1)
+    sizes = {
+        "K, dim_z, dim_a and dim_u": config.K * config.dim_z * inner,
+        "alpha_units": 4 * config.alpha_units * (config.alpha_units + config.dim_a * config.fifo_size),
+        "vae_num_units": config.vae_num_units**2,
+        # A decoder's layer has four times as many channels as its filters.
+        "num_filters and filter_size": config.filter_size**2
+        * max(4 * a * b for a, b in itertools.pairwise(filters)),
+    }
+    for names, size in sizes.items():
+        if size > _LARGEST_WEIGHT:
+            raise ConfigError(
+                f"{names} would make an array of {size:,} weights. Choose smaller ones, for at most "
+                f"{_LARGEST_WEIGHT:,}"
+            )
 
 
 def _check_combinations(config: Config) -> None:

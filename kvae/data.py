@@ -1,13 +1,13 @@
 """Dataset files, pixels, and batches for training."""
 
-import zipfile
-import zlib
+import json
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from kvae.archives import ArchiveError, read_arrays, read_headers
 from kvae.errors import UserError
 
 
@@ -59,37 +59,56 @@ def load(path, use_controls=True) -> Dataset:
     """
     path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if "images" not in file:
-                raise DataError(f"{path} has no array named images. Received: {', '.join(file) or 'none'}")
-            images = file["images"]
-            ours = "metadata" in file
-            # The original's controls are arrays of objects: reading those would run code.
-            controls = file["controls"] if ours else np.zeros([*images.shape[:2], 0], np.float32)
-            states = file["states"] if ours else None
+        there = read_headers(path)
+        ours = "metadata" in there
+        # The original's controls are arrays of objects: reading those would run code.
+        arrays = read_arrays(path, ("images", "controls", "states", "metadata") if ours else ("images",))
     except FileNotFoundError:
         raise DataError(f"There is no dataset file {path}") from None
-    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path} is not a readable dataset file (.npz): {error}") from error
-    for name, array in (("images", images), ("controls", controls)):
-        if array.dtype.kind not in "buif":
-            raise DataError(f"{path}: {name} must be numbers. Received: {array.dtype}")
+    except ArchiveError as error:
+        raise DataError(str(error)) from error
+    for name in ("images", "controls", "states") if ours else ("images",):
+        if name not in arrays:
+            raise DataError(f"{path} has no array named {name}. Received: {', '.join(there) or 'none'}")
+        if arrays[name].dtype.kind not in "buif":
+            raise DataError(f"{path}: {name} must be numbers. Received: {arrays[name].dtype}")
+    images = arrays["images"]
     if images.ndim != 4 or 0 in images.shape:
         raise DataError(f"{path}: images must be [N, T, H, W]. Received: shape {images.shape}")
     if images.dtype != np.uint8:
         images = images.astype(np.float32)
         if not (np.isfinite(images).all() and images.min() >= 0 and images.max() <= 1):
             raise DataError(f"{path}: images that are not uint8 must lie between 0 and 1")
-    if controls.ndim != 3 or controls.shape[:2] != images.shape[:2]:
-        raise DataError(
-            f"{path}: controls must be [N, T, dim_u] = [{images.shape[0]}, {images.shape[1]}, ...]. "
-            f"Received: shape {controls.shape}"
-        )
+    if not ours:
+        return Dataset(images, np.zeros([*images.shape[:2], 0], np.float32), None)
+    _check_metadata(path, arrays["metadata"], images.shape)
+    sequences = {}
+    for name, size in (("controls", "dim_u"), ("states", "S")):
+        array = arrays[name]
+        if array.ndim != 3 or array.shape[:2] != images.shape[:2]:
+            raise DataError(
+                f"{path}: {name} must be [N, T, {size}] = [{images.shape[0]}, {images.shape[1]}, ...]. "
+                f"Received: shape {array.shape}"
+            )
+        with np.errstate(over="ignore"):
+            sequences[name] = array.astype(np.float32)
+        if not np.isfinite(sequences[name]).all():
+            raise DataError(f"{path}: {name} must be finite numbers that float32 can hold")
     if not use_controls:
-        controls = controls[..., :0]
-    return Dataset(images, controls.astype(np.float32), states)
+        sequences["controls"] = sequences["controls"][..., :0]
+    return Dataset(images, **sequences)
+
+
+def _check_metadata(path, metadata, shape):
+    """Raise DataError where a file says of itself what its frames are not."""
+    try:
+        facts = dict(json.loads(str(metadata)))
+    except (ValueError, TypeError, RecursionError) as error:
+        received = str(metadata)[:40]
+        raise DataError(f"{path}: metadata must be a JSON object. Received: {received!r}") from error
+    for name, size in (("num_sequences", shape[0]), ("num_steps", shape[1])):
+        if facts.get(name, size) != size:
+            raise DataError(f"{path}: {name} is {facts[name]!r} in its metadata, but images are {shape}")
 
 
 def to_pixels(images, out_distr):

@@ -99,13 +99,17 @@ class Distribution:
             )
 
     def step(self, function, jit_compile):
-        """Return a compiled function of a batch that calls `function` on every replica's part of it."""
+        """Return a compiled function of a batch that calls `function` on every replica's part of it.
+
+        What it returns is the first replica's dictionary.
+        """
         if self.strategy is None:
             return tf.function(function, jit_compile=jit_compile)
 
         @tf.function
         def on_all(parts):
-            self.strategy.run(function, args=(parts,))
+            found = self.strategy.run(function, args=(parts,))
+            return {name: self.strategy.experimental_local_results(value)[0] for name, value in found.items()}
 
         return lambda batch: on_all(self._split(batch))
 

@@ -1,19 +1,23 @@
 """The folder that a run leaves: configuration, numbers, pictures, films, TensorBoard events, model."""
 
+import contextlib
 import csv
 import importlib.metadata
 import json
 import os
 import platform
+import re
 import subprocess
 import time
+import zipfile
 from pathlib import Path
 
-import keras
+import numpy as np
 import tensorflow as tf
 from tensorboard.plugins.image import metadata as image_metadata
 
 from kvae import movies, plots
+from kvae.archives import free_memory
 from kvae.config import Config, ConfigError
 from kvae.errors import UserError
 from kvae.factory import make_model
@@ -48,6 +52,14 @@ COLUMNS = [
     *(f"test_{TAGS[name].replace('/', '_')}" for name in _TEST.split()),
 ]
 _PACKAGES = "tensorflow keras tensorflow-probability numpy".split()
+
+
+_LARGEST_CONFIG = 10**6
+"""Bytes of the config.json in model.keras."""
+_LARGEST_SIDE = 4096
+"""Pixels along a side of a frame."""
+_TEMPORARY = re.compile(r"\..+-[0-9a-f]{32}(\.\w+)?")
+"""Names of `replacing`."""
 
 
 class RunFolderError(UserError):
@@ -122,7 +134,7 @@ class RunFolder:
         """
         row = {"epoch": epoch, "step": step}
         for split, metrics in (("train", train), ("test", test)):
-            with self._writer(split).as_default(step):
+            with _writing_errors(), self._writer(split).as_default(step):
                 for name, value in metrics.items():
                     row[f"{split}_{TAGS[name].replace('/', '_')}"] = f"{value:.6g}"
                     tf.summary.scalar(TAGS[name], value)
@@ -173,8 +185,9 @@ class RunFolder:
 
     def file_sizes(self):
         """Return the size of every file that grows, metrics.csv and TensorBoard's, by name."""
-        for writer in self._writers.values():
-            writer.flush()
+        with _writing_errors():
+            for writer in self._writers.values():
+                writer.flush()
         return {str(path.relative_to(self.path)): path.stat().st_size for path in self._growing_files()}
 
     def cut_back(self, file_sizes):
@@ -183,9 +196,12 @@ class RunFolder:
         And with it what a kill left unfinished under a temporary name.
         """
         for unfinished in self.path.rglob(".*"):
-            unfinished.unlink()
+            if _TEMPORARY.fullmatch(unfinished.name) and unfinished.is_file():
+                unfinished.unlink()
         for path in self._growing_files():
             size = file_sizes.get(str(path.relative_to(self.path)), 0)
+            if size > path.stat().st_size:
+                raise RunFolderError(f"{path} is shorter than it was: delete {self.path} and start again")
             if size:
                 os.truncate(path, size)
             else:
@@ -193,8 +209,9 @@ class RunFolder:
 
     def close(self):
         """Flush what TensorBoard has not seen yet."""
-        for writer in self._writers.values():
-            writer.close()
+        with _writing_errors():
+            for writer in self._writers.values():
+                writer.close()
         self._writers = {}
 
     def _growing_files(self):
@@ -212,8 +229,17 @@ class RunFolder:
         height, width = sides
         content = [str(width).encode(), str(height).encode(), encoded]
         metadata = image_metadata.create_summary_metadata(display_name=None, description=None)
-        with self._writer("test").as_default(step):
+        with _writing_errors(), self._writer("test").as_default(step):
             tf.summary.write(tag, tf.constant(content), metadata=metadata)
+
+
+@contextlib.contextmanager
+def _writing_errors():
+    """Let TensorBoard's writers fail as other files do."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        raise OSError(f"TensorBoard's events cannot be written: {error.message}") from error
 
 
 def read_options(path):
@@ -228,15 +254,26 @@ def read_options(path):
         Config.from_dict(options)
     except FileNotFoundError:
         raise RunFolderError(f"{path} is not a run folder: it has no config.json") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
-        raise RunFolderError(f"{file} cannot be read: {error!r}") from error
     except ConfigError as error:
         raise RunFolderError(f"{file} holds options of another version: {error}") from error
+    # ValueError: broken JSON, or text that is no text, or a number of thousands of digits.
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise RunFolderError(f"{file} cannot be read: {error!r}") from error
     return options
+
+
+def check_links(path):
+    """Raise RunFolderError where a run folder, that is to be written to, holds links: they may lead out."""
+    for found in Path(path).rglob("*"):
+        if found.is_symlink():
+            raise RunFolderError(f"{found} is a link: a run writes to its own folder alone. Delete the link")
 
 
 def load(path, config=None):
     """Return the model of a run folder, compiled.
+
+    Of model.keras only the sides of the frames and the weights are read; what the model is says config.json.
+    So nothing is deserialised by Keras, and a file from somebody else runs no code.
 
     Args:
         path: the run folder.
@@ -250,14 +287,30 @@ def load(path, config=None):
     if not file.exists():
         raise RunFolderError(f"{path} has no model.keras: the run has not saved a model yet")
     try:
-        saved = keras.models.load_model(file, compile=False)
         model = make_model(config)
-        model.build_from_config(saved.get_build_config())
-        model.set_weights(saved.get_weights())
-        model.compile()
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise RunFolderError(f"{file} cannot be loaded: {error}") from error
+        model.build((None, None, *_frame_sides(file)))
+        model.load_weights(file)
+        if not all(np.isfinite(weight).all() for weight in model.get_weights()):
+            raise ValueError("weights that are not finite")
+    # What a damaged file raises depends on the byte that is damaged.
+    except Exception as error:
+        raise RunFolderError(f"{file} cannot be loaded: {error!r}") from error
+    model.compile()
     return model
+
+
+def _frame_sides(file):
+    """Return height and width of a saved model's frames."""
+    with zipfile.ZipFile(file) as archive:
+        if archive.getinfo("config.json").file_size > _LARGEST_CONFIG:
+            raise ValueError("its config.json is too large")
+        if archive.getinfo("model.weights.h5").file_size > free_memory():
+            raise ValueError("its weights are larger than the memory that is free")
+        shape = json.loads(archive.read("config.json"))["build_config"]["input_shape"]
+    height, width = shape[-2:]
+    if not all(type(side) is int and 1 <= side <= _LARGEST_SIDE for side in (height, width)):
+        raise ValueError(f"its frames have sides {height!r} and {width!r}")
+    return height, width
 
 
 def _git_commit():

@@ -2,13 +2,13 @@
 
 import bisect
 import collections
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from kvae import data
+from kvae.archives import ArchiveError, read_headers
 
 WINDOW_BYTES = 64 * 2**20
 """Frames that are in memory at a time, in bytes: some 3,000 sequences of 20 frames of 32x32."""
@@ -153,19 +153,13 @@ class ShardBatches(data.Batches):
 def _headers(path):
     """Return the shape of the frames, their type in memory, and dim_u, without reading the arrays."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            shape, dtype = _header(archive, "images")
-            dim_u = _header(archive, "controls")[0][-1] if "metadata.npy" in archive.namelist() else 0
-    except (OSError, EOFError, KeyError, IndexError, ValueError, zipfile.BadZipFile) as error:
-        raise data.DataError(f"{path} is not a readable dataset file (.npz): {error}") from error
+        headers = read_headers(path)
+        shape, dtype = headers["images"]
+        dim_u = headers["controls"].shape[-1] if "metadata" in headers else 0
+    except (ArchiveError, OSError) as error:
+        raise data.DataError(str(error)) from error
+    except (KeyError, IndexError) as error:
+        raise data.DataError(f"{path} is not a dataset file: {error}") from error
     if len(shape) != 4 or 0 in shape:
         raise data.DataError(f"{path}: images must be [N, T, H, W]. Received: shape {shape}")
     return shape, np.dtype(np.uint8 if dtype == np.uint8 else np.float32), dim_u
-
-
-def _header(archive, name):
-    with archive.open(f"{name}.npy") as member:
-        version = np.lib.format.read_magic(member)
-        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        shape, _, dtype = read[version](member)
-        return shape, dtype

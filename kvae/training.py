@@ -13,6 +13,7 @@ from kvae.autoencoder import PHASE_ALL, PHASE_DYNAMICS, PHASE_VAE
 from kvae.distribution import Distribution
 from kvae.errors import UserError
 from kvae.factory import make_model
+from kvae.run_folder import TAGS
 
 _REMEDY = "try a smaller --init_lr or --max_grad_norm"
 
@@ -89,6 +90,28 @@ class Progress:
     best_epoch: int = 0
     seconds: float = 0.0
     file_sizes: dict = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, values, path):
+        """Return the progress in the checkpoint `path`.
+
+        Raises:
+            CheckpointError: these are not the values of one.
+        """
+        try:
+            found = cls(**values)
+        except TypeError as error:
+            raise checkpoint.CheckpointError(f"{path} is of another version: {error}") from error
+        counts = [found.epoch, found.batch, found.best_epoch]
+        if isinstance(found.file_sizes, dict):
+            counts += found.file_sizes.values()
+        if (
+            not isinstance(found.file_sizes, dict)
+            or any(type(count) is not int or count < 0 for count in counts)
+            or not all(isinstance(value, int | float) for value in (found.best_bound, found.seconds))
+        ):
+            raise checkpoint.CheckpointError(f"{path} does not say where a training stands: {values}")
+        return found
 
 
 class Recorder:
@@ -247,7 +270,7 @@ def train(model, train_data, test_data, folder, signals, after_epoch=None, distr
     schedule.set_model(model)
     progress = Progress()
     if folder.checkpoint.exists():
-        progress = Progress(**checkpoint.restore(folder.checkpoint, model))
+        progress = Progress.from_dict(checkpoint.restore(folder.checkpoint, model), folder.checkpoint)
     if distribution.is_chief:
         folder.cut_back(progress.file_sizes)
     mask = None
@@ -286,7 +309,7 @@ def train(model, train_data, test_data, folder, signals, after_epoch=None, distr
                 order = train_data.order_of_epoch(config.seed, progress.epoch)
             with signals.deferred():
                 for batch in batches.of(order[progress.batch * config.batch_size :]):
-                    update(batch)
+                    _check_step(update(batch), progress, order, config.batch_size)
                     progress.batch += 1
                     bar.update()
                     if signals.came:
@@ -304,6 +327,21 @@ def train(model, train_data, test_data, folder, signals, after_epoch=None, distr
         # A few minutes at most: if a signal ends it, it starts again from the checkpoint of the last epoch.
         recorder.refine(progress, config.num_epochs * steps_per_epoch, train_data, mask, start)
     return progress.best_epoch
+
+
+def _check_step(metrics, progress, order, batch_size):
+    """Raise TrainingError, naming step, terms and sequences, where a step's metrics are not finite."""
+    if np.isfinite(metrics["total"]) and np.isfinite(metrics["gradient_norm"]):
+        return
+    broken = [f"{TAGS[name]} is {float(value)}" for name, value in metrics.items() if not np.isfinite(value)]
+    steps_per_epoch = -(-len(order) // batch_size)
+    first = progress.batch * batch_size
+    numbers = ", ".join(map(str, order[first : first + batch_size]))
+    raise TrainingError(
+        f"Training broke in step {progress.epoch * steps_per_epoch + progress.batch + 1} (batch "
+        f"{progress.batch + 1} of epoch {progress.epoch + 1}), as {', '.join(broken)}. The batch holds the "
+        f"sequences {numbers}. What was saved before is whole. If there is nothing odd in them, {_REMEDY}"
+    )
 
 
 def _check_weights(model, epoch, read=keras.ops.convert_to_numpy):

@@ -5,10 +5,9 @@ so on: Keras layouts, an LSTM's gates in the order i, f, c, o, and the decoder's
 `tf.nn.depth_to_space`.
 """
 
-import zipfile
-
 import numpy as np
 
+from kvae.archives import ArchiveError, read_arrays
 from kvae.errors import UserError
 
 
@@ -44,9 +43,8 @@ def load_weights(model, path):
     """
     variables = named_weights(model)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            weights = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        weights = read_arrays(path)
+    except (ArchiveError, FileNotFoundError) as error:
         raise WeightsError(f"{path} is not a readable file of weights (.npz): {error}") from error
     missing, unknown = sorted(set(variables) - set(weights)), sorted(set(weights) - set(variables))
     if missing or unknown:

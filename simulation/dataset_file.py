@@ -14,7 +14,6 @@ import platform
 import secrets
 import time
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -23,6 +22,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from kvae.archives import read_arrays
 from simulation.interrupts import HeldBackSignals
 from simulation.sampling import Workers
 from simulation.worlds import Quantity, World
@@ -120,12 +120,10 @@ def read_metadata(path: str | os.PathLike) -> dict[str, Any] | None:
         OSError: if the file cannot be read.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            if "metadata" not in arrays:
-                return None
-            return dict(json.loads(str(arrays["metadata"])))
-    # TypeError: a lone .npy array is no context manager.
-    except (ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        arrays = read_arrays(path, ("metadata",))
+        return dict(json.loads(str(arrays["metadata"]))) if arrays else None
+    # ValueError: an ArchiveError too.
+    except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(
             f"{path} is not a dataset file, or a damaged one: {error}. Delete it or name another --data_dir."
         ) from error

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from kvae.archives import read_arrays
 from simulation.dataset_file import read_metadata
 from simulation.sampling import Workers
 from simulation.worlds import make_world
@@ -120,11 +121,10 @@ def verify(path: str | os.PathLike, jobs: int = 1) -> bool:
 def _read(path: str | os.PathLike) -> dict[str, NDArray[Any]]:
     """Read the arrays of a dataset file; of one that is not ours, the images alone."""
     ours = read_metadata(path) is not None
-    with np.load(path, allow_pickle=False) as file:
-        names = ("images", *_QUANTITIES) if ours else ("images",)
-        if missing := [name for name in names if name not in file]:
-            raise ValueError(f"{path} is not a dataset file: it has no array named {missing[0]}.")
-        arrays = {name: file[name] for name in names}
+    names = ("images", *_QUANTITIES) if ours else ("images",)
+    arrays = read_arrays(path, names)
+    if missing := [name for name in names if name not in arrays]:
+        raise ValueError(f"{path} is not a dataset file: it has no array named {missing[0]}.")
     if arrays["images"].ndim != 4 or 0 in arrays["images"].shape:
         raise ValueError(f"{path}: images must be [N, T, H, W]. Received shape: {arrays['images'].shape}.")
     return arrays

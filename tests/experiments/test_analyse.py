@@ -3,11 +3,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-import run_kvae
 import simulation.generate
 from experiments import analyse
 from kvae.config import Config
 from kvae.data import Dataset
+from kvae.model import KVAE
+from kvae.run_folder import RunFolder
 from simulation import make_world
 
 
@@ -98,14 +99,14 @@ def test_the_ball_is_found_where_it_is(box):
 
 def test_the_command(tmp_path, capsys):
     places = ["--data_dir", str(tmp_path / "data")]
-    sizes = ["--num_train", "8", "--num_test", "8"]
+    sizes = ["--num_train", "8", "--num_test", "8", "--num_steps", "10"]
     assert simulation.generate.main(["--dataset", "box", *sizes, *places]) == 0
-    options = (
-        "--dataset box --num_epochs 1 --num_filters 4,4 --alpha_units 4 --batch_size 8 --num_paths 4 "
-        f"--log_dir {tmp_path} --run_name tiny"
-    ).split()
-    assert run_kvae.main([*options, *places]) == 0
-    output = ["--output_dir", str(tmp_path / "out"), "--num_steps", "24", "--num_sequences", "8"]
+    model = KVAE(Config(num_filters=(4, 4), alpha_units=4, num_paths=4, data_dir=str(tmp_path / "data")))
+    model.build((None, None, 32, 32))
+    folder = RunFolder(tmp_path / "tiny_kvae")
+    folder.save_model(model)
+    folder.write_config(model.config, "float32")
+    output = ["--output_dir", str(tmp_path / "out"), "--num_steps", "14", "--num_sequences", "8"]
     assert analyse.main([str(tmp_path / "tiny_kvae"), *output]) == 0
     assert "| code a |" in (tmp_path / "out" / "box.md").read_text()
     assert (tmp_path / "out" / "box.png").stat().st_size > 10000

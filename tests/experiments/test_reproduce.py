@@ -11,7 +11,7 @@ from experiments import reproduce
 
 SMALL = (
     "--kf_update_steps 1 --num_filters 4,4 --alpha_units 4 --batch_size 8 --generate_step 9 "
-    "--n_steps_gen 20 --precision float32"
+    "--n_steps_gen 10 --t_steps_mask 4 --precision float32"
 ).split()
 
 
@@ -19,7 +19,7 @@ SMALL = (
 def command(tmp_path, monkeypatch):
     """Return a function that runs the command with tiny models in this process, and what was started."""
     places = ["--log_dir", str(tmp_path / "logs"), "--data_dir", str(tmp_path / "data")]
-    sizes = ["--num_train", "16", "--num_test", "10"]
+    sizes = ["--num_train", "16", "--num_test", "10", "--num_steps", "10"]
     assert simulation.generate.main(["--dataset", "box", *sizes, *places[2:]]) == 0
     started = []
 

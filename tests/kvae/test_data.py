@@ -122,7 +122,7 @@ def test_a_file_that_is_no_archive_is_an_error(kind, tmp_path):
             content = content[:start] + bytes(60) + content[start + 60 :]
         content = {"empty": b"", "text": b"images\n", "half": content[:middle]}.get(kind, content)
         path.write_bytes(content)
-    with pytest.raises(data.DataError, match=r"box\.npz is not a readable dataset file \(\.npz\)"):
+    with pytest.raises(data.DataError, match=r"box\.npz is not a readable .npz file"):
         data.load(path)
 
 

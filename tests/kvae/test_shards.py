@@ -160,5 +160,5 @@ def test_a_file_that_is_damaged_or_replaced_later_is_told_while_training(folder)
     with pytest.raises(data.DataError, match=r"train-00002-of-00005\.npz has changed"):
         list(shards.batches(4).of())
     path.write_bytes(path.read_bytes()[:300])
-    with pytest.raises(data.DataError, match=r"train-00002-of-00005\.npz is not a readable dataset file"):
+    with pytest.raises(data.DataError, match=r"train-00002-of-00005\.npz is not a readable .npz file"):
         list(shards.batches(4).of())

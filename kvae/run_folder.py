@@ -134,7 +134,7 @@ class RunFolder:
         """
         row = {"epoch": epoch, "step": step}
         for split, metrics in (("train", train), ("test", test)):
-            with _writing_errors(), self._writer(split).as_default(step):
+            with self._recording(split, step):
                 for name, value in metrics.items():
                     row[f"{split}_{TAGS[name].replace('/', '_')}"] = f"{value:.6g}"
                     tf.summary.scalar(TAGS[name], value)
@@ -185,9 +185,6 @@ class RunFolder:
 
     def file_sizes(self):
         """Return the size of every file that grows, metrics.csv and TensorBoard's, by name."""
-        with _writing_errors():
-            for writer in self._writers.values():
-                writer.flush()
         return {str(path.relative_to(self.path)): path.stat().st_size for path in self._growing_files()}
 
     def cut_back(self, file_sizes):
@@ -208,20 +205,34 @@ class RunFolder:
                 path.unlink()
 
     def close(self):
-        """Flush what TensorBoard has not seen yet."""
-        with _writing_errors():
-            for writer in self._writers.values():
-                writer.close()
+        """Close TensorBoard's files."""
+        for writer in self._writers.values():
+            writer.close()
         self._writers = {}
 
     def _growing_files(self):
         files = [self.path / "metrics.csv", *self.path.glob("t*/events.out.tfevents.*")]
         return [path for path in files if path.exists()]
 
-    def _writer(self, split):
+    @contextlib.contextmanager
+    def _recording(self, split, step, num_bytes=1):
+        """Hand what is written to tf.summary in the block to TensorBoard, `num_bytes` of it or more."""
         if split not in self._writers:
             self._writers[split] = tf.summary.create_file_writer(str(self.path / split))
-        return self._writers[split]
+        before = self._recorded(split)
+        try:
+            # It is on the disk at the end of the block.
+            with self._writers[split].as_default(step):
+                yield
+        except tf.errors.OpError as error:
+            reason = error.message.splitlines()[0].split("}} ")[-1]
+            raise OSError(f"TensorBoard's events cannot be written: {reason}") from error
+        # When the disk is full TensorFlow does not always say so.
+        if self._recorded(split) < before + num_bytes:
+            raise OSError(f"TensorBoard's events cannot be written to {self.path / split}: too little space")
+
+    def _recorded(self, split):
+        return sum(path.stat().st_size for path in (self.path / split).glob("events.out.tfevents.*"))
 
     def _add_picture(self, tag, encoded, sides, step):
         # tf.summary.image takes pixels and writes a PNG; TensorBoard shows an animated GIF as well,
@@ -229,17 +240,8 @@ class RunFolder:
         height, width = sides
         content = [str(width).encode(), str(height).encode(), encoded]
         metadata = image_metadata.create_summary_metadata(display_name=None, description=None)
-        with _writing_errors(), self._writer("test").as_default(step):
+        with self._recording("test", step, len(encoded)):
             tf.summary.write(tag, tf.constant(content), metadata=metadata)
-
-
-@contextlib.contextmanager
-def _writing_errors():
-    """Let TensorBoard's writers fail as other files do."""
-    try:
-        yield
-    except tf.errors.OpError as error:
-        raise OSError(f"TensorBoard's events cannot be written: {error.message}") from error
 
 
 def read_options(path):

@@ -1,3 +1,6 @@
+import resource
+
+import numpy as np
 import pytest
 
 from kvae.files import replacing
@@ -59,3 +62,20 @@ def test_a_writer_that_wrote_nothing_is_noticed(tmp_path):
     with pytest.raises(FileNotFoundError), replacing(path):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def little_space():
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_is_told_with_the_file_s_name_and_leaves_the_old_file(tmp_path, little_space):
+    path = tmp_path / "numbers.npz"
+    path.write_text("old")
+    with pytest.raises(OSError, match=r"too large: '.*numbers\.npz'"), replacing(path) as temporary:
+        np.savez(temporary, np.zeros(1000))
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]

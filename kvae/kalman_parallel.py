@@ -15,6 +15,7 @@ from kvae import small_matrices as small
 
 def filter(y, mask, A, B, C, Q, R, mu0, Sigma0, u):
     """Run the Kalman filter; arguments and result as `kalman.filter`."""
+    y, A, B, C, Q, R, mu0, Sigma0, u = kalman.precise(y, A, B, C, Q, R, mu0, Sigma0, u)
     y, mask, C, R, log_likelihood_of_missing = kalman.observed_part(y, mask, C, R)
     offset = tf.linalg.matvec(B, u)
     elements = _filtering_elements(y, mask, A, offset, C, Q, R, mu0, Sigma0)
@@ -41,7 +42,7 @@ def smooth_filtered(filtered, A, Q):
     elements = [tf.reverse(element, axis=[1]) for element in (gain, offset, conditional_cov)]
     scanned = tfp.math.scan_associative(_combine_smoothing, elements, axis=1)
     _, mean, cov = (tf.reverse(element, axis=[1]) for element in scanned)
-    return kalman.Smoothed(mean, _symmetrize(cov), gain)
+    return kalman.Smoothed(*(tf.cast(tensor, A.dtype) for tensor in (mean, _symmetrize(cov), gain)))
 
 
 def smooth(y, mask, A, B, C, Q, R, mu0, Sigma0, u):

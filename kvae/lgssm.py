@@ -190,7 +190,7 @@ class MixtureStateSpaceModel(keras.layers.Layer):
             u: [B, T, dim_u] control inputs, replaced where the network learns its own.
 
         Returns:
-            A `kalman.Filtered` and the `Dynamics`.
+            A `kalman.Filtered`, in float64 as there, and the `Dynamics`.
         """
         if mask is None:
             dynamics = self._dynamics_of_sequence(codes, u)
@@ -220,7 +220,7 @@ class MixtureStateSpaceModel(keras.layers.Layer):
         if tf.executing_eagerly():
             # Nothing is compiled then, and TensorFlow's gradients of the call below would be wrong.
             filtered, _ = self.filter(codes, mask, u)
-            return tf.reduce_sum(weight[:, None] * filtered.log_likelihood)
+            return total_of(weight, filtered)
 
         @tf.custom_gradient
         def log_likelihood(codes, u, *weights):
@@ -242,7 +242,7 @@ class MixtureStateSpaceModel(keras.layers.Layer):
         with tf.GradientTape() as tape:
             tape.watch([codes, u])
             filtered, _ = self.filter(codes, mask, u)
-            value = tf.reduce_sum(weight[:, None] * filtered.log_likelihood)
+            value = total_of(weight, filtered)
         return value, tape.gradient(value, [codes, u, *weights], unconnected_gradients="zero")
 
     def smooth(self, filtered, dynamics):
@@ -333,20 +333,24 @@ class MixtureStateSpaceModel(keras.layers.Layer):
             alpha, learned_u, network_state = self.network.step(code, network_state)
             return alpha, self.inputs(u_t, learned_u), network_state
 
+        mu0, Sigma0, Q, R = kalman.precise(self.mu0, self.Sigma0, self.Q, self.R)
+
         def step(carry, inputs):
             *_, mean, cov, alpha, u_t, network_state = carry
             code, mask_t, u_next = inputs
-            C = small.batch_last(self.mix(alpha)[2])
-            code_last = small.batch_last(code)
-            filtered = kalman.update(mean, cov, code_last, mask_t, C, self.R)
-            fed = tf.where(mask_t > 0, code_last, small.matvec(C, mean))
-            next_alpha, next_u, network_state = step_dynamics(small.batch_first(fed), network_state, u_next)
+            C, code_last, mask_t = kalman.precise(
+                small.batch_last(self.mix(alpha)[2]), small.batch_last(code), mask_t
+            )
+            filtered = kalman.update(mean, cov, code_last, mask_t, C, R)
+            fed = small.batch_first(tf.where(mask_t > 0, code_last, small.matvec(C, mean)))
+            fed = tf.cast(fed, code.dtype)
+            next_alpha, next_u, network_state = step_dynamics(fed, network_state, u_next)
             A, B, _ = self.mix(next_alpha)
-            offset = small.batch_last(tf.linalg.matvec(B, next_u))
-            predicted = kalman.predict(*filtered[:2], small.batch_last(A), offset, self.Q)
+            A, offset = kalman.precise(small.batch_last(A), small.batch_last(tf.linalg.matvec(B, next_u)))
+            predicted = kalman.predict(*filtered[:2], A, offset, Q)
             return *filtered, alpha, u_t, *predicted, next_alpha, next_u, network_state
 
-        mean, cov = kalman.initial_belief(self.mu0, self.Sigma0, batch)
+        mean, cov = kalman.initial_belief(mu0, Sigma0, batch)
         first = tf.broadcast_to(self.a_0, [batch, self.dim_a])
         alpha, u_first, network_state = step_dynamics(first, self.network.initial_state(batch), u[:, 0])
         inputs = [_swap_batch_and_time(x) for x in (codes, mask, kalman.next_step(u))]
@@ -356,6 +360,11 @@ class MixtureStateSpaceModel(keras.layers.Layer):
         filtered = kalman.filtered_of_scan(mean, cov, *filtered, next_mean, next_cov)
         all_alpha, all_u = _swap_batch_and_time(all_alpha), _swap_batch_and_time(all_u)
         return filtered, Dynamics(all_alpha, *self.mix(all_alpha), all_u)
+
+
+def total_of(weight, filtered):
+    """Return the weighted sum of a filter's log-likelihood, a scalar, for weights [B] of the sequences."""
+    return tf.reduce_sum(weight[:, None] * tf.cast(filtered.log_likelihood, weight.dtype))
 
 
 def inference_for(num_steps):

@@ -6,7 +6,7 @@ import tensorflow as tf
 from kvae import imputation
 from kvae.autoencoder import PHASE_ALL, PHASE_DYNAMICS, PHASE_VAE, SequenceAutoencoder
 from kvae.config import Config
-from kvae.lgssm import MixtureStateSpaceModel
+from kvae.lgssm import MixtureStateSpaceModel, total_of
 from kvae.networks import DynamicsParameterNetwork
 from kvae.outputs import Bound, Decoded, Imputed, Inference, Samples, States
 
@@ -127,7 +127,7 @@ class KVAE(SequenceAutoencoder):
             exact = self.lgssm.compiled_log_likelihood(codes, mask, controls, weight)
         else:
             filtered, dynamics = self.lgssm.filter(codes, mask, controls)
-            exact = tf.reduce_sum(weight[:, None] * filtered.log_likelihood)
+            exact = total_of(weight, filtered)
             if sampled_term or self.config.sample_z:
                 smoothed = self.lgssm.smooth(filtered, dynamics)
             if sampled_term:
@@ -169,9 +169,10 @@ class KVAE(SequenceAutoencoder):
             mask = tf.convert_to_tensor(mask)
         filtered, dynamics = self.lgssm.filter(codes, mask, self._controls(controls, codes))
         smoothed = self.lgssm.smooth(filtered, dynamics)
+        states = States(*(tf.cast(x, codes.dtype) for x in (filtered.filtered_mean, filtered.filtered_cov)))
         return Inference(
-            tf.linalg.matvec(dynamics.C, filtered.filtered_mean),
-            States(filtered.filtered_mean, filtered.filtered_cov),
+            tf.linalg.matvec(dynamics.C, states.mean),
+            states,
             tf.linalg.matvec(dynamics.C, smoothed.smoothed_mean),
             States(smoothed.smoothed_mean, smoothed.smoothed_cov),
             dynamics.alpha,

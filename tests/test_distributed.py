@@ -94,8 +94,18 @@ def test_the_chief_alone_writes(runs):
     assert [path.name for path in (runs / "worker_1" / "run_kvae").iterdir()] == ["weights.npz"]
 
 
+@pytest.fixture
+def started():
+    """Return a list of processes, which do not outlive the test."""
+    processes = []
+    yield processes
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
 @pytest.mark.slow
-def test_a_worker_that_dies_stops_the_others_and_a_restart_goes_on(tmp_path):
+def test_a_worker_that_dies_stops_the_others_and_a_restart_goes_on(tmp_path, started):
     options = f"--dataset box --data_dir {tmp_path / 'data'} --log_dir {tmp_path / 'logs'} --run_name run"
     data = f"--dataset box --num_train 64 --num_test 4 --data_dir {tmp_path / 'data'}"
     assert simulation.generate.main(data.split()) == 0
@@ -104,19 +114,21 @@ def test_a_worker_that_dies_stops_the_others_and_a_restart_goes_on(tmp_path):
     run, addresses = tmp_path / "logs" / "run_kvae", loopback()
 
     def both(arguments):
-        return [
+        workers = [
             start(["run_kvae.py", *arguments], tmp_path / f"{i}.log", worker=i, addresses=addresses)
             for i in range(2)
         ]
+        started.extend(workers)
+        return workers
 
     chief, other = both(options.split())
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 900
     while not ((run / "metrics.csv").exists() and len(read_metrics(run)) > 2):
         assert chief.poll() is None, (tmp_path / "0.log").read_text()
         assert time.monotonic() < deadline
         time.sleep(0.2)
     other.send_signal(signal.SIGKILL)
-    assert chief.wait(timeout=120) == 2
+    assert chief.wait(timeout=300) == 2
     told = (tmp_path / "0.log").read_text()
     assert "Error: Another worker does not answer any more" in told
     assert f"Go on with:  python run_kvae.py --resume {run}" in told
@@ -128,7 +140,7 @@ def test_a_worker_that_dies_stops_the_others_and_a_restart_goes_on(tmp_path):
     config = json.loads((run / "config.json").read_text())
     config["options"]["num_epochs"] = epochs + 3
     (run / "config.json").write_text(json.dumps(config))
-    codes = [process.wait(timeout=400) for process in both(["--resume", str(run)])]
+    codes = [process.wait(timeout=900) for process in both(["--resume", str(run)])]
     assert codes == [0, 0], (tmp_path / "0.log").read_text()
     assert [int(row["epoch"]) for row in read_metrics(run)] == list(range(1, epochs + 4))
     assert (run / "evaluation.json").exists()

@@ -5,7 +5,7 @@ RUFF ?= ruff==0.17.6
 .PHONY: test lint format
 
 test:
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n 2 --dist loadfile
 
 lint:
 	$(PYTHON) -m pip install --quiet $(RUFF)

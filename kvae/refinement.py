@@ -11,6 +11,8 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from kvae.errors import TrainingError
+
 BATCH_SIZE = 64
 MAX_GRADIENT_NORM = 10.0
 _STREAM = 7
@@ -78,6 +80,9 @@ def refine(model, codes, num_epochs, learning_rate):
 
     Returns:
         The number of updates.
+
+    Raises:
+        TrainingError: the likelihood is not finite any more.
     """
     lgssm, variables = model.lgssm, model.lgssm.trainable_variables
     count, num_steps = codes.mean.shape[:2]
@@ -96,16 +101,24 @@ def refine(model, codes, num_epochs, learning_rate):
         sources = [variable.value for variable in variables]
         gradients = tape.gradient(loss, sources, unconnected_gradients="zero")
         optimizer.apply(gradients, variables)
+        return loss
 
     rng = np.random.default_rng([model.config.seed, _STREAM])
     with tqdm(total=num_epochs * steps, unit="step", disable=None, dynamic_ncols=True, leave=False) as bar:
-        for _ in range(num_epochs):
+        for epoch in range(num_epochs):
             order = rng.permutation(count)
             for first in range(0, steps * size, size):
                 part = order[first : first + size]
                 noise = rng.standard_normal(codes.mean[part].shape, np.float32)
                 batch = tf.constant(codes.mean[part] + codes.stddev[part] * noise)
                 mask = None if codes.mask is None else tf.constant(codes.mask[part])
-                update(batch, tf.constant(codes.controls[part]), mask)
+                loss = update(batch, tf.constant(codes.controls[part]), mask)
+                if not np.isfinite(loss):
+                    numbers = ", ".join(map(str, part))
+                    raise TrainingError(
+                        f"Training broke in epoch {epoch + 1} of the dynamics alone, as elbo/exact is "
+                        f"{-float(loss)}. The batch holds the sequences {numbers}. The model before is saved: "
+                        "leave them out, or try --refine_epochs 0"
+                    )
                 bar.update()
     return num_epochs * steps

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from kvae import checkpoint, data, evaluation, masks, refinement, reporting
 from kvae.autoencoder import PHASE_ALL, PHASE_DYNAMICS, PHASE_VAE
 from kvae.distribution import Distribution
-from kvae.errors import UserError
+from kvae.errors import TrainingError
 from kvae.factory import make_model
 from kvae.run_folder import TAGS
 
@@ -231,10 +231,6 @@ class Recorder:
         mask = masks.planning_mask(*first.images.shape[:2], self.config.t_init_mask, self.config.t_steps_mask)
         errors = evaluation.imputation_errors(model, first, [mask])[0]
         return {method: error.wrong_pixels for method, error in errors.items()}
-
-
-class TrainingError(UserError):
-    """Training cannot go on; the message says why, and what to try."""
 
 
 def train(model, train_data, test_data, folder, signals, after_epoch=None, distribution=None):

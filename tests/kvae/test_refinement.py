@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from kvae import data, refinement
 from kvae.config import Config
+from kvae.errors import TrainingError
 from kvae.model import KVAE
 from kvae.refinement import EncodedSequences
 
@@ -80,3 +81,10 @@ def test_encoder_and_decoder_stay_and_a_repetition_ends_the_same():
         np.testing.assert_allclose(first, second, rtol=1e-5, atol=1e-6)
     start = [weight.numpy() for weight in tiny(learn_noise=True, learn_offset=True).lgssm.trainable_variables]
     assert all(np.abs(end - old).max() > 0 for end, old in zip(ends[0], start, strict=True))
+
+
+def test_a_likelihood_that_is_not_finite_ends_it_and_names_the_batch():
+    codes = lines()
+    codes.mean[5, 3] = np.inf
+    with pytest.raises(TrainingError, match=r"epoch 1 of the dynamics alone.* the sequences .*\b5\b"):
+        refinement.refine(tiny(), codes, num_epochs=2, learning_rate=0.01)

@@ -117,8 +117,8 @@ def refine(model, codes, num_epochs, learning_rate):
                     numbers = ", ".join(map(str, part))
                     raise TrainingError(
                         f"Training broke in epoch {epoch + 1} of the dynamics alone, as elbo/exact is "
-                        f"{-float(loss)}. The batch holds the sequences {numbers}. The model before is saved: "
-                        "leave them out, or try --refine_epochs 0"
+                        f"{-float(loss)}. The batch holds the sequences {numbers}. The model before is "
+                        "saved: leave them out, or try --refine_epochs 0"
                     )
                 bar.update()
     return num_epochs * steps

@@ -289,7 +289,7 @@ def test_the_compiled_likelihood_has_the_same_value_and_gradients(masked):
         return value, tape.gradient(value, [codes, *weights])
 
     def plain():
-        return tf.reduce_sum(weight[:, None] * model.filter(codes, mask, u)[0].log_likelihood)
+        return lgssm.total_of(weight, model.filter(codes, mask, u)[0])
 
     value, gradients = value_and_gradients(lambda: model.compiled_log_likelihood(codes, mask, u, weight))
     expected_value, expected_gradients = value_and_gradients(plain)

@@ -3,6 +3,8 @@
 Run with -s, it prints the worst errors.
 """
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -188,3 +190,78 @@ def test_ten_thousand_random_models():
 def test_long_sequences(inference):
     groups = [(4, num_steps, *sizes) for num_steps in (100, 500) for sizes in SIZES for _ in range(4)]
     assert check(inference, groups, seed=2) == 96
+
+
+# --- outside those bounds, where float64 is no reference either ---
+
+
+def rational(array):
+    """Return a matrix as fractions, in an array of objects."""
+    return np.vectorize(Fraction, otypes=[object])(np.asarray(array, float))
+
+
+def rational_inverse(matrix):
+    """Gauss and Jordan, without rounding."""
+    size = len(matrix)
+    rows = np.concatenate([matrix, rational(np.eye(size))], axis=1)
+    for i in range(size):
+        rows[i] = rows[i] / rows[i, i]
+        for k in range(size):
+            if k != i:
+                rows[k] = rows[k] - rows[k, i] * rows[i]
+    return rows[:, size:]
+
+
+def rational_covariances(A, C, Q, R, Sigma0):
+    """Return the filtered and the smoothed covariances, computed without rounding: both [T, D, D]."""
+    A, C, Q, R, predicted = (rational(array) for array in (A, C, Q, R, Sigma0))
+    predictions, filtered = [], []
+    for t in range(len(A)):
+        if t:
+            predicted = A[t] @ filtered[-1] @ A[t].T + Q
+        gain = predicted @ C[t].T @ rational_inverse(C[t] @ predicted @ C[t].T + R)
+        predictions.append(predicted)
+        filtered.append(predicted - gain @ C[t] @ predicted)
+    smoothed = [filtered[-1]]
+    for t in range(len(A) - 2, -1, -1):
+        gain = filtered[t] @ A[t + 1].T @ rational_inverse(predictions[t + 1])
+        smoothed.insert(0, filtered[t] + gain @ (smoothed[0] - predictions[t + 1]) @ gain.T)
+    return np.array(filtered, float), np.array(smoothed, float)
+
+
+@pytest.mark.parametrize(
+    ("inference", "largest", "smallest", "tolerance"),
+    [
+        (kalman, 1e2, 1e-4, 1e-6),
+        (kalman, 1e4, 1e-6, 1e-5),
+        (kalman, 1e6, 1e-6, 1e-3),
+        (kalman_parallel, 1e2, 1e-4, 1e-6),
+        (kalman_parallel, 1e4, 1e-6, 1e-3),
+    ],
+)
+def test_errors_grow_with_the_spread_of_variances(inference, largest, smallest, tolerance):
+    """A wide first state, seen and moved precisely."""
+    num_steps, dim, worst = 5, 2, 0.0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        A, C = rng.normal(size=[num_steps, dim, dim]), rng.normal(size=[num_steps, 1, dim])
+        Q, R, Sigma0 = smallest * np.eye(dim), smallest * np.eye(1), largest * np.eye(dim)
+        A, C, Q, R, Sigma0 = (np.float32(array) for array in (A, C, Q, R, Sigma0))
+        arguments = (
+            np.zeros([1, num_steps, 1]),
+            np.ones([1, num_steps]),
+            A[None],
+            np.zeros([1, num_steps, dim, 1]),
+            C[None],
+            Q,
+            R,
+            np.zeros(dim),
+            Sigma0,
+            np.zeros([1, num_steps, 1]),
+        )
+        filtered, smoothed = _run(inference, *(tf.constant(array, tf.float32) for array in arguments))
+        expected = rational_covariances(A, C, Q, R, Sigma0)
+        for found, wanted in zip((filtered.filtered_cov, smoothed.smoothed_cov), expected, strict=True):
+            worst = max(worst, relative(found.numpy().swapaxes(0, 1), wanted[:, None]))
+    print(f"\n{inference.__name__}, variances from {smallest} to {largest}: {worst:.1e}")
+    assert worst < tolerance

@@ -103,7 +103,8 @@ def report_of(table, options, command, versions):
         )
     notes = [
         f"Batch {options.batch_size}, states of {options.dim_z} dimensions, observations of {options.dim_y}, "
-        f"float32 (inside, our filter computes in float64); {models}; every step observed, as dynamax knows no missing ones.",
+        f"float32 (inside, our filter computes in float64); {models}; every step observed, as dynamax "
+        "knows no missing ones.",
         "The gradient is that of the summed log-likelihood with respect to y and A.",
         f"Everything timed agrees with a float64 filter to {TOLERANCE:g}, relative to the largest entry.",
         f"A dash: left out, as its first call would have taken more than {options.limit:g} s, or as a call "

@@ -70,6 +70,16 @@ def test_it_trains_what_is_missing_and_sets_all_side_by_side(command, tmp_path, 
     (of_last,) = [r for r in rows if (r["mask"], r["x"], r["method"]) == ("planning", "5", "last")]
     assert float(of_last["wrong_pixels"]) == pytest.approx(wrong, rel=1e-4)
 
+    # What the runs say themselves is there at once.
+    assert run("--models", "kvae", "--quick") == 0
+    report = capsys.readouterr().out
+    assert "whole test set, but for sampling, a part of it; one seed." in report
+    with (tmp_path / "logs" / "reproduce_box_0_kvae" / "imputation_planning.csv").open() as file:
+        of_run = [row for row in csv.DictReader(file) if row["method"] == "sampling"]
+    cells = " | ".join(f"{float(row['wrong_pixels']):.4f}" for row in of_run)
+    assert f"| **KVAE, posterior sampling** | {cells} |" in report
+    assert "linear motion" not in report
+
     # Given again nothing is trained; a run that was stopped goes on; a run of other options is not taken.
     started.clear()
     assert run("--models", "kvae", "ae_rnn") == 0

@@ -68,8 +68,8 @@ class Options:
     data_dir: Path = Path("data")
     """Folder of the dataset."""
     quick: bool = False
-    """Take the curve of posterior sampling from the runs themselves, which judge it on a part of the test set,
-    and leave the trivial rivals out; else each run takes a quarter of an hour more."""
+    """Take the curve of posterior sampling from the runs, which judge it on a part of the test set, and leave
+    the trivial rivals out; else each run takes a quarter of an hour more."""
     output_dir: Path = Path("results/reproduce")
     """Where DATASET.md, DATASET.csv and DATASET.png go."""
 

@@ -134,6 +134,8 @@ class RunFolder:
         """
         row = {"epoch": epoch, "step": step}
         for split, metrics in (("train", train), ("test", test)):
+            if not metrics:
+                continue
             with self._recording(split, step):
                 for name, value in metrics.items():
                     row[f"{split}_{TAGS[name].replace('/', '_')}"] = f"{value:.6g}"

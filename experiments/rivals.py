@@ -34,7 +34,7 @@ class Options:
     run_folder: Annotated[Path, tyro.conf.Positional]
     """A run folder of run_kvae.py."""
     data_dir: Path | None = None
-    """Folder of the test data, by default the run's."""
+    """Where the run's test data lie now, by default where they were."""
     output_dir: Path | None = None
     """Where to write WORLD.md, WORLD.png with the curves, and pictures of the run."""
 
@@ -129,9 +129,7 @@ def curves_of(run_folder, data_dir=None):
     if config.out_distr == "bernoulli":
         measure = "fraction of wrong pixels"
         of_run = read_curve(run_folder / "imputation_planning.csv")
-        found = {
-            method: [wrong_pixels for wrong_pixels, _ in curve.values()] for method, curve in of_run.items()
-        }
+        found = {method: [error for error, _ in curve.values()] for method, curve in of_run.items()}
         found["linear motion"] = _linear_errors(path, test, observed)
     else:
         measure = "mean squared error of a pixel"

@@ -1,7 +1,7 @@
 """The Kalman variational auto-encoder (Fraccaro et al., NIPS 2017) on TensorFlow 2 and Keras 3.
 
-`Config`, `KVAE`, `Schedule`, `load`, `load_weights` and `save_weights` are here by name; TensorFlow is
-imported when the first of them that needs it is used.
+`Config`, `KVAE`, `Schedule`, `Tracker`, `load`, `load_weights` and `save_weights` are here by name;
+TensorFlow is imported when the first of them that needs it is used.
 """
 
 import importlib
@@ -18,6 +18,7 @@ _HOMES = {
     "Config": "kvae.config",
     "KVAE": "kvae.model",
     "Schedule": "kvae.training",
+    "Tracker": "kvae.tracker",
     "load": "kvae.run_folder",
     "load_weights": "kvae.weights",
     "save_weights": "kvae.weights",

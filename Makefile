@@ -1,6 +1,7 @@
 # The commands of daily work. PYTHON is the interpreter of an environment with requirements.txt in it.
 PYTHON ?= python
 RUFF ?= ruff==0.17.6
+MYPY ?= mypy==2.4.1
 
 .PHONY: test lint format
 
@@ -8,9 +9,10 @@ test:
 	$(PYTHON) -m pytest -n 2 --dist loadfile
 
 lint:
-	$(PYTHON) -m pip install --quiet $(RUFF)
+	$(PYTHON) -m pip install --quiet $(RUFF) $(MYPY)
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
 
 format:
 	$(PYTHON) -m pip install --quiet $(RUFF)

@@ -7,6 +7,16 @@ TensorFlow is imported when the first of them that needs it is used.
 import importlib
 import os
 import platform
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kvae.config import Config as Config
+    from kvae.model import KVAE as KVAE
+    from kvae.run_folder import load as load
+    from kvae.tracker import Tracker as Tracker
+    from kvae.training import Schedule as Schedule
+    from kvae.weights import load_weights as load_weights
+    from kvae.weights import save_weights as save_weights
 
 if platform.machine() in ("x86_64", "AMD64"):
     # TensorFlow's convolutions from oneDNN, which it chooses by itself on the latest processors alone. Where
@@ -26,7 +36,7 @@ _HOMES = {
 __all__ = sorted(_HOMES)
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'kvae' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,5 +1,8 @@
 """What every model of videos here has: frames to codes and back, a bound, and its training step."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -9,7 +12,7 @@ from kvae.config import Config
 from kvae.data import to_pixels
 from kvae.device import has_gpu, trunk_policy
 from kvae.networks import Decoder, Encoder
-from kvae.outputs import Bound, Decoded
+from kvae.outputs import Bound, Decoded, TensorLike
 
 tfd = tfp.distributions
 
@@ -26,13 +29,23 @@ class SequenceAutoencoder(keras.Model):
         config: a `Config`.
     """
 
-    methods = ()
-    """Ways to fill in hidden frames by which the model is judged, see `kvae.evaluation`."""
+    decoder: Decoder
+    """Needs the frame's sides, which come with the first frames: there once the model is built."""
 
-    bound_terms = ("total", "log_px", "log_qa", "state_space", "exact", "sampled", "encoder_variance")
+    built: bool
+
+    bound_terms: tuple[str, ...] = (
+        "total",
+        "log_px",
+        "log_qa",
+        "state_space",
+        "exact",
+        "sampled",
+        "encoder_variance",
+    )
     """Fields of `Bound` that are averaged over an epoch."""
 
-    def __init__(self, config: Config | None = None, **kwargs):
+    def __init__(self, config: Config | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.config = config or Config()
         # Whether codes are drawn from q(a|x); else they are its mean.
@@ -49,8 +62,6 @@ class SequenceAutoencoder(keras.Model):
             **self._trunk_options(),
             name="encoder",
         )
-        # The decoder needs the frame's sides, which come with the first frames.
-        self.decoder = None
         # Both are what `kvae.Schedule` sets.
         self.phase = tf.Variable(PHASE_ALL, trainable=False, name="phase")
         self.reconstruction_scale = tf.Variable(
@@ -58,6 +69,11 @@ class SequenceAutoencoder(keras.Model):
         )
         names = (*self.bound_terms, "gradient_norm")
         self.means = {name: keras.metrics.Mean(name=name) for name in names}
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Ways to fill in hidden frames by which the model is judged, see `kvae.evaluation`."""
+        return ()
 
     def _trunk_options(self):
         config = self.config
@@ -70,7 +86,7 @@ class SequenceAutoencoder(keras.Model):
             "trunk_dtype": self.trunk_dtype,
         }
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence[int | None]) -> None:
         """Create all weights.
 
         Args:
@@ -95,18 +111,25 @@ class SequenceAutoencoder(keras.Model):
             )
         self.built = True
 
-    def build_dynamics(self):
+    def build_dynamics(self) -> None:
         """Create the weights of what explains how codes move."""
         raise NotImplementedError
 
     # --- the two directions between frames and codes ---
 
-    def pixels(self, images):
+    def pixels(self, images: TensorLike) -> tf.Tensor:
         """Return frames as the model sees them, float32; see `kvae.data.to_pixels`."""
         return to_pixels(tf.convert_to_tensor(images), self.config.out_distr)
 
-    def encode(self, images):
-        """Return q(a|x), a distribution over codes [B, T, dim_a], for frames [B, T, H, W]."""
+    def encode(self, images: TensorLike) -> tfp.distributions.Distribution:
+        """Return q(a|x), a distribution over codes [B, T, dim_a], for frames [B, T, H, W].
+
+        Example:
+            >>> import kvae, numpy as np
+            >>> model, videos = kvae.KVAE(kvae.Config(num_filters=(4,))), np.zeros([3, 6, 8, 8], np.uint8)
+            >>> model.encode(videos).mean().shape
+            TensorShape([3, 6, 2])
+        """
         images = self._frames(images)
         batch, num_steps = tf.shape(images)[0], tf.shape(images)[1]
         mean, variance = self.encoder(tf.reshape(images, [-1, *images.shape[2:]]))
@@ -117,8 +140,16 @@ class SequenceAutoencoder(keras.Model):
         variance.set_shape([*images.shape[:2], None])
         return tfd.MultivariateNormalDiag(mean, tf.sqrt(variance))
 
-    def decode(self, codes):
-        """Return p(x|a), a distribution over frames [B, T, H, W], for codes [B, T, dim_a]."""
+    def decode(self, codes: TensorLike) -> tfp.distributions.Distribution:
+        """Return p(x|a), a distribution over frames [B, T, H, W], for codes [B, T, dim_a].
+
+        Example:
+            >>> import kvae, numpy as np
+            >>> model = kvae.KVAE(kvae.Config(num_filters=(4,)))
+            >>> model.build((None, None, 8, 8))
+            >>> model.decode(np.zeros([3, 6, 2], np.float32)).mean().shape
+            TensorShape([3, 6, 8, 8])
+        """
         codes = tf.convert_to_tensor(codes, tf.float32)
         pixels = self.decoder(tf.reshape(codes, [-1, self.config.dim_a]))
         pixels = tf.reshape(pixels, [tf.shape(codes)[0], tf.shape(codes)[1], *pixels.shape[1:]])
@@ -133,27 +164,48 @@ class SequenceAutoencoder(keras.Model):
     # --- the bound and its training step ---
 
     def elbo(
-        self, images, mask=None, controls=None, weight=None, sampled_term=False, training=False
+        self,
+        images: TensorLike,
+        mask: TensorLike | None = None,
+        controls: TensorLike | None = None,
+        weight: TensorLike | None = None,
+        sampled_term: bool = False,
+        training: bool = False,
     ) -> Bound:
         """Estimate the evidence lower bound, or what the model has in its place; arguments as `KVAE.elbo`."""
         raise NotImplementedError
 
-    def phase_of(self, variable):
+    def phase_of(self, variable: keras.Variable) -> int:
         """Return the first phase of training that trains a variable."""
         raise NotImplementedError
 
-    def compile(self, optimizer=None, jit_compile=None, **kwargs):
+    def compile(
+        self,
+        optimizer: keras.optimizers.Optimizer | None = None,
+        jit_compile: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
         """Prepare for `fit`, with the original's Adam unless another optimizer is given.
 
         By default XLA compiles the whole training step on a GPU; on a CPU, where it makes convolutions
         slower, the state space part alone. `jit_compile` True or False says otherwise.
+
+        Example:
+            >>> import kvae, numpy as np
+            >>> model, videos = kvae.KVAE(kvae.Config(num_filters=(4,))), np.zeros([3, 6, 8, 8], np.uint8)
+            >>> model.compile()
+            >>> history = model.fit({"images": videos}, epochs=2, batch_size=3, verbose=0)
+            >>> sorted(history.history)[:2]
+            ['encoder_variance', 'exact']
+            >>> sorted(model.evaluate({"images": videos}, batch_size=3, verbose=0, return_dict=True))[-2:]
+            ['state_space', 'total']
         """
         jit_compile = has_gpu() if jit_compile is None else jit_compile
         if optimizer is None:
             optimizer = keras.optimizers.Adam(self.config.init_lr, epsilon=1e-8)
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> dict[str, Any]:
         """Return what `compile_from_config` needs."""
         if not self.compiled:
             return {}
@@ -162,12 +214,12 @@ class SequenceAutoencoder(keras.Model):
             "jit_compile": self.jit_compile,
         }
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile a loaded model as it was, with room for the optimizer's saved moments."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Take one step: one forward and one backward pass over a batch, metrics from the same pass.
 
         Args:
@@ -202,51 +254,60 @@ class SequenceAutoencoder(keras.Model):
         self.optimizer.apply([gradient / count for gradient in gradients], variables)
         return self._update_metrics(bound, gradient_norm=norm)
 
-    def test_step(self, data):
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Compute the bound, with both state space terms, on a batch; arguments as `train_step`."""
         batch = _unpack(data)
         self._build_for(batch["images"])
         return self._update_metrics(self.elbo(**batch, sampled_term=True))
 
-    def call(self, images, training=False):
+    def call(self, images: TensorLike, training: bool = False) -> tf.Tensor:
         """Return the reconstructed frames [B, T, H, W]."""
         return self.reconstruct(images).images
 
-    def reconstruct(self, images) -> Decoded:
-        """Encode and decode every frame on its own."""
+    def reconstruct(self, images: TensorLike) -> Decoded:
+        """Encode and decode every frame on its own.
+
+        Example:
+            >>> import kvae, numpy as np
+            >>> model, videos = kvae.KVAE(kvae.Config(num_filters=(4,))), np.zeros([3, 6, 8, 8], np.uint8)
+            >>> model.reconstruct(videos).images.shape
+            TensorShape([3, 6, 8, 8])
+        """
         self._build_for(images)
         codes = self._codes(images)
         return Decoded(self._decoded_images(codes), codes, None, None)
 
     # --- saving ---
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return what `from_config` needs."""
         return {"config": self.config.to_dict(), "name": self.name}
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None):
         """Return a new model of that configuration."""
         return cls(Config.from_dict(config["config"]), name=config["name"])
 
-    def get_build_config(self):
+    def get_build_config(self) -> dict[str, Any]:
         """Return the shape that the weights were created for."""
         return {"input_shape": [None, None, self.decoder.height, self.decoder.width]}
 
-    def build_from_config(self, config):
+    def build_from_config(self, config: dict[str, Any]) -> None:
         """Create the weights for that shape."""
         self.build(config["input_shape"])
 
     # --- helpers ---
 
-    def imputation_mask(self, images):
+    def imputation_mask(self, images: TensorLike) -> tf.Tensor:
         """Return the mask [B, T] that hides config.t_steps_mask frames after the first config.t_init_mask."""
         steps = tf.range(tf.shape(images)[1])
         first = self.config.t_init_mask
         hidden = (steps >= first) & (steps < first + self.config.t_steps_mask)
         return tf.broadcast_to(1.0 - tf.cast(hidden, tf.float32), tf.shape(images)[:2])
 
-    def checked_lengths(self, images, num_steps, num_given):
+    def checked_lengths(
+        self, images: TensorLike, num_steps: int | None, num_given: int | None
+    ) -> tuple[int, int]:
         """Return `num_steps` and `num_given` of a generation, where they are None by the configuration.
 
         Raises:
@@ -264,7 +325,7 @@ class SequenceAutoencoder(keras.Model):
         return num_steps, num_given
 
     @staticmethod
-    def fitted_controls(controls, num_steps):
+    def fitted_controls(controls: TensorLike | None, num_steps: int) -> tf.Tensor | None:
         """Return controls [B, S, dim_u] cut, or continued with zeros, to `num_steps`; None stays None."""
         if controls is None:
             return None

@@ -1,5 +1,7 @@
 """The paper's rivals: recurrent networks that predict the next code, AE-RNN and VAE-RNN."""
 
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -8,7 +10,7 @@ from kvae.autoencoder import PHASE_DYNAMICS, PHASE_VAE, SequenceAutoencoder
 from kvae.config import Config
 from kvae.kalman import hide
 from kvae.networks import glorot
-from kvae.outputs import Bound, Decoded, Imputed, Inference
+from kvae.outputs import Bound, Decoded, Imputed, Inference, TensorLike
 
 tfd = tfp.distributions
 
@@ -23,7 +25,7 @@ class CodePredictor(keras.layers.Layer):
         seed: a `keras.random.SeedGenerator` for the initial weights.
     """
 
-    def __init__(self, dim_a, dim_u, units, seed, **kwargs):
+    def __init__(self, dim_a: int, dim_u: int, units: int, seed: keras.random.SeedGenerator, **kwargs):
         super().__init__(**kwargs)
         self.dim_a, self.dim_u = dim_a, dim_u
         self.cell = keras.layers.LSTMCell(
@@ -34,13 +36,15 @@ class CodePredictor(keras.layers.Layer):
         )
         self.dense = keras.layers.Dense(dim_a, kernel_initializer=glorot(seed), name="dense")
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Sequence[int | None] | None = None) -> None:
         """Create all weights, `a_0`, the code before the first, among them."""
         self.a_0 = self.add_weight((self.dim_a,), initializer="zeros", name="a_0")
         self.cell.build((None, self.dim_a + self.dim_u))
         self.dense.build((None, self.cell.units))
 
-    def call(self, codes, mask, u, noise):
+    def call(
+        self, codes: tf.Tensor, mask: tf.Tensor, u: tf.Tensor, noise: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Predict every code; where one is missing, go on from its own prediction.
 
         Args:
@@ -86,7 +90,6 @@ class RecurrentAutoencoder(SequenceAutoencoder):
         config: a `Config` whose `model` is `ae_rnn` or `vae_rnn`; `alpha_units` are the LSTM's.
     """
 
-    methods = ("filtering", "generation")
     bound_terms = ("total", "log_px", "log_qa", "state_space", "encoder_variance")
 
     def __init__(self, config: Config, **kwargs):
@@ -99,17 +102,28 @@ class RecurrentAutoencoder(SequenceAutoencoder):
             name="predictor",
         )
 
-    def build_dynamics(self):
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Ways to fill in hidden frames, which have the names of methods of this class."""
+        return ("filtering", "generation")
+
+    def build_dynamics(self) -> None:
         """Create the weights of the LSTM."""
         self.predictor.build()
 
-    def phase_of(self, variable):
+    def phase_of(self, variable: keras.Variable) -> int:
         """Return the first phase of training that trains a variable."""
         own = self.predictor.trainable_variables
         return PHASE_DYNAMICS if any(variable is weight for weight in own) else PHASE_VAE
 
     def elbo(
-        self, images, mask=None, controls=None, weight=None, sampled_term=False, training=False
+        self,
+        images: TensorLike,
+        mask: TensorLike | None = None,
+        controls: TensorLike | None = None,
+        weight: TensorLike | None = None,
+        sampled_term: bool = False,
+        training: bool = False,
     ) -> Bound:
         """Compute what is maximised; arguments as `KVAE.elbo`, `sampled_term` means nothing here.
 
@@ -148,7 +162,9 @@ class RecurrentAutoencoder(SequenceAutoencoder):
             encoder_variance=scale * tf.reduce_sum(observed * tf.reduce_mean(q.variance(), axis=-1)),
         )
 
-    def infer_codes(self, codes, mask=None, controls=None) -> Inference:
+    def infer_codes(
+        self, codes: tf.Tensor, mask: TensorLike | None = None, controls: TensorLike | None = None
+    ) -> Inference:
         """Go through codes [B, T, dim_a]: an `Inference` with `filtered_codes` alone.
 
         Those are the codes where they were seen, and the predictions where not.
@@ -157,13 +173,17 @@ class RecurrentAutoencoder(SequenceAutoencoder):
         _, fed = self.predictor(codes, mask, self._controls(controls, codes), tf.zeros_like(codes))
         return Inference(fed, None, None, None, None)
 
-    def filter(self, images, mask=None, controls=None) -> Decoded:
+    def filter(
+        self, images: TensorLike, mask: TensorLike | None = None, controls: TensorLike | None = None
+    ) -> Decoded:
         """Estimate every frame from the observed ones up to it; arguments as `KVAE.filter`."""
         self._build_for(images)
         codes = self.infer_codes(self._codes(images), mask, controls).filtered_codes
         return Decoded(self._decoded_images(codes), codes, None, None)
 
-    def impute(self, images, mask=None, controls=None) -> Imputed:
+    def impute(
+        self, images: TensorLike, mask: TensorLike | None = None, controls: TensorLike | None = None
+    ) -> Imputed:
         """Fill in the missing frames from those before them, and leave the observed ones as they are.
 
         Arguments as `KVAE.impute`.
@@ -174,7 +194,14 @@ class RecurrentAutoencoder(SequenceAutoencoder):
         filled = tf.where(mask[..., None, None] > 0, images, filtered.images)
         return Imputed(filled, filtered.codes, None, None, None)
 
-    def generate(self, images, num_steps=None, num_given=None, controls=None, stochastic=False) -> Decoded:
+    def generate(
+        self,
+        images: TensorLike,
+        num_steps: int | None = None,
+        num_given: int | None = None,
+        controls: TensorLike | None = None,
+        stochastic: bool = False,
+    ) -> Decoded:
         """Imagine how sequences go on from their first frames; arguments and errors as `KVAE.generate`.
 
         `stochastic` adds noise of variance noise_emission to every predicted code.

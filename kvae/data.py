@@ -1,8 +1,10 @@
 """Dataset files, pixels, and batches for training."""
 
 import json
+import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -29,25 +31,25 @@ class Dataset(NamedTuple):
     states: np.ndarray | None
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, ...]:
         """(N, T, H, W)."""
         return self.images.shape
 
     @property
-    def dim_u(self):
+    def dim_u(self) -> int:
         """Entries of a control, 0 if there are none."""
         return self.controls.shape[-1]
 
-    def order_of_epoch(self, seed, epoch):
+    def order_of_epoch(self, seed: int, epoch: int) -> np.ndarray:
         """Return the order of the sequences in an epoch: new in every epoch, the same in every run."""
         return np.random.default_rng([seed, epoch]).permutation(len(self.images))
 
-    def batches(self, batch_size, mask=None):
+    def batches(self, batch_size: int, mask: np.ndarray | None = None) -> "Batches":
         """Return the `Batches` of these sequences."""
         return Batches(self, batch_size, mask)
 
 
-def load(path, use_controls=True) -> Dataset:
+def load(path: str | os.PathLike, use_controls: bool = True) -> Dataset:
     """Read a dataset file, ours or one of the original code's (`images` in float32, no metadata).
 
     Args:
@@ -111,7 +113,7 @@ def _check_metadata(path, metadata, shape):
             raise DataError(f"{path}: {name} is {facts[name]!r} in its metadata, but images are {shape}")
 
 
-def to_pixels(images, out_distr):
+def to_pixels(images: tf.Tensor, out_distr: str) -> tf.Tensor:
     """Turn frames into the values that the model sees, float32.
 
     Args:
@@ -138,13 +140,13 @@ class Batches:
         mask: [N, T], 1 = observed, or None: every frame is, and the batches have no mask.
     """
 
-    def __init__(self, dataset, batch_size, mask=None):
+    def __init__(self, dataset: Dataset, batch_size: int, mask: np.ndarray | None = None):
         self.num_sequences, self.batch_size = dataset.shape[0], batch_size
         arrays = named_arrays(dataset.images, dataset.controls, mask)
         # Held once, whatever the order; a batch gathers its sequences.
         self._tensors = {name: tf.constant(array) for name, array in arrays.items()}
 
-    def of(self, order=None):
+    def of(self, order: np.ndarray | None = None) -> Iterable[dict[str, tf.Tensor]]:
         """Return the batches of the sequences with these indices, by default all as they are stored.
 
         Returns:
@@ -166,7 +168,7 @@ class Batches:
         return batch | {"weight": weight}
 
 
-def named_arrays(images, controls, mask):
+def named_arrays(images: Any, controls: Any, mask: Any) -> dict[str, Any]:
     """Return what a batch holds beside its weights; no controls where there are none, no mask for None."""
     arrays = {"images": images}
     if controls.shape[-1]:

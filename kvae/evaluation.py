@@ -1,11 +1,13 @@
 """How good a trained model is: the bound, and imputation judged on the hidden frames."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from kvae import data, imputation, masks
+from kvae.autoencoder import SequenceAutoencoder
 
 DROP_PROBABILITIES = tuple(round(0.1 * i, 1) for i in range(1, 11))
 
@@ -31,7 +33,12 @@ class CurvePoint(NamedTuple):
     error: ImputationError
 
 
-def imputation_errors(model, dataset, observed, methods=None):
+def imputation_errors(
+    model: SequenceAutoencoder,
+    dataset: data.Dataset,
+    observed: Sequence[np.ndarray],
+    methods: tuple[str, ...] | None = None,
+) -> list[dict[str, ImputationError]]:
     """Judge ways to fill in hidden frames, under one or more masks.
 
     Filtering, smoothing and sampling see the observed frames; generation sees the first config.t_init_mask
@@ -70,17 +77,23 @@ def imputation_errors(model, dataset, observed, methods=None):
     return [{method: _error_of_sums(sums) for method, sums in total.items()} for total in totals]
 
 
-def planning_curve(model, dataset, methods=None):
+def planning_curve(
+    model: SequenceAutoencoder, dataset: data.Dataset, methods: tuple[str, ...] | None = None
+) -> list[CurvePoint]:
     """Hide 1, 3, 5, .. frames after the first config.t_init_mask; return a list of `CurvePoint`."""
     return _curve(model, dataset, masks_of_curve(model, dataset, "planning"), methods)
 
 
-def random_curve(model, dataset, methods=None, seed=0):
+def random_curve(
+    model: SequenceAutoencoder, dataset: data.Dataset, methods: tuple[str, ...] | None = None, seed: int = 0
+) -> list[CurvePoint]:
     """Hide each frame after the first config.t_init_mask with p = 0.1 .. 1; a list of `CurvePoint`."""
     return _curve(model, dataset, masks_of_curve(model, dataset, "random", seed), methods)
 
 
-def masks_of_curve(model, dataset, kind, seed=0):
+def masks_of_curve(
+    model: SequenceAutoencoder, dataset: data.Dataset, kind: str, seed: int = 0
+) -> list[tuple[float, np.ndarray]]:
     """Return the (x, mask [N, T]) of a curve, `planning` or `random`; the latter is drawn from the seed."""
     num_sequences, num_steps = dataset.images.shape[:2]
     given = model.config.t_init_mask
@@ -93,7 +106,7 @@ def masks_of_curve(model, dataset, kind, seed=0):
     ]
 
 
-def baseline(images):
+def baseline(images: np.ndarray) -> float | None:
     """Return the fraction of wrong pixels that a careless guess from the same video would have.
 
     It is the largest distance between a frame of {0, 3, 6} and one of {9, 12, 15}, averaged over
@@ -112,7 +125,7 @@ def baseline(images):
     return float((early != late).mean(axis=(3, 4)).max(axis=(1, 2)).mean())
 
 
-def test_bound(model, dataset):
+def test_bound(model: SequenceAutoencoder, dataset: data.Dataset) -> dict[str, float]:
     """Return the bound's terms over a whole `data.Dataset`, per observed frame, by name as in `Bound`."""
     batches = dataset.batches(model.config.batch_size).of()
     metrics = model.evaluate(batches, verbose=0, return_dict=True)

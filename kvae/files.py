@@ -3,11 +3,12 @@
 import contextlib
 import os
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 
 @contextlib.contextmanager
-def replacing(path):
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """Yield the name of a temporary file beside `path`, and move it there once the block has ended well.
 
     The temporary name keeps the suffix, by which writers choose a format. The folder is made where there

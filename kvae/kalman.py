@@ -65,7 +65,9 @@ class Smoothed(NamedTuple):
     gain: tf.Tensor
 
 
-def predict(mean, cov, A, offset, Q):
+def predict(
+    mean: tf.Tensor, cov: tf.Tensor, A: tf.Tensor, offset: tf.Tensor, Q: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Carry Gaussian beliefs one step through the transition; the batch is the last axis.
 
     Args:
@@ -83,7 +85,9 @@ def predict(mean, cov, A, offset, Q):
     return predicted_mean, small.symmetrize(predicted_cov)
 
 
-def update(mean, cov, y, mask, C, R):
+def update(
+    mean: tf.Tensor, cov: tf.Tensor, y: tf.Tensor, mask: tf.Tensor, C: tf.Tensor, R: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Condition Gaussian beliefs on an observation, where there is one; the batch is the last axis.
 
     Args:
@@ -117,7 +121,18 @@ def update(mean, cov, y, mask, C, R):
     return filtered_mean, small.symmetrize(filtered_cov), mask * log_likelihood
 
 
-def filter(y, mask, A, B, C, Q, R, mu0, Sigma0, u):
+def filter(
+    y: tf.Tensor,
+    mask: tf.Tensor,
+    A: tf.Tensor,
+    B: tf.Tensor,
+    C: tf.Tensor,
+    Q: tf.Tensor,
+    R: tf.Tensor,
+    mu0: tf.Tensor,
+    Sigma0: tf.Tensor,
+    u: tf.Tensor,
+) -> Filtered:
     """Run the Kalman filter.
 
     Args:
@@ -134,6 +149,17 @@ def filter(y, mask, A, B, C, Q, R, mu0, Sigma0, u):
 
     Returns:
         A `Filtered`.
+
+    Example: a random walk, seen with noise; the third observation is missing.
+        >>> import tensorflow as tf
+        >>> from kvae import kalman
+        >>> y, mask = tf.constant([[[1.0], [2.0], [float("nan")]]]), tf.constant([[1.0, 1.0, 0.0]])
+        >>> one, none = tf.ones([1, 3, 1, 1], tf.float64), tf.zeros([1, 3, 1])
+        >>> walk = dict(A=one, B=one, C=one, Q=tf.eye(1), R=tf.eye(1), mu0=tf.zeros([1]), Sigma0=tf.eye(1))
+        >>> kalman.filter(y, mask, **walk, u=none).filtered_mean.numpy().round(3).tolist()
+        [[[0.5], [1.4], [1.4]]]
+        >>> kalman.smooth(y, mask, **walk, u=none).smoothed_mean.numpy().round(3).tolist()
+        [[[0.8], [1.4], [1.4]]]
     """
     y, A, B, C, Q, R, mu0, Sigma0, u = precise(y, A, B, C, Q, R, mu0, Sigma0, u)
     y, mask, C, R, log_likelihood_of_missing = observed_part(y, mask, C, R)
@@ -157,7 +183,15 @@ def filter(y, mask, A, B, C, Q, R, mu0, Sigma0, u):
     return filtered._replace(log_likelihood=filtered.log_likelihood - log_likelihood_of_missing)
 
 
-def filtered_of_scan(mean, cov, filtered_mean, filtered_cov, log_likelihood, next_mean, next_cov):
+def filtered_of_scan(
+    mean: tf.Tensor,
+    cov: tf.Tensor,
+    filtered_mean: tf.Tensor,
+    filtered_cov: tf.Tensor,
+    log_likelihood: tf.Tensor,
+    next_mean: tf.Tensor,
+    next_cov: tf.Tensor,
+) -> Filtered:
     """Return the `Filtered` that a loop over time found.
 
     Args:
@@ -175,7 +209,7 @@ def filtered_of_scan(mean, cov, filtered_mean, filtered_cov, log_likelihood, nex
     return Filtered(*(small.batch_first(tensor) for tensor in found))
 
 
-def smoothing_gains(filtered, A, Q):
+def smoothing_gains(filtered: Filtered, A: tf.Tensor, Q: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Return what the smoother needs from each step, whatever the later ones say.
 
     Args:
@@ -201,7 +235,7 @@ def smoothing_gains(filtered, A, Q):
     return gain, small.symmetrize(tf.concat([conditional_cov, last_cov], axis=0))
 
 
-def smooth_filtered(filtered, A, Q):
+def smooth_filtered(filtered: Filtered, A: tf.Tensor, Q: tf.Tensor) -> Smoothed:
     """Run the Rauch-Tung-Striebel smoother over what the filter returned.
 
     Args:
@@ -229,7 +263,7 @@ def smooth_filtered(filtered, A, Q):
     return Smoothed(*(tf.cast(small.batch_first(tensor), A.dtype) for tensor in (*smoothed, gain)))
 
 
-def sample_filtered(filtered, A, Q, noise):
+def sample_filtered(filtered: Filtered, A: tf.Tensor, Q: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
     """Draw whole state sequences from p(z_1..z_T | y), going backward over what the filter returned.
 
     z_T ~ N(m_{T|T}, P_{T|T}), and given z_{t+1} the state before it is Gaussian too, with mean
@@ -260,10 +294,21 @@ def sample_filtered(filtered, A, Q, noise):
     return tf.cast(small.batch_first(drawn), noise.dtype)
 
 
-def smooth(y, mask, A, B, C, Q, R, mu0, Sigma0, u):
+def smooth(
+    y: tf.Tensor,
+    mask: tf.Tensor,
+    A: tf.Tensor,
+    B: tf.Tensor,
+    C: tf.Tensor,
+    Q: tf.Tensor,
+    R: tf.Tensor,
+    mu0: tf.Tensor,
+    Sigma0: tf.Tensor,
+    u: tf.Tensor,
+) -> Smoothed:
     """Run the Kalman filter and the Rauch-Tung-Striebel smoother.
 
-    Args: as `filter`.
+    Args and example: as `filter`.
 
     Returns:
         A `Smoothed`.
@@ -271,12 +316,14 @@ def smooth(y, mask, A, B, C, Q, R, mu0, Sigma0, u):
     return smooth_filtered(filter(y, mask, A, B, C, Q, R, mu0, Sigma0, u), A, Q)
 
 
-def precise(*tensors):
+def precise(*tensors: tf.Tensor) -> list[tf.Tensor]:
     """Return the tensors in float64."""
     return [tf.cast(tensor, tf.float64) for tensor in tensors]
 
 
-def observed_part(y, mask, C, R):
+def observed_part(
+    y: tf.Tensor, mask: tf.Tensor, C: tf.Tensor, R: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
     """Make ready what is missing: steps, or some coordinates of a step.
 
     A missing coordinate becomes an observation of nothing: a zero, with noise N(0, 1), which depends on no
@@ -301,12 +348,12 @@ def observed_part(y, mask, C, R):
     return y, tf.ones_like(mask[..., 0]), mask[..., None] * C, small.batch_last(R), surplus
 
 
-def batch_size(tensor):
+def batch_size(tensor: tf.Tensor) -> int | tf.Tensor:
     """Return the leading dimension, as a number where it is known."""
     return tensor.shape[0] if tensor.shape[0] is not None else tf.shape(tensor)[0]
 
 
-def hide(y, mask):
+def hide(y: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     """Replace missing observations by zeros, so that a NaN among them reaches nothing.
 
     Args:
@@ -320,12 +367,12 @@ def hide(y, mask):
     return tf.where(mask > 0, y, tf.zeros_like(y))
 
 
-def next_step(sequence):
+def next_step(sequence: tf.Tensor) -> tf.Tensor:
     """Shift [B, T, ...] one step back in time: entry t becomes entry t + 1, the last one zero."""
     return tf.concat([sequence[:, 1:], tf.zeros_like(sequence[:, :1])], axis=1)
 
 
-def initial_belief(mu0, Sigma0, batch):
+def initial_belief(mu0: tf.Tensor, Sigma0: tf.Tensor, batch: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Return the prior of the first state for every sequence: [D, batch] and [D, D, batch]."""
     dim = mu0.shape[0]
     mean = tf.broadcast_to(mu0[:, None], [dim, batch])

@@ -13,7 +13,18 @@ from kvae import kalman
 from kvae import small_matrices as small
 
 
-def filter(y, mask, A, B, C, Q, R, mu0, Sigma0, u):
+def filter(
+    y: tf.Tensor,
+    mask: tf.Tensor,
+    A: tf.Tensor,
+    B: tf.Tensor,
+    C: tf.Tensor,
+    Q: tf.Tensor,
+    R: tf.Tensor,
+    mu0: tf.Tensor,
+    Sigma0: tf.Tensor,
+    u: tf.Tensor,
+) -> kalman.Filtered:
     """Run the Kalman filter; arguments and result as `kalman.filter`."""
     y, A, B, C, Q, R, mu0, Sigma0, u = kalman.precise(y, A, B, C, Q, R, mu0, Sigma0, u)
     y, mask, C, R, log_likelihood_of_missing = kalman.observed_part(y, mask, C, R)
@@ -34,7 +45,7 @@ def filter(y, mask, A, B, C, Q, R, mu0, Sigma0, u):
     return found._replace(log_likelihood=found.log_likelihood - log_likelihood_of_missing)
 
 
-def smooth_filtered(filtered, A, Q):
+def smooth_filtered(filtered: kalman.Filtered, A: tf.Tensor, Q: tf.Tensor) -> kalman.Smoothed:
     """Run the Rauch-Tung-Striebel smoother; arguments and result as `kalman.smooth_filtered`."""
     gain, conditional_cov = (small.batch_first(x) for x in kalman.smoothing_gains(filtered, A, Q))
     next_mean = kalman.next_step(filtered.predicted_mean)
@@ -45,7 +56,18 @@ def smooth_filtered(filtered, A, Q):
     return kalman.Smoothed(*(tf.cast(tensor, A.dtype) for tensor in (mean, _symmetrize(cov), gain)))
 
 
-def smooth(y, mask, A, B, C, Q, R, mu0, Sigma0, u):
+def smooth(
+    y: tf.Tensor,
+    mask: tf.Tensor,
+    A: tf.Tensor,
+    B: tf.Tensor,
+    C: tf.Tensor,
+    Q: tf.Tensor,
+    R: tf.Tensor,
+    mu0: tf.Tensor,
+    Sigma0: tf.Tensor,
+    u: tf.Tensor,
+) -> kalman.Smoothed:
     """Run filter and smoother; arguments and result as `kalman.smooth`."""
     return smooth_filtered(filter(y, mask, A, B, C, Q, R, mu0, Sigma0, u), A, Q)
 

@@ -1,16 +1,26 @@
 """Observation masks: [N, T], 1 = the frame is observed, 0 = it is missing."""
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 
-def planning_mask(num_sequences, num_steps, num_given, num_hidden):
-    """Hide `num_hidden` frames after the first `num_given`: [num_sequences, num_steps], 1 = observed."""
+def planning_mask(num_sequences: int, num_steps: int, num_given: int, num_hidden: int) -> NDArray[np.float32]:
+    """Hide `num_hidden` frames after the first `num_given`: [num_sequences, num_steps], 1 = observed.
+
+    Example:
+        >>> planning_mask(num_sequences=1, num_steps=6, num_given=2, num_hidden=3)
+        array([[1., 1., 0., 0., 0., 1.]], dtype=float32)
+    """
     mask = np.ones([num_sequences, num_steps], np.float32)
     mask[:, num_given : num_given + num_hidden] = 0
     return mask
 
 
-def random_mask(num_sequences, num_steps, num_given, probability, seed):
+def random_mask(
+    num_sequences: int, num_steps: int, num_given: int, probability: float, seed: int | Sequence[int]
+) -> NDArray[np.float32]:
     """Hide each frame after the first `num_given` with a probability.
 
     Args:
@@ -22,13 +32,17 @@ def random_mask(num_sequences, num_steps, num_given, probability, seed):
 
     Returns:
         [N, T] float32, 1 = observed.
+
+    Example:
+        >>> random_mask(num_sequences=1, num_steps=4, num_given=2, probability=1.0, seed=0)
+        array([[1., 1., 0., 0.]], dtype=float32)
     """
     hidden = np.random.default_rng(seed).random([num_sequences, num_steps]) < probability
     hidden[:, :num_given] = False
     return 1.0 - hidden.astype(np.float32)
 
 
-def hidden_steps(observed, num_sequences, num_steps):
+def hidden_steps(observed: ArrayLike | None, num_sequences: int, num_steps: int) -> NDArray[np.bool_]:
     """Return the inverse of a mask, as pictures need it.
 
     Args:

@@ -1,5 +1,8 @@
 """The Kalman variational auto-encoder."""
 
+import os
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -8,7 +11,7 @@ from kvae.autoencoder import PHASE_ALL, PHASE_DYNAMICS, PHASE_VAE, SequenceAutoe
 from kvae.config import Config
 from kvae.lgssm import MixtureStateSpaceModel, total_of
 from kvae.networks import DynamicsParameterNetwork
-from kvae.outputs import Bound, Decoded, Imputed, Inference, Samples, States
+from kvae.outputs import Bound, Decoded, Imputed, Inference, Samples, States, TensorLike
 
 
 @keras.saving.register_keras_serializable(package="kvae")
@@ -37,7 +40,7 @@ class KVAE(SequenceAutoencoder):
         TensorShape([3, 6, 8, 8])
     """
 
-    def __init__(self, config: Config | None = None, **kwargs):
+    def __init__(self, config: Config | None = None, **kwargs: Any):
         super().__init__(config, **kwargs)
         self.alpha = DynamicsParameterNetwork(
             self.config.dim_a,
@@ -68,17 +71,17 @@ class KVAE(SequenceAutoencoder):
         )
 
     @property
-    def methods(self):
+    def methods(self) -> tuple[str, ...]:
         """Ways to fill in hidden frames: sampling is `impute`, the others have the names of their methods."""
         sampling = ("sampling",) if self.config.num_paths else ()
         return ("smoothing", "filtering", "generation", *sampling)
 
-    def build_dynamics(self):
+    def build_dynamics(self) -> None:
         """Create the weights of the alpha network and of the state space models."""
         self.alpha.build()
         self.lgssm.build()
 
-    def phase_of(self, variable):
+    def phase_of(self, variable: keras.Variable) -> int:
         """Return the first phase of training that trains a variable."""
 
         def holds(layer):
@@ -90,13 +93,13 @@ class KVAE(SequenceAutoencoder):
 
     def elbo(
         self,
-        images,
-        mask=None,
-        controls=None,
-        weight=None,
-        sample=True,
-        sampled_term=False,
-        training=False,
+        images: TensorLike,
+        mask: TensorLike | None = None,
+        controls: TensorLike | None = None,
+        weight: TensorLike | None = None,
+        sampled_term: bool = False,
+        training: bool = False,
+        sample: bool = True,
     ) -> Bound:
         """Estimate the evidence lower bound, with one draw of the codes.
 
@@ -105,12 +108,19 @@ class KVAE(SequenceAutoencoder):
             mask: [B, T] or None.
             controls: [B, T, dim_u] or None.
             weight: [B], 0 for sequences that only fill up a batch; None: 1 for all.
-            sample: draw the codes from q(a|x); False: use its mean.
             sampled_term: compute the sampled state space term too, where config.kf_elbo is `exact`.
             training: draw from the seeds of training.
+            sample: draw the codes from q(a|x); False: use its mean.
 
         Returns:
             A `Bound`; zero where no frame is observed.
+
+        Example:
+            >>> import kvae, numpy as np
+            >>> model, videos = kvae.KVAE(kvae.Config(num_filters=(4,))), np.zeros([3, 6, 8, 8], np.uint8)
+            >>> bound = model.elbo(videos)
+            >>> bool(abs(bound.total - (bound.log_px - bound.log_qa + bound.state_space)) < 1e-3)
+            True
         """
         images = self._frames(images)
         weight = tf.ones(tf.shape(images)[:1]) if weight is None else tf.cast(weight, tf.float32)
@@ -158,12 +168,23 @@ class KVAE(SequenceAutoencoder):
 
     # --- what a trained model does ---
 
-    def infer(self, images, mask=None, controls=None) -> Inference:
-        """Filter and smooth in one pass, without decoding; arguments as `smooth`."""
+    def infer(
+        self, images: TensorLike, mask: TensorLike | None = None, controls: TensorLike | None = None
+    ) -> Inference:
+        """Filter and smooth in one pass, without decoding; arguments as `smooth`.
+
+        Example:
+            >>> import kvae, numpy as np
+            >>> model, videos = kvae.KVAE(kvae.Config(num_filters=(4,))), np.zeros([3, 6, 8, 8], np.uint8)
+            >>> model.infer(videos).smoothed_states.cov.shape
+            TensorShape([3, 6, 4, 4])
+        """
         self._build_for(images)
         return self.infer_codes(self._codes(images), mask, controls)
 
-    def infer_codes(self, codes, mask=None, controls=None) -> Inference:
+    def infer_codes(
+        self, codes: tf.Tensor, mask: TensorLike | None = None, controls: TensorLike | None = None
+    ) -> Inference:
         """Filter and smooth codes [B, T, dim_a] that have been encoded already."""
         if mask is not None:
             mask = tf.convert_to_tensor(mask)
@@ -178,25 +199,50 @@ class KVAE(SequenceAutoencoder):
             dynamics.alpha,
         )
 
-    def smooth(self, images, mask=None, controls=None) -> Decoded:
+    def smooth(
+        self, images: TensorLike, mask: TensorLike | None = None, controls: TensorLike | None = None
+    ) -> Decoded:
         """Estimate every frame from all observed ones, before and after it: C_t m_t|T, decoded.
 
         Args:
             images: [B, T, H, W]; frames whose mask is 0 are not looked at.
             mask: [B, T] or None.
             controls: [B, T, dim_u] or None.
+
+        Example:
+            >>> import kvae, numpy as np
+            >>> model, videos = kvae.KVAE(kvae.Config(num_filters=(4,))), np.zeros([3, 6, 8, 8], np.uint8)
+            >>> found = model.smooth(videos, mask=np.array([[1, 1, 0, 0, 1, 1]] * 3))
+            >>> found.images.shape, found.states.mean.shape
+            (TensorShape([3, 6, 8, 8]), TensorShape([3, 6, 4]))
         """
         found = self.infer(images, mask, controls)
         images = self._decoded_images(found.smoothed_codes)
         return Decoded(images, found.smoothed_codes, found.smoothed_states, found.alpha)
 
-    def filter(self, images, mask=None, controls=None) -> Decoded:
-        """Estimate every frame from the observed ones up to it: C_t m_t|t, decoded; else as `smooth`."""
+    def filter(
+        self, images: TensorLike, mask: TensorLike | None = None, controls: TensorLike | None = None
+    ) -> Decoded:
+        """Estimate every frame from the observed ones up to it: C_t m_t|t, decoded; else as `smooth`.
+
+        Example:
+            >>> import kvae, numpy as np
+            >>> model, videos = kvae.KVAE(kvae.Config(num_filters=(4,))), np.zeros([3, 6, 8, 8], np.uint8)
+            >>> model.filter(videos).codes.shape
+            TensorShape([3, 6, 2])
+        """
         found = self.infer(images, mask, controls)
         images = self._decoded_images(found.filtered_codes)
         return Decoded(images, found.filtered_codes, found.filtered_states, found.alpha)
 
-    def impute(self, images, mask=None, controls=None, num_samples=0, num_paths=None) -> Imputed:
+    def impute(
+        self,
+        images: TensorLike,
+        mask: TensorLike | None = None,
+        controls: TensorLike | None = None,
+        num_samples: int = 0,
+        num_paths: int | None = None,
+    ) -> Imputed:
         """Fill in the missing frames, and leave the observed ones as they are.
 
         A hidden code is a random variable, and through alpha the dynamics are. So paths of hidden codes are
@@ -213,6 +259,13 @@ class KVAE(SequenceAutoencoder):
 
         Raises:
             ValueError: a number is out of range.
+
+        Example:
+            >>> import kvae, numpy as np
+            >>> model, videos = kvae.KVAE(kvae.Config(num_filters=(4,))), np.zeros([3, 6, 8, 8], np.uint8)
+            >>> found = model.impute(videos, np.array([[1, 1, 0, 0, 1, 1]] * 3), num_samples=5, num_paths=10)
+            >>> found.images.shape, found.samples.images.shape
+            (TensorShape([3, 6, 8, 8]), TensorShape([3, 5, 6, 8, 8]))
         """
         num_paths = self.config.num_paths if num_paths is None else num_paths
         if num_samples < 0 or num_paths < 0 or num_paths == 1:
@@ -245,7 +298,14 @@ class KVAE(SequenceAutoencoder):
             samples,
         )
 
-    def sample_posterior(self, codes, mask, controls, num_paths, num_draws) -> imputation.Posterior:
+    def sample_posterior(
+        self,
+        codes: tf.Tensor,
+        mask: TensorLike,
+        controls: TensorLike | None,
+        num_paths: int,
+        num_draws: int,
+    ) -> imputation.Posterior:
         """Draw from the posterior of codes [B, T, dim_a] that have been encoded already.
 
         Arguments as `kvae.imputation.sample_posterior`; controls may be None.
@@ -256,7 +316,14 @@ class KVAE(SequenceAutoencoder):
             self.lgssm, codes, mask, u, num_paths, num_draws, self._next_seed()
         )
 
-    def generate(self, images, num_steps=None, num_given=None, controls=None, stochastic=False) -> Decoded:
+    def generate(
+        self,
+        images: TensorLike,
+        num_steps: int | None = None,
+        num_given: int | None = None,
+        controls: TensorLike | None = None,
+        stochastic: bool = False,
+    ) -> Decoded:
         """Imagine how sequences go on: smooth the first frames, then roll the dynamics out.
 
         Args:
@@ -268,22 +335,73 @@ class KVAE(SequenceAutoencoder):
 
         Raises:
             ValueError: there are fewer than `num_given` frames, or `num_steps` is below that.
+
+        Example:
+            >>> import kvae, numpy as np
+            >>> model, videos = kvae.KVAE(kvae.Config(num_filters=(4,))), np.zeros([3, 6, 8, 8], np.uint8)
+            >>> model.generate(videos, num_steps=30, num_given=4).images.shape
+            TensorShape([3, 30, 8, 8])
         """
         num_steps, num_given = self.checked_lengths(images, num_steps, num_given)
         codes = self._codes(images[:, :num_given])
         controls = self.fitted_controls(controls, num_steps)
-        given_controls = None if controls is None else controls[:, :num_given]
-        start = self.infer_codes(codes, None, given_controls).smoothed_states
         if controls is None:
             controls = tf.zeros([tf.shape(codes)[0], num_steps, self.config.dim_u])
+        return self.generate_from_codes(codes, controls, stochastic)
+
+    def generate_from_codes(self, codes: tf.Tensor, controls: tf.Tensor, stochastic: bool = False) -> Decoded:
+        """Go on from the codes of the first frames.
+
+        Args:
+            codes: [B, G, dim_a].
+            controls: [B, S, dim_u], whose S >= G is the length of the result.
+            stochastic: add transition and emission noise.
+        """
+        start = self.infer_codes(codes, None, controls[:, : tf.shape(codes)[1]]).smoothed_states
+        # A KVAE has states.
+        assert start is not None
         rolled = self.lgssm.roll_out(start.mean, controls, self._next_seed() if stochastic else None)
         return self._decode_roll_out(rolled)
 
-    def sample(self, num_sequences, num_steps) -> Decoded:
-        """Draw sequences from the prior, the first state too; the model must have been built."""
+    def sample(self, num_sequences: int, num_steps: int) -> Decoded:
+        """Draw sequences from the prior, the first state too; the model must have been built.
+
+        Example:
+            >>> import kvae
+            >>> model = kvae.KVAE(kvae.Config(num_filters=(4,)))
+            >>> model.build((None, None, 8, 8))
+            >>> model.sample(num_sequences=2, num_steps=5).images.shape
+            TensorShape([2, 5, 8, 8])
+        """
         controls = tf.zeros([num_sequences, num_steps, self.config.dim_u])
         first = self.lgssm.prior().sample([num_sequences, 1], seed=self._next_seed())
         return self._decode_roll_out(self.lgssm.roll_out(first, controls, self._next_seed()))
+
+    def export(self, filepath: str | os.PathLike) -> None:
+        """Write a TensorFlow SavedModel, whose `impute` and `generate` run without this package.
+
+        See `kvae.saved_model` for their arguments.
+
+        Args:
+            filepath: a new folder.
+
+        Raises:
+            ExportError: there is something of that name already, or the model has no weights yet.
+
+        Example:
+            >>> import os, tempfile
+            >>> import kvae, tensorflow as tf
+            >>> model = kvae.KVAE(kvae.Config(num_filters=(4,), num_paths=4))
+            >>> model.build((None, None, 8, 8))
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     model.export(os.path.join(folder, "exported"))
+            ...     exported = tf.saved_model.load(os.path.join(folder, "exported"))
+            >>> exported.generate(tf.zeros([3, 4, 8, 8]), 10, tf.zeros([3, 0, 1]))["images"].shape
+            TensorShape([3, 10, 8, 8])
+        """
+        from kvae.saved_model import export
+
+        export(self, filepath)
 
     def _decode_roll_out(self, rolled):
         # A rolled-out state is one point: its covariance is zero.

@@ -192,7 +192,7 @@ def write_mp4(path: str | os.PathLike, film: np.ndarray, fps: float = 10) -> Non
         ) as writer,
     ):
         for image in film:
-            writer.append_data(image)
+            writer.append_data(image)  # type: ignore[attr-defined] # Not in the type of all writers.
 
 
 def encode_gif(film: np.ndarray, fps: float = 10) -> bytes:
@@ -376,9 +376,9 @@ def _checked_film(film: np.ndarray, fps: float) -> np.ndarray:
     return film
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def _text_width(text: str, font: ImageFont.FreeTypeFont) -> int:
+def _text_width(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> int:
     return int(np.ceil(font.getlength(text)))

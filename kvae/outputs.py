@@ -1,8 +1,12 @@
-"""What the methods of `KVAE` return: named tuples of tensors."""
+"""What the methods of `KVAE` take and return: arrays or tensors, and named tuples of tensors."""
 
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
+
+TensorLike = np.ndarray | tf.Tensor
+"""NumPy or TensorFlow."""
 
 
 class Bound(NamedTuple):

@@ -8,6 +8,7 @@ import io
 import math
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -16,6 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from kvae.files import replacing
 from kvae.masks import hidden_steps
@@ -26,7 +28,7 @@ MAX_PANELS = 4
 # Okabe and Ito's colours, which people of any colour vision can tell apart; yellow, too light for
 # lines on white, comes last.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#F0E442")
-_LINESTYLES = ("-", "--", ":", "-.")
+_LINESTYLES: tuple[Any, ...] = ("-", "--", ":", "-.")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _GREY = "#6E6E6E"
 _SHADE = "#E4E4E4"
@@ -94,7 +96,7 @@ def alpha_over_time(alpha: np.ndarray) -> Figure:
         axes.grid(visible=False)
         axes.set_xlim(edges[0], edges[-1])
         axes.set_ylim(0, 1)
-        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+        _tick_whole_steps(axes)
     _number_sequences(panels)
     _label_outer(panels, "time step $t$", r"weight $\alpha_t$")
     handles = [
@@ -328,8 +330,8 @@ def _codes_over_time(trajectories: Mapping[str, np.ndarray], hidden: np.ndarray)
                     # A line through a single step has no length.
                     marker="." if len(steps) == 1 else None,
                 )
-        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-    handles = [
+        _tick_whole_steps(axes)
+    handles: list[Line2D | Patch] = [
         Line2D([], [], color=colour, linewidth=2.5, label=f"$a_{{{dimension + 1}}}$")
         for dimension, colour in enumerate(colours)
     ]
@@ -375,10 +377,17 @@ def _panels(
     return figure, panels[:count]
 
 
+def _tick_whole_steps(axes: Axes) -> None:
+    """Put ticks at whole numbers of the x axis alone."""
+    axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+
+
 def _label_outer(panels: Sequence[Axes], x_label: str, y_label: str) -> None:
     """Label the left and the lowest axes only: what every panel would repeat is said once."""
     for axes in panels:
         place = axes.get_subplotspec()
+        # All panels stand in a grid.
+        assert place is not None
         if place.is_first_col():
             axes.set_ylabel(y_label)
         columns = place.get_gridspec().ncols

@@ -11,6 +11,7 @@ import subprocess
 import time
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -18,6 +19,7 @@ from tensorboard.plugins.image import metadata as image_metadata
 
 from kvae import movies, plots
 from kvae.archives import free_memory
+from kvae.autoencoder import SequenceAutoencoder
 from kvae.config import Config, ConfigError
 from kvae.errors import UserError
 from kvae.factory import make_model
@@ -73,11 +75,11 @@ class RunFolder:
         path: the folder, which must be there.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike):
         self.path = Path(path)
         self.checkpoint = self.path / "checkpoints" / "last.npz"
-        self._writers = {}
-        self._bare = None
+        self._writers: dict[str, tf.summary.SummaryWriter] = {}
+        self._bare: SequenceAutoencoder | None = None
 
     @classmethod
     def create(cls, config):
@@ -246,7 +248,7 @@ class RunFolder:
             tf.summary.write(tag, tf.constant(content), metadata=metadata)
 
 
-def read_options(path):
+def read_options(path: str | os.PathLike) -> dict[str, Any]:
     """Return the options in the config.json of a run folder, as `Config.from_dict` takes them.
 
     Raises:
@@ -266,14 +268,14 @@ def read_options(path):
     return options
 
 
-def check_links(path):
+def check_links(path: str | os.PathLike) -> None:
     """Raise RunFolderError where a run folder, that is to be written to, holds links: they may lead out."""
     for found in Path(path).rglob("*"):
         if found.is_symlink():
             raise RunFolderError(f"{found} is a link: a run writes to its own folder alone. Delete the link")
 
 
-def load(path, config=None):
+def load(path: str | os.PathLike, config: Config | None = None) -> SequenceAutoencoder:
     """Return the model of a run folder, compiled.
 
     Of model.keras only the sides of the frames and the weights are read; what the model is says config.json.
@@ -285,6 +287,12 @@ def load(path, config=None):
 
     Raises:
         RunFolderError: there is no such run, or it has not saved a model.
+
+    Example:
+        >>> import numpy as np
+        >>> model = load("pretrained/box")
+        >>> model.generate(np.zeros([1, 4, 32, 32], np.uint8), num_steps=10).images.shape
+        TensorShape([1, 10, 32, 32])
     """
     config = config or Config.from_dict(read_options(path))
     file = Path(path) / "model.keras"

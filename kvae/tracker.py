@@ -4,11 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from kvae import kalman
 from kvae import small_matrices as small
 from kvae.model import KVAE
-from kvae.outputs import States
+from kvae.outputs import States, TensorLike
 
 NUM_DRAWS = 24
 """Codes that are decoded to predict a frame, half of them the others' mirror images."""
@@ -102,11 +103,12 @@ class Tracker:
     def reset(self) -> None:
         """Forget all frames: the next one is the first of another video."""
         lgssm = self.model.lgssm
-        mean, cov = kalman.initial_belief(*kalman.precise(lgssm.mu0, lgssm.Sigma0), 1)
+        mu0, Sigma0 = kalman.precise(lgssm.mu0, lgssm.Sigma0)
+        mean, cov = kalman.initial_belief(mu0, Sigma0, 1)
         alpha, learned_u, network_state = self._ahead(lgssm.a_0[None], lgssm.network.initial_state(1))
         self._belief = _Belief(mean, cov, alpha, learned_u, network_state, tf.constant(True))
 
-    def update(self, frame, control=None) -> Tracked:
+    def update(self, frame: TensorLike | None, control: ArrayLike | None = None) -> Tracked:
         """Take in the next frame.
 
         Args:
@@ -115,6 +117,8 @@ class Tracker:
 
         Raises:
             ValueError: frame or control have another shape, or hold values that are not finite.
+
+        Example: see `Tracker`.
         """
         pixels = np.zeros(self._sides, np.float32)
         if frame is not None:

@@ -3,6 +3,7 @@
 import math
 import time
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import keras
 import numpy as np
@@ -10,6 +11,7 @@ from tqdm import tqdm
 
 from kvae import checkpoint, data, evaluation, masks, refinement, reporting
 from kvae.autoencoder import PHASE_ALL, PHASE_DYNAMICS, PHASE_VAE
+from kvae.config import Config
 from kvae.distribution import Distribution
 from kvae.errors import TrainingError
 from kvae.factory import make_model
@@ -35,11 +37,11 @@ class Schedule(keras.callbacks.Callback):
         0.0025
     """
 
-    def __init__(self, config):
+    def __init__(self, config: Config):
         super().__init__()
         self.config = config
 
-    def phase(self, epoch):
+    def phase(self, epoch: int) -> int:
         """Return the phase of an epoch, counted from 0."""
         if epoch < self.config.only_vae_epochs:
             return PHASE_VAE
@@ -47,11 +49,11 @@ class Schedule(keras.callbacks.Callback):
             return PHASE_DYNAMICS
         return PHASE_ALL
 
-    def learning_rate(self, epoch):
+    def learning_rate(self, epoch: int) -> float:
         """Return the learning rate of an epoch, counted from 0."""
         return self.config.init_lr * self.config.decay_rate ** (epoch // self.config.decay_steps)
 
-    def reconstruction_scale(self, epoch):
+    def reconstruction_scale(self, epoch: int) -> float:
         """Return the weight of the reconstruction in an epoch, counted from 0."""
         config = self.config
         if epoch >= config.warmup_epochs:
@@ -59,7 +61,7 @@ class Schedule(keras.callbacks.Callback):
         share = epoch / config.warmup_epochs
         return config.warmup_scale ** (1 - share) * config.scale_reconstruction**share
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Set the phase, the weight of the reconstruction and the learning rate."""
         optimizer = self.model.optimizer
         phase = self.phase(epoch)

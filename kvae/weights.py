@@ -5,9 +5,12 @@ so on: Keras layouts, an LSTM's gates in the order i, f, c, o, and the decoder's
 `tf.nn.depth_to_space`.
 """
 
+import os
+
 import numpy as np
 
 from kvae.archives import ArchiveError, read_arrays
+from kvae.autoencoder import SequenceAutoencoder
 from kvae.errors import UserError
 
 
@@ -15,7 +18,7 @@ class WeightsError(UserError):
     """Weights that do not fit the model; the message says which."""
 
 
-def named_weights(model):
+def named_weights(model: SequenceAutoencoder):
     """Return the model's learned variables by name.
 
     Args:
@@ -24,14 +27,24 @@ def named_weights(model):
     return {_name(model, variable): variable for variable in model.trainable_variables}
 
 
-def save_weights(model, path):
-    """Write the weights of a built `KVAE` to an .npz file."""
+def save_weights(model: SequenceAutoencoder, path: str | os.PathLike) -> None:
+    """Write the weights of a built `KVAE` to an .npz file.
+
+    Example:
+        >>> import os, tempfile
+        >>> import kvae
+        >>> model = kvae.KVAE(kvae.Config(num_filters=(4,)))
+        >>> model.build((None, None, 8, 8))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     kvae.save_weights(model, os.path.join(folder, "weights.npz"))
+        ...     kvae.load_weights(model, os.path.join(folder, "weights.npz"))
+    """
     weights = {name: variable.numpy() for name, variable in named_weights(model).items()}
     with open(path, "wb") as file:
         np.savez_compressed(file, **weights)
 
 
-def load_weights(model, path):
+def load_weights(model: SequenceAutoencoder, path: str | os.PathLike) -> None:
     """Set the weights of a `KVAE` from an .npz file.
 
     Args:
@@ -40,6 +53,8 @@ def load_weights(model, path):
 
     Raises:
         WeightsError: the file cannot be read, or its names or shapes are not those of the model.
+
+    Example: see `save_weights`.
     """
     variables = named_weights(model)
     try:

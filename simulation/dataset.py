@@ -123,7 +123,7 @@ def generate(
         wanted = _describe_shards(world, data_dir, num_train, num_steps, seed, shards)
         paths = paths._replace(train=Path(data_dir) / world_name)
     wanted[paths.test] = describe(world, "test", num_test, num_steps, seed)
-    if shard is not None:
+    if shards is not None and shard is not None:
         path = shard_path(data_dir, world_name, shard, shards)
         wanted = {path: wanted[path]}
     in_the_way = _others(data_dir, world_name, shards)
@@ -231,26 +231,32 @@ def _shards_there(data_dir: str | os.PathLike, world_name: str) -> list[Path]:
     return sorted(path for path in folder.glob("train-*.npz") if _SHARD.fullmatch(path.name))
 
 
+def _shard_numbers(path: Path) -> tuple[int, int]:
+    """Return the number of a shard, and how many there are, from its file's name."""
+    shard, shards = path.stem.removeprefix("train-").split("-of-")
+    return int(shard), int(shards)
+
+
 def _others(data_dir: str | os.PathLike, world_name: str, shards: int | None) -> list[Path]:
     """Return the training files that are there and are not among so many shards (None: not the one file)."""
     single = dataset_path(data_dir, world_name, "train")
     others = [single] if shards is not None and single.exists() else []
     for path in _shards_there(data_dir, world_name):
-        if shards is None or int(_SHARD.fullmatch(path.name)[2]) != shards:
+        if shards is None or _shard_numbers(path)[1] != shards:
             others.append(path)
     return others
 
 
 def _check_complete(shards: list[Path]) -> None:
     """Raise ValueError unless all shards of one number of shards are there."""
-    counts = {int(_SHARD.fullmatch(path.name)[2]) for path in shards}
+    counts = {_shard_numbers(path)[1] for path in shards}
     if len(counts) > 1:
         raise ValueError(
             f"{shards[0].parent} holds shards of datasets in {' and in '.join(map(str, sorted(counts)))} "
             "shards: delete those that you do not want."
         )
     (count,) = counts
-    there = {int(_SHARD.fullmatch(path.name)[1]) for path in shards}
+    there = {_shard_numbers(path)[0] for path in shards}
     if missing := [i for i in range(count) if i not in there]:
         raise ValueError(
             f"{shards[0].parent} has {len(there)} of {count} shards; number {missing[0]} is missing. "

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 
@@ -82,11 +82,10 @@ def make(path: Path, world: World, metadata: dict[str, Any], workers: Workers) -
     count, num_steps = metadata["num_sequences"], metadata["num_steps"]
     states, controls = [], []
     # Opened first: a folder that cannot be written to shows before the simulation, not after it.
-    compressed = {"compression": zipfile.ZIP_DEFLATED, "compresslevel": COMPRESSION}
     with (
         HeldBackSignals() as signals,
         _whole_file(path) as file,
-        zipfile.ZipFile(file, "w", **compressed) as archive,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=COMPRESSION) as archive,
     ):
         with _member(archive, "images", (count, num_steps, *world.image_shape), np.uint8) as images:
             chunks = workers.simulate(
@@ -157,7 +156,7 @@ def _describe_quantities(quantities: tuple[Quantity, ...]) -> list[dict[str, str
 
 
 @contextmanager
-def _member(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtype: Any) -> Iterator[BinaryIO]:
+def _member(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtype: Any) -> Iterator[IO[bytes]]:
     """Write an array into an .npz, bit by bit."""
     header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
     # Given a name, zipfile says that the member was made in 1980: the bytes do not tell when it was.

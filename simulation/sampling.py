@@ -7,7 +7,7 @@ import os
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -20,6 +20,17 @@ SPLITS = ("train", "test")
 
 CHUNK = 100
 """Sequences that a process simulates at a time."""
+
+
+class _Task(NamedTuple):
+    """Some sequences for a process to simulate, by their numbers."""
+
+    world: str
+    options: dict[str, Any]
+    split: str
+    indices: range
+    num_steps: int
+    seed: int
 
 
 def sequence_rng(seed: int, split: str, index: int) -> np.random.Generator:
@@ -59,13 +70,14 @@ class Workers:
         if jobs < 1:
             raise ValueError(f"jobs must be at least 1. Received: {jobs}.")
         self._jobs = jobs
-        self._pool = self._folder = None
+        self._pool: concurrent.futures.ProcessPoolExecutor | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def __enter__(self) -> "Workers":
         return self
 
     def __exit__(self, *error: Any) -> None:
-        if self._pool is not None:
+        if self._pool is not None and self._folder is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._folder.cleanup()
             self._pool = self._folder = None
@@ -96,22 +108,25 @@ class Workers:
         bar = tqdm(total=num_sequences, desc=f"{world.name} {split}", unit="seq", leave=False, disable=None)
         with bar, HeldBackSignals() as signals:
             if self._jobs == 1:
-                found = (_simulate(world, split, of, num_steps, seed, signals.deliver) for of in chunks)
+                found: Iterator[Sequences] = (
+                    _simulate(world, split, of, num_steps, seed, signals.deliver) for of in chunks
+                )
             else:
-                tasks = [(world.name, world.options, split, of, num_steps, seed) for of in chunks]
+                tasks = [_Task(world.name, world.options, split, of, num_steps, seed) for of in chunks]
                 found = self._in_processes(tasks, signals.deliver)
             for chunk in found:
                 yield chunk
                 bar.update(len(chunk.images))
 
-    def _in_processes(self, tasks: list[tuple], deliver: Callable[[], None]) -> Iterator[Sequences]:
+    def _in_processes(self, tasks: list[_Task], deliver: Callable[[], None]) -> Iterator[Sequences]:
         others = self._jobs - 1
-        if self._pool is None:
+        if self._pool is None or self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="simulation-")
             # Not forked: the process may have threads, TensorFlow's for example.
             context = multiprocessing.get_context("spawn")
             self._pool = concurrent.futures.ProcessPoolExecutor(others, context, _ignore_interrupts)
-        to_do, ahead = collections.deque(tasks), collections.deque()
+        to_do = collections.deque(tasks)
+        ahead: collections.deque[concurrent.futures.Future] = collections.deque()
         try:
             while to_do or ahead:
                 # One chunk at hand for each of the others, and some more to go on with.
@@ -122,7 +137,7 @@ class Workers:
                 elif to_do and len(ahead) < 8 * self._jobs:
                     # This process works too, from the first moment: the others take most of a second to
                     # start. But not too far ahead of who takes the chunks, which memory holds until then.
-                    done = concurrent.futures.Future()
+                    done: concurrent.futures.Future = concurrent.futures.Future()
                     done.set_result(_simulate_task(to_do.popleft(), deliver))
                     ahead.append(done)
                 else:
@@ -152,26 +167,22 @@ def _simulate(world, split, indices, num_steps, seed, between=lambda: None) -> S
     for i, index in enumerate(indices):
         between()
         sequence = world.sample_sequence(sequence_rng(seed, split, index), num_steps)
-        for array, value in zip(sequences, sequence, strict=True):
-            array[i] = value[0]
+        sequences.images[i], sequences.states[i], sequences.controls[i] = (part[0] for part in sequence)
     return sequences
 
 
 _worlds: dict[str, World] = {}
 
 
-def _simulate_task(
-    task: tuple[str, dict[str, Any], str, range, int, int], between: Callable[[], None] = lambda: None
-) -> Sequences:
+def _simulate_task(task: _Task, between: Callable[[], None] = lambda: None) -> Sequences:
     """Simulate with a world that this process makes once; `between` is called before each sequence."""
-    name, options, *rest = task
-    key = f"{name} {options}"
+    key = f"{task.world} {task.options}"
     if key not in _worlds:
-        _worlds[key] = make_world(name, **options)
-    return _simulate(_worlds[key], *rest, between)
+        _worlds[key] = make_world(task.world, **task.options)
+    return _simulate(_worlds[key], task.split, task.indices, task.num_steps, task.seed, between)
 
 
-def _simulate_to_file(task: tuple, folder: str) -> tuple[str, Sequences]:
+def _simulate_to_file(task: _Task, folder: str) -> tuple[str, Sequences]:
     """Simulate a chunk for another process; the images go into a file, whose path stands beside the rest.
 
     Through the pool's pipe they would arrive 64 KB at a time, each waiting for the interpreter of the

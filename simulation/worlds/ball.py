@@ -4,7 +4,7 @@ import dataclasses
 import json
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import pymunk
@@ -18,6 +18,7 @@ from simulation.worlds.drawing import Canvas
 WHITE = SpaceDebugColor(255, 255, 255, 255)
 
 Point = tuple[float, float]
+W = TypeVar("W", bound="BallWorld")
 
 RESOLUTION = 32
 """Pixels along a side of the worlds as they are."""
@@ -88,7 +89,7 @@ class BallParameters:
     greyscale: bool = False
 
     # What grows with the resolution.
-    _LENGTHS = (
+    _LENGTHS: ClassVar[tuple[str, ...]] = (
         *("walls", "room", "gravity", "start_std", "speed_range", "start_mean", "start_range"),
         "ball_radius",
     )
@@ -164,7 +165,7 @@ class BallWorld(World):
     def sample_initial_state(self, rng: np.random.Generator) -> NDArray[np.float64]:
         """Draw x, y, vx, vy of every ball, [4 * num_balls]."""
         p = self._parameters
-        balls = []
+        balls: list[NDArray[np.float64]] = []
         for attempt in range(MAX_TRIES):
             if attempt < NEAR_TRIES:
                 position = np.clip(rng.normal(p.start_mean, p.start_std), *p.start_range)
@@ -280,9 +281,7 @@ class BallWorld(World):
         self._canvas.draw_options.draw_circle(position, angle, radius, WHITE, WHITE)
 
 
-def ball_world(
-    name: str, parameters: BallParameters, options: dict[str, Any], world: type[BallWorld] = BallWorld
-) -> BallWorld:
+def ball_world(name: str, parameters: BallParameters, options: dict[str, Any], world: type[W]) -> W:
     """Make a world from its parameters in frames of 32 by 32, changed by `OPTIONS`.
 
     Args:

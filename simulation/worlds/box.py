@@ -12,7 +12,7 @@ def box(**options: Any) -> BallWorld:
     parameters = BallParameters(
         walls=closed_path(_SQUARE), room=_SQUARE, gravity=(0.0, 0.0), start_std=10.0, speed_range=(10.0, 15.0)
     )
-    return ball_world("box", parameters, options)
+    return ball_world("box", parameters, options, BallWorld)
 
 
 def box_gravity(**options: Any) -> BallWorld:
@@ -24,4 +24,4 @@ def box_gravity(**options: Any) -> BallWorld:
     parameters = BallParameters(
         walls=closed_path(_SQUARE), room=_SQUARE, gravity=(0.0, -5.0), start_std=8.0, speed_range=(5.0, 10.0)
     )
-    return ball_world("box_gravity", parameters, options)
+    return ball_world("box_gravity", parameters, options, BallWorld)

@@ -105,23 +105,23 @@ class Pendulum(World):
         """
         initial_states = self._check_rollout_arguments(initial_states, num_steps)
         shape = (len(initial_states), num_steps)
-        controls = np.zeros((*shape, 1)) if controls is None else np.asarray(controls, np.float64)
-        if controls.shape != (*shape, 1) or not np.isfinite(controls).all():
+        torques = np.zeros((*shape, 1)) if controls is None else np.asarray(controls, np.float64)
+        if torques.shape != (*shape, 1) or not np.isfinite(torques).all():
             raise ValueError(
                 f"controls must be finite numbers of shape {[*shape, 1]}. "
-                f"Received shape: {list(controls.shape)}."
+                f"Received shape: {list(torques.shape)}."
             )
         # What is stored is what acted.
-        controls = controls.astype(np.float32)
+        stored = torques.astype(np.float32)
         states = np.empty((*shape, 2))
-        for n, initial_state in enumerate(initial_states):
-            states[n] = self._simulate(*initial_state.tolist(), controls[n, :, 0].tolist())
+        for n, (phi, speed) in enumerate(initial_states.tolist()):
+            states[n] = self._simulate(phi, speed, stored[n, :, 0].tolist())
         # Into (-pi, pi].
         states[..., 0] = math.pi - (math.pi - states[..., 0]) % (2 * math.pi)
         images = self._draw(states[..., 0])
         if rng is not None:
             images += self._parameters.noise_std * rng.normal(size=images.shape)
-        return Sequences(_to_bytes(images), states, controls)
+        return Sequences(_to_bytes(images), states, stored)
 
     def render(self, states: ArrayLike) -> NDArray[np.uint8]:
         """See `World.render`."""

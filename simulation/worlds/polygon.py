@@ -27,7 +27,7 @@ def polygon(vertices: str | tuple[Point, ...] = "hexagon", **options: Any) -> Ba
     Raises:
         ValueError: there is no such shape, or it is no path.
     """
-    parameters = {"gravity": (0.0, 0.0), "start_std": 2.5, "speed_range": (10.0, 15.0)}
+    start: dict[str, Any] = {}
     if isinstance(vertices, str):
         if vertices not in SHAPES:
             raise ValueError(
@@ -42,11 +42,18 @@ def polygon(vertices: str | tuple[Point, ...] = "hexagon", **options: Any) -> Ba
             )
         # A ball starts around the point that is deepest inside; anywhere, if it fits.
         middle = shapely.maximum_inscribed_circle(shapely.Polygon(corners)).coords[0]
-        parameters |= {"start_mean": middle, "start_range": (0.0, 32.0)}
-    parameters = BallParameters(walls=closed_path(corners), room=corners, **parameters)
+        start = {"start_mean": middle, "start_range": (0.0, 32.0)}
+    parameters = BallParameters(
+        walls=closed_path(corners),
+        room=corners,
+        gravity=(0.0, 0.0),
+        start_std=2.5,
+        speed_range=(10.0, 15.0),
+        **start,
+    )
     if vertices != "hexagon":
         options = {
             "vertices": vertices if isinstance(vertices, str) else [list(v) for v in corners],
             **options,
         }
-    return ball_world("polygon", parameters, options)
+    return ball_world("polygon", parameters, options, BallWorld)

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pymunk
 
@@ -29,7 +29,7 @@ class PongParameters(BallParameters):
     paddle_reach: float = 1.0
     paddle_step: float = 2.0
 
-    _LENGTHS = (
+    _LENGTHS: ClassVar[tuple[str, ...]] = (
         *BallParameters._LENGTHS,
         *("paddle_x", "paddle_half_length", "paddle_radius", "paddle_reach", "paddle_step"),
     )

@@ -1,0 +1,49 @@
+"""The examples in docstrings run, and what users call has one."""
+
+import doctest
+import importlib
+import pkgutil
+from pathlib import Path
+
+import pytest
+
+import kvae
+import simulation
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = (kvae, simulation)
+MODULES = [
+    module.name
+    for package in PACKAGES
+    for module in pkgutil.walk_packages(package.__path__, package.__name__ + ".")
+    if not module.name.endswith("__main__")
+]
+METHODS = "compile elbo encode decode reconstruct infer filter smooth impute generate sample export".split()
+
+
+def _examples(module):
+    try:
+        found = importlib.import_module(module)
+    except ImportError:
+        pytest.skip(f"{module} needs an extra that is not installed")
+    return [test for test in doctest.DocTestFinder().find(found) if test.examples]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_examples_run(module, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    runner, said = doctest.DocTestRunner(), []
+    for test in _examples(module):
+        runner.run(test, out=said.append)
+    assert not runner.failures, "".join(said)
+
+
+def test_what_users_call_has_an_example():
+    public = [getattr(kvae, name) for name in kvae.__all__]
+    public += [getattr(kvae.KVAE, name) for name in METHODS] + [kvae.Tracker.update]
+    without = [
+        item.__qualname__
+        for item in public
+        if ">>>" not in item.__doc__ and "Example: see" not in item.__doc__
+    ]
+    assert without == []

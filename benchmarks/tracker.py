@@ -1,6 +1,6 @@
 """Time `kvae.Tracker`: what a frame costs, early and late in a long video.
 
-python -m benchmarks.tracker --run_folder results/runs/box_gravity_kvae
+python -m benchmarks.tracker --run_folder pretrained/box_gravity
 
 The frames are those of a simulated box with gravity, every tenth missing. The yardstick is filtering all
 frames so far anew for every frame, which is what `KVAE.filter` would have to do: here at a length of 100.
@@ -26,7 +26,7 @@ AGAIN = 100
 class Options:
     """Time Tracker.update."""
 
-    run_folder: Path = Path("results/runs/box_gravity_kvae")
+    run_folder: Path = Path("pretrained/box_gravity")
     """A run folder of run_kvae.py whose frames are 32x32."""
     num_frames: int = 10_000
     """Length of the video."""

@@ -1,6 +1,6 @@
 """Screen ideas for the dynamics in minutes: on the codes of a trained model, whose networks stay as they are.
 
-python -m experiments.screen_dynamics results/runs/box_kvae "" K=6 K=6,learn_noise=True
+python -m experiments.screen_dynamics pretrained/box "" K=6 K=6,learn_noise=True
 
 Each trial trains new dynamics, from their first values, as `kvae.refinement` does. What wins need not win
 when encoder and decoder learn too, but what is hopeless shows.

@@ -10,7 +10,7 @@ from kvae.config import Config
 from simulation.worlds import make_world
 from tests.kvae.test_model import tiny, videos
 
-RUNS = Path(__file__).parents[2] / "results" / "runs"
+PRETRAINED = Path(__file__).parents[2] / "pretrained"
 OPTIONS = [
     dict(),
     dict(K=1),
@@ -23,7 +23,7 @@ OPTIONS = [
 
 @pytest.fixture(scope="module")
 def trained():
-    return kvae.load(RUNS / "box_gravity_kvae")
+    return kvae.load(PRETRAINED / "box_gravity")
 
 
 @pytest.fixture(scope="module")

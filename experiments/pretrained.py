@@ -1,0 +1,116 @@
+"""Keep trained models with the code: what a run folder needs for its model, and a table of all that are kept.
+
+python -m experiments.pretrained logs/box_kvae logs/pendulum_kvae
+
+Each run goes to pretrained/WORLD, in place of the model that was there. Options that say where things lie on
+the machine of the run are set to their defaults.
+"""
+
+import csv
+import json
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from experiments.compare import PLACES, command_of, read_curve, row_of
+from kvae.config import Config
+from kvae.errors import UserError
+from kvae.files import replacing
+
+FILES = ("evaluation.json", "imputation_planning.csv", "imputation_random.csv", "metrics.csv", "model.keras")
+LARGEST = 10**6
+"""Bytes of a model."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Keep trained models with the code."""
+
+    run_folders: tyro.conf.Positional[tuple[Path, ...]] = ()
+    """Run folders of run_kvae.py; without any the table alone is made anew."""
+    output_dir: Path = Path("pretrained")
+    """Where the models and README.md go."""
+
+
+class PretrainedError(UserError):
+    """A run cannot be kept; the message says why."""
+
+
+def keep(run_folder, output_dir):
+    """Copy what a model needs, and what is known of it, to the folder of its world."""
+    facts = json.loads((run_folder / "config.json").read_text())
+    if missing := [name for name in FILES if not (run_folder / name).exists()]:
+        raise PretrainedError(f"{run_folder} has no {missing[0]}: is the run finished?")
+    if (size := (run_folder / "model.keras").stat().st_size) > LARGEST:
+        raise PretrainedError(f"The model of {run_folder} has {size:,} bytes, more than {LARGEST:,}")
+    folder = output_dir / facts["options"]["dataset"]
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in PLACES:
+        facts["options"][name] = getattr(Config, name)
+    with replacing(folder / "config.json") as temporary:
+        temporary.write_text(json.dumps(facts, indent=2) + "\n")
+    for name in FILES:
+        with replacing(folder / name) as temporary:
+            shutil.copyfile(run_folder / name, temporary)
+
+
+def table_of(output_dir):
+    """Return README.md: the models that are kept, the commands that made them, and how good they are."""
+    lines = [
+        "# Trained models",
+        "",
+        "Weights, options and metrics, in folders that work as run folders do. Made by",
+        "",
+        "    python -m experiments.pretrained RUN_FOLDER ...",
+        "",
+        "of runs by the commands below, whose seed is 0 unless they say otherwise. The bound is per frame of",
+        "the test set; the fractions of wrong pixels are those of 1, 5, 9 and 13 hidden frames (`pendulum`: 1,",
+        "5 and 9), which for grey pixels mean little: [its errors](../results/worlds/pendulum.md).",
+        "",
+        row_of("world", ["command", "commit", "minutes", "test bound", "sampling", "smoothing", "size"]),
+        row_of("---", ["---"] * 7),
+    ]
+    for folder in sorted(path.parent for path in output_dir.glob("*/config.json")):
+        facts = json.loads((folder / "config.json").read_text())
+        with (folder / "metrics.csv").open() as file:
+            minutes = float(list(csv.DictReader(file))[-1]["train_time_seconds"]) / 60
+        bound = json.loads((folder / "evaluation.json").read_text())["test_bound"]["total"]
+        curve = read_curve(folder / "imputation_planning.csv")
+        size = (folder / "model.keras").stat().st_size
+        cells = [
+            f"`{command_of(facts['options'])}`",
+            facts["git_commit"][:7],
+            f"{minutes:.0f}",
+            f"{bound:.2f}",
+        ]
+        cells += [_some(curve[method]) if method in curve else "" for method in ("sampling", "smoothing")]
+        lines.append(row_of(f"`{folder.name}`", [*cells, f"{size / 1e6:.2f} MB"]))
+    return "\n".join(lines) + "\n"
+
+
+def _some(points):
+    return " ".join(f"{points[x][0]:.4f}" for x in (1, 5, 9, 13) if x in points)
+
+
+def main(arguments=None):
+    """Run the command; return its exit code."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    options = tyro.cli(Options, args=given, use_underscores=True)
+    try:
+        for run_folder in options.run_folders:
+            keep(run_folder, options.output_dir)
+        table = table_of(options.output_dir)
+        with replacing(options.output_dir / "README.md") as temporary:
+            temporary.write_text(table, encoding="utf-8")
+    except (UserError, OSError, KeyError, json.JSONDecodeError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2
+    print(table)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

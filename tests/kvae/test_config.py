@@ -404,7 +404,7 @@ def test_own_videos_may_be_black_and_white():
     assert Config(dataset="my/videos", **grey).learn_pixel_var
     options = preset_options("", "my/videos", given={"out_distr": "bernoulli"})
     config = Config(dataset="my/videos", out_distr="bernoulli", **options)
-    assert config.K == grey["K"]
+    assert (config.K, config.learn_pixel_var) == (9, False)
     assert Config(**preset_options("", "my/videos", "ae_rnn"), model="ae_rnn", dataset="my/videos")
     assert preset_options("none", "my/videos") == {}
 

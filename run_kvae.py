@@ -1,6 +1,7 @@
 """Train a Kalman variational auto-encoder and show what it has learned: the main job.
 
 python run_kvae.py --dataset box_gravity
+python run_kvae.py --dataset my_videos/
 """
 
 import dataclasses
@@ -9,7 +10,7 @@ import sys
 from pathlib import Path
 
 from kvae.command_line import parse
-from kvae.config import ConfigError
+from kvae.config import ConfigError, is_own_videos
 from kvae.errors import UserError
 from kvae.stopping import Stopped, StopSignals
 
@@ -64,6 +65,7 @@ def run(config, signals, after_epoch=None):
     _check_against_data(config, test_data)
     if config.reload_model:
         model = run_folder.load(config.reload_model, config)
+        _check_frames(model, test_data)
     else:
         read = shards.Shards if train_file.is_dir() else data.load
         train_data = read(train_file, config.use_controls)
@@ -110,17 +112,20 @@ def run(config, signals, after_epoch=None):
 
 
 def _dataset_files(config, foreign):
-    """Return the paths of the training and test data, simulated first if they are not there.
+    """Return the paths of the training and test data, made first if they are not there.
 
     Args:
         config: a `Config`.
         foreign: it comes from a run folder, perhaps somebody else's: that must not say where in the system
             to write.
     """
+    folder = Path(config.data_dir)
+    is_outside = foreign and not folder.resolve().is_relative_to(Path.cwd())
+    if is_own_videos(config.dataset):
+        return _files_of_videos(config, may_write=not is_outside)
     from simulation import dataset
 
-    folder = Path(config.data_dir)
-    if foreign and not folder.resolve().is_relative_to(Path.cwd()):
+    if is_outside:
         train, test = (dataset.dataset_path(folder, config.dataset, split) for split in ("train", "test"))
         if not (test.exists() and (train.exists() or train.with_suffix("").is_dir())):
             raise ConfigError(
@@ -131,6 +136,34 @@ def _dataset_files(config, foreign):
         return dataset.ensure(config.dataset, config.data_dir)
     except (ValueError, OSError) as error:
         raise ConfigError(f"No data for --dataset {config.dataset}: {error}") from error
+
+
+def _files_of_videos(config, may_write):
+    """Return the paths of the training and test data of the user's own videos."""
+    from kvae import video_dataset, videos
+    from kvae.networks import check_frame_sides
+
+    height, width = config.frame_size if len(config.frame_size) == 2 else 2 * config.frame_size
+    if config.conv:
+        check_frame_sides(height, width, len(config.num_filters))
+    look = videos.Look(height, width, black_and_white=config.out_distr == "bernoulli")
+    cut = video_dataset.Cut(look, config.timesteps, config.stride or config.timesteps)
+    try:
+        files = video_dataset.ensure(config.dataset, config.data_dir, cut, may_write)
+    except (UserError, OSError) as error:
+        raise ConfigError(f"No data for --dataset {config.dataset}: {error}") from error
+    return files.train, files.test
+
+
+def _check_frames(model, dataset):
+    """Raise ConfigError where a model that is reloaded was trained on frames of other sides."""
+    expected = (model.decoder.height, model.decoder.width)
+    if dataset.shape[2:] != expected:
+        raise ConfigError(
+            f"The model was trained on frames of {expected[0]}x{expected[1]}, those of the dataset are "
+            f"{dataset.shape[2]}x{dataset.shape[3]}. Your own videos fit with --frame_size "
+            f"{expected[0]},{expected[1]}"
+        )
 
 
 def _check_against_data(config, dataset):

@@ -5,8 +5,9 @@ import tyro
 from kvae.config import Config, ConfigError, option_names, preset_options
 
 EVALUATION_OPTIONS = frozenset(
-    "dataset data_dir gpu precision batch_size t_init_mask t_steps_mask n_steps_gen num_paths "
-    "evaluate_on_samples display_step generate_step log_dir run_name reload_model".split()
+    "dataset data_dir frame_size timesteps stride gpu precision batch_size t_init_mask t_steps_mask "
+    "n_steps_gen num_paths evaluate_on_samples display_step generate_step log_dir run_name "
+    "reload_model".split()
 )
 """Options that do not touch what was learned: those that --reload_model may change."""
 
@@ -35,7 +36,10 @@ def parse(arguments, read_run_options):
     """
     given = _given_options(arguments)
     base = preset_options(
-        given.get("preset", ""), given.get("dataset", Config.dataset), given.get("model", Config.model)
+        given.get("preset", ""),
+        given.get("dataset", Config.dataset),
+        given.get("model", Config.model),
+        given,
     )
     if run_folder := given.get("resume", ""):
         if refused := sorted(set(given) & set(option_names()) - {"resume", "gpu", "strategy"}):
@@ -58,9 +62,9 @@ def parse(arguments, read_run_options):
         Config,
         prog="run_kvae.py",
         description=(
-            "Train a Kalman variational auto-encoder, or a rival of it, on videos of a simulated world, and "
-            "show what it has learned. The options have the names of the original code of Fraccaro et al. "
-            "(NIPS 2017)."
+            "Train a Kalman variational auto-encoder, or a rival of it, on videos of a simulated world or on "
+            "your own, and show what it has learned. The options have the names of the original code of "
+            "Fraccaro et al. (NIPS 2017)."
         ),
         args=arguments,
         default=Config.from_dict(base),

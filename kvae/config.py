@@ -5,11 +5,14 @@ import itertools
 import json
 import math
 import numbers
+import os
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from kvae.clips import looks_like_path, short_name
 from kvae.errors import UserError
 
 Activation = Literal["relu", "tanh", "elu"]
@@ -35,9 +38,19 @@ class Config:
 
     # --- what to train on ---
     dataset: str = "box"
-    """World to learn: a dataset file DATASET.npz in data_dir, simulated first if it is not there."""
+    """World to learn: a dataset file DATASET.npz in data_dir, simulated first if it is not there. Or videos
+    of your own: a path to a folder of them (mp4, gif, avi, mov, webm, sub-folders of png or jpg), to one of
+    these, or to an .npy or .npz of [N, T, H, W] or [T, H, W]."""
     data_dir: str = "data"
     """Folder of the dataset files."""
+    frame_size: tuple[int, ...] = (32,)
+    """Side of the frames that your own videos are resized to, or HEIGHT,WIDTH. What does not fit the ratio of
+    the two is cut off at the edges, the same on both sides."""
+    timesteps: int = 20
+    """Frames in a sequence of your own videos; shorter videos are left out."""
+    stride: int = 0
+    """Frames between the beginnings of two sequences of one of your own videos. 0: as many as timesteps, so
+    that they do not overlap."""
     preset: Literal["", "original", "quick", "none"] = ""
     """Named set of options; options given explicitly win over it. Empty: what works for the dataset's
     world. `quick`: on top of that, a good model in minutes (13 epochs of small batches, with a learning rate
@@ -271,6 +284,15 @@ WORLD_PRESETS: dict[str, dict[str, Any]] = {
 """What works for a world, where that is not the defaults: run_kvae.py starts from it."""
 
 
+OWN_VIDEOS: dict[str, Any] = (
+    _SWITCHING
+    | _FALLING_RATE
+    # As for the pendulum, whose pixels are grey too.
+    | {"out_distr": "gaussian", "learn_pixel_var": True, "noise_pixel_var": 0.01}
+)
+"""What training on one's own videos starts from."""
+
+
 KVAE_OPTIONS = (
     "dim_z K noise_transition init_cov init_kf_matrices alpha_rnn alpha_layers alpha_activation fifo_size "
     "learn_noise learn_offset learn_u refine_epochs kf_elbo sample_z num_paths use_vae"
@@ -278,13 +300,59 @@ KVAE_OPTIONS = (
 """Options that mean nothing to the rivals."""
 
 
-def preset_options(preset: str, dataset: str, model: str = "kvae") -> dict[str, Any]:
-    """Return the options that a preset sets for a dataset's world and a model; for unknown ones, none."""
-    of_world = {} if preset in ("none", "original") else WORLD_PRESETS.get(dataset, {})
-    options = of_world | PRESETS.get(preset, {})
+def is_own_videos(dataset: str) -> bool:
+    """Return whether a dataset is a path to videos, and not the name of a world."""
+    return looks_like_path(dataset) or (dataset not in WORLD_PRESETS and os.path.exists(dataset))
+
+
+def dataset_name(dataset: str) -> str:
+    """Return what titles call a dataset: the name of a world, or the last part of a path."""
+    return short_name(dataset) if is_own_videos(dataset) else dataset
+
+
+def preset_options(
+    preset: str, dataset: str, model: str = "kvae", given: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Return the options that a preset sets for a dataset's world and a model; for unknown ones, none.
+
+    Args:
+        preset: its name.
+        dataset: the name of a world, or a path to videos.
+        model: `kvae` or a rival.
+        given: explicit options, as they were written: what a preset sets beside them must go with them.
+    """
+    if preset in ("none", "original"):
+        of_dataset: dict[str, Any] = {}
+    elif is_own_videos(dataset):
+        of_dataset = _own_video_options(given or {})
+    else:
+        of_dataset = WORLD_PRESETS.get(dataset, {})
+    options = of_dataset | PRESETS.get(preset, {})
     if model == "kvae":
         return options
     return {name: value for name, value in options.items() if name not in KVAE_OPTIONS}
+
+
+def _own_video_options(given: Mapping[str, str]) -> dict[str, Any]:
+    """Return what own videos start from beside the explicit options `given`."""
+    options = dict(OWN_VIDEOS)
+    if given.get("out_distr") == "bernoulli":
+        for name in ("out_distr", "learn_pixel_var", "noise_pixel_var"):
+            del options[name]
+    timesteps = _number(given.get("timesteps"), Config.timesteps)
+    # Of 20 frames 4 are shown first and 12 hidden after them; of fewer or more as large a part is hidden.
+    shown = max(1, min(Config.t_init_mask, timesteps // 5))
+    if "t_init_mask" in given:
+        shown = _number(given["t_init_mask"], shown)
+    else:
+        options["t_init_mask"] = shown
+    options["t_steps_mask"] = max(1, min(3 * timesteps // 5, timesteps - shown))
+    return options
+
+
+def _number(text: str | None, default: int) -> int:
+    # What is no number will be told by who reads the options.
+    return int(text) if text is not None and text.isascii() and text.isdecimal() else default
 
 
 def option_names() -> list[str]:
@@ -328,7 +396,7 @@ _AT_LEAST_ONE = (
 ).split()
 _AT_LEAST_ZERO = (
     "only_vae_epochs kf_update_steps refine_epochs warmup_epochs num_paths t_init_train_miss seed "
-    "init_kf_matrices"
+    "init_kf_matrices stride"
 ).split()
 _AT_MOST = {
     "filter_size": 64,
@@ -344,6 +412,8 @@ _AT_MOST = {
     "batch_size": 100_000,
     "n_steps_gen": 100_000,
     "num_paths": 1_000_000,
+    "timesteps": 10_000,
+    "stride": 1_000_000,
 }
 """Far beyond what is of use, and short of what would exhaust a machine before it says so."""
 _LARGEST_WEIGHT = 10**8
@@ -370,10 +440,14 @@ def _check_bounds(config: Config) -> None:
     filters = config.num_filters
     is_possible = len(filters) <= 12 and min(filters) >= 1 and max(filters) <= 10_000
     require("num_filters", is_possible, "at most 12 numbers between 1 and 10000")
+    sides = config.frame_size
+    fit = len(sides) <= 2 and min(sides) >= 1 and max(sides) <= 4096
+    require("frame_size", fit, "a side such as 32, or HEIGHT,WIDTH such as 48,64, at most 4096 each")
+    require("timesteps", config.timesteps >= 2, "at least 2")
     require("decay_rate", 0 < config.decay_rate <= 1, "above 0 and at most 1")
     require("train_miss_prob", 0 <= config.train_miss_prob <= 1, "between 0 and 1")
     require("seed", config.seed < 2**31, "below 2147483648")
-    require("dataset", bool(config.dataset), "the name of a world, for example box")
+    require("dataset", bool(config.dataset), "the name of a world, for example box, or a path to videos")
     require("num_paths", config.num_paths != 1, "0 or at least 2")
     named = config.run_name
     require("run_name", not {"/", "\\", "\0"} & set(named), "a plain name, without slashes")
@@ -409,6 +483,11 @@ def _check_combinations(config: Config) -> None:
     """Refuse options that would be ignored, or that do not go together."""
     defaults = {field.name: field.default for field in dataclasses.fields(Config)}
     rules = [
+        (
+            config.dataset in WORLD_PRESETS,
+            f"dataset={config.dataset}",
+            ["frame_size", "timesteps", "stride"],
+        ),
         (config.alpha_rnn, "alpha_rnn=True", ["alpha_layers", "alpha_activation", "fifo_size"]),
         (not config.conv, "conv=False", ["filter_size", "num_filters"]),
         (config.conv, "conv=True", ["vae_num_units", "num_layers"]),

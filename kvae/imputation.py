@@ -25,6 +25,7 @@ class Posterior(NamedTuple):
         alpha: [B, S, T, K].
         sampled_states: [B, S, T, dim_z], a draw of the whole sequence of states for every path.
         sampled_codes: [B, S, T, dim_a], C_t z_t of those.
+        paths: [B, S, T, dim_a], what alpha was fed: where a code was seen that one, else the path's.
     """
 
     codes: tf.Tensor
@@ -33,6 +34,7 @@ class Posterior(NamedTuple):
     alpha: tf.Tensor
     sampled_states: tf.Tensor
     sampled_codes: tf.Tensor
+    paths: tf.Tensor
 
 
 def sample_posterior(lgssm, codes, mask, u, num_paths, num_draws, seed):
@@ -76,10 +78,12 @@ def _sample_posterior(lgssm, codes, mask, u, num_paths, num_draws, seed):
 
     if num_paths:
         drawn = particles.draw_paths(lgssm, codes, mask, u, num_paths, num_draws, path_seed).codes
-        drawn = tf.reshape(drawn, [-1, num_steps, lgssm.dim_a])
-        filtered, dynamics = lgssm.filter(drawn, None, of_draws(u))
+        paths = tf.reshape(drawn, [-1, num_steps, lgssm.dim_a])
+        filtered, dynamics = lgssm.filter(paths, None, of_draws(u))
     else:
         filtered, dynamics = tf.nest.map_structure(of_draws, lgssm.filter(codes, mask, u))
+        predicted = tf.linalg.matvec(dynamics.C, tf.cast(filtered.predicted_mean, codes.dtype))
+        paths = tf.where(of_draws(mask)[..., None] > 0, of_draws(codes), predicted)
     smoothed = lgssm.smooth(filtered, dynamics)
     noise = tf.random.stateless_normal([batch * num_draws, num_steps, lgssm.dim_z], state_seed)
     states = kalman.sample_filtered(filtered, dynamics.A, lgssm.Q, noise)
@@ -90,6 +94,7 @@ def _sample_posterior(lgssm, codes, mask, u, num_paths, num_draws, seed):
         alpha=dynamics.alpha,
         sampled_states=states,
         sampled_codes=tf.linalg.matvec(dynamics.C, states),
+        paths=paths,
     )
 
     def by_sequence(tensor):

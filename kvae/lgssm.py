@@ -276,7 +276,7 @@ class MixtureStateSpaceModel(keras.layers.Layer):
             - tf.reduce_sum(posterior.log_prob(z), axis=1)
         )
 
-    def roll_out(self, given_states, u, noise_seed=None):
+    def roll_out(self, given_states, u, noise_seed=None, given_codes=None):
         """Go on from given states: a_t = C_t z_t is fed to alpha, z_{t+1} = A_{t+1} z_t + B_{t+1} u_{t+1}.
 
         Args:
@@ -284,6 +284,7 @@ class MixtureStateSpaceModel(keras.layers.Layer):
             u: [B, T, dim_u], whose T >= S is the length of the result.
             noise_seed: [2] integers, a stateless seed: add emission noise to every code, and transition
                 noise to every state after the given ones. None: deterministic.
+            given_codes: [B, S, dim_a], the codes of the first steps, fed to alpha in place of C_t z_t.
 
         Returns:
             A `RollOut` of T steps, the given ones included.
@@ -299,17 +300,23 @@ class MixtureStateSpaceModel(keras.layers.Layer):
             code_noise = _noise(self.R).sample([batch, num_steps], seed=code_seed)
             state_noise = _noise(self.Q).sample([batch, num_steps], seed=state_seed)
 
+        has_code = is_given if given_codes is not None else tf.zeros_like(is_given)
+        if given_codes is None:
+            given_codes = tf.zeros([batch, num_given, self.dim_a])
+
         def step(carry, inputs):
             z, code, _, network_state = carry
-            is_given_t, given_t, u_t, code_noise_t, state_noise_t = inputs
+            is_given_t, given_t, has_code_t, given_code_t, u_t, code_noise_t, state_noise_t = inputs
             alpha, learned_u, network_state = self.network.step(code, network_state)
             A, B, C = self.mix(alpha)
             u_t = self.inputs(u_t, learned_u)
             moved = tf.linalg.matvec(A, z) + tf.linalg.matvec(B, u_t) + state_noise_t
             z = tf.where(is_given_t[:, None], given_t, moved)
-            return z, tf.linalg.matvec(C, z) + code_noise_t, alpha, network_state
+            code = tf.where(has_code_t[:, None], given_code_t, tf.linalg.matvec(C, z) + code_noise_t)
+            return z, code, alpha, network_state
 
-        inputs = (is_given, tf.pad(given_states, padding), u, code_noise, state_noise)
+        given = (is_given, tf.pad(given_states, padding), has_code, tf.pad(given_codes, padding))
+        inputs = (*given, u, code_noise, state_noise)
         inputs = [_swap_batch_and_time(x) for x in inputs]
         start = (
             tf.zeros([batch, self.dim_z]),

@@ -101,6 +101,7 @@ def strip(
     observed: np.ndarray | None = None,
     scale: int | None = None,
     complete: Collection[str] | None = None,
+    first_step: int = 1,
 ) -> np.ndarray:
     """Lay out one sequence as a picture: one row per label, time from left to right.
 
@@ -111,6 +112,7 @@ def strip(
             in the incomplete rows; steps after the mask's end count as hidden.
         scale: Screen pixels per pixel; by default cells are about 56 screen pixels wide.
         complete: Labels of the rows that nothing was hidden from; by default the first, the truth.
+        first_step: What the first step is called.
 
     Returns:
         The picture, uint8 [height, width, 3]; height and width are even.
@@ -145,13 +147,13 @@ def strip(
     left, top, width, height = layout.footer
     middle = top + height // 2
     draw.text((left + width, middle), "t", _INK, font, anchor="rm")
-    widest = _text_width(str(num_steps), font) + 4
+    widest = _text_width(str(num_steps + first_step - 1), font) + 4
     pitch = layout.cell[1] + _GAP
     # Small cells have no room for every number.
     every = -(-widest // pitch)
     for step in range(0, num_steps, every):
         centre = layout.lefts[step] + layout.cell[1] // 2
-        draw.text((centre, middle), str(step + 1), _INK, font, anchor="mm")
+        draw.text((centre, middle), str(step + first_step), _INK, font, anchor="mm")
     return np.array(image)
 
 

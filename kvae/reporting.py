@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from kvae import data, evaluation, masks, movies, plots
+from kvae.config import dataset_name
 
 NUM_SEQUENCES = 4
 NUM_SAMPLES = 4
@@ -107,7 +108,7 @@ def evaluate(model, dataset, folder, step, facts):
             for method in model.methods
         }
         figure = plots.imputation_curves(
-            lines_of, x_label, f"{model.config.dataset}: wrong pixels on hidden frames"
+            lines_of, x_label, f"{dataset_name(model.config.dataset)}: wrong pixels on hidden frames"
         )
         folder.add_plot(name, figure, step, folder="")
         lines.append(f"Fraction of wrong pixels on hidden frames, by {x_label}:")

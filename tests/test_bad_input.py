@@ -366,7 +366,7 @@ def test_whatever_is_wrong_the_command_says_so(tmp_path, capsys, monkeypatch):
     (tmp_path / "data" / "box.npz").write_bytes(b"PK\x03\x04")
     for arguments, message in [
         (["--dataset", "box"], "box.npz is not a dataset file, or a damaged one"),
-        (["--dataset", "../box"], "Unknown world '../box'"),
+        (["--dataset", "../box"], "There is no file or folder ../box"),
         (["--resume", "nowhere"], "nowhere is not a run folder"),
         (["--reload_model", "data"], "data is not a run folder"),
     ]:

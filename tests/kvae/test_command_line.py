@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[2]
 FROM_THE_COMMAND_LINE = "gpu run_name log_dir n_steps_gen reload_model display_step generate_step".split()
 MAY_CHANGE = [
     *FROM_THE_COMMAND_LINE,
-    *"dataset data_dir precision batch_size t_init_mask t_steps_mask num_paths evaluate_on_samples".split(),
+    *"dataset data_dir frame_size timesteps stride precision batch_size".split(),
+    *"t_init_mask t_steps_mask num_paths evaluate_on_samples".split(),
 ]
 
 
@@ -40,6 +41,21 @@ def refuse(arguments, capsys):
     assert "Traceback" not in said.err
     # Boxes and line breaks aside.
     return " ".join(said.err.replace("│", " ").split())
+
+
+def test_own_videos_start_from_options_of_their_own():
+    config = configure(*"--dataset my/videos --timesteps 10 --stride=5 --frame-size 48,64".split())
+    assert (config.frame_size, config.stride, config.t_steps_mask) == ((48, 64), 5, 6)
+    assert (config.out_distr, config.learn_pixel_var, config.K) == ("gaussian", True, 9)
+    config = configure(*"--dataset my/videos --out_distr bernoulli --K 2 --t_init_mask 3".split())
+    assert (config.out_distr, config.learn_pixel_var, config.K, config.t_init_mask) == (
+        "bernoulli",
+        False,
+        2,
+        3,
+    )
+    config = configure(*"--dataset my/videos --t_init_mask 90 --n_steps_gen 100 --timesteps 100".split())
+    assert (config.t_init_mask, config.t_steps_mask, config.n_steps_gen) == (90, 10, 100)
 
 
 def test_nothing_given_is_the_defaults():

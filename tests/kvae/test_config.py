@@ -3,7 +3,17 @@ import json
 
 import pytest
 
-from kvae.config import PRESETS, WORLD_PRESETS, Config, ConfigError, option_names, preset_options
+from kvae.config import (
+    OWN_VIDEOS,
+    PRESETS,
+    WORLD_PRESETS,
+    Config,
+    ConfigError,
+    dataset_name,
+    is_own_videos,
+    option_names,
+    preset_options,
+)
 
 # The original's options, and then ours.
 DEFAULTS = {
@@ -63,6 +73,9 @@ DEFAULTS = {
     "seed": 0,
     "shuffle": True,
     "data_dir": "data",
+    "frame_size": [32],
+    "timesteps": 20,
+    "stride": 0,
     "learn_pixel_var": False,
     "precision": "auto",
     "preset": "",
@@ -75,8 +88,11 @@ DEFAULTS = {
 
 # Two configurations that together have another value for every option.
 CONVOLUTIONAL = {
-    "dataset": "pong",
+    "dataset": "my/videos",
     "data_dir": "elsewhere",
+    "frame_size": (48, 64),
+    "timesteps": 25,
+    "stride": 5,
     "preset": "original",
     "out_distr": "gaussian",
     "activation": "tanh",
@@ -142,13 +158,14 @@ AT_LEAST_ONE = (
     "num_epochs decay_steps t_init_mask t_steps_mask n_steps_gen display_step generate_step"
 ).split()
 AT_LEAST_ZERO = (
-    "only_vae_epochs kf_update_steps refine_epochs warmup_epochs num_paths t_init_train_miss seed".split()
-)
+    "only_vae_epochs kf_update_steps refine_epochs warmup_epochs num_paths t_init_train_miss seed stride"
+).split()
 ABOVE_ZERO = (
     "noise_pixel_var noise_emission noise_transition init_cov init_lr max_grad_norm scale_reconstruction "
     "warmup_scale"
 ).split()
 WHAT_MAKES_IT_MATTER = {
+    "stride": {"dataset": "my/videos"},
     "vae_num_units": {"conv": False},
     "num_layers": {"conv": False},
     "alpha_layers": {"alpha_rnn": False},
@@ -340,3 +357,71 @@ def test_a_preset_lies_above_what_the_world_starts_from(monkeypatch):
     assert preset_options("quick", "moon") == {"K": 7, **PRESETS["quick"]}
     assert preset_options("none", "moon") == {}
     assert preset_options("", "sun") == preset_options("none", "sun") == {}
+
+
+# --- one's own videos ---
+
+
+def test_a_path_is_told_from_a_world(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("clips", "box"):
+        (tmp_path / name).mkdir()
+    assert is_own_videos("clips")
+    assert is_own_videos("gone/clips")
+    assert is_own_videos("gone.mp4")
+    # The world has the name; the folder has another one.
+    assert not is_own_videos("box")
+    assert is_own_videos("./box")
+    assert not is_own_videos("gone")
+    assert dataset_name("gone/clips/") == "clips"
+    assert dataset_name("a/b.mp4") == "b"
+    assert dataset_name("box") == "box"
+
+
+@pytest.mark.parametrize(
+    ("given", "shown", "hidden"),
+    [
+        ({}, 4, 12),
+        ({"timesteps": "10"}, 2, 6),
+        ({"timesteps": "2"}, 1, 1),
+        ({"timesteps": "50"}, 4, 30),
+        ({"t_init_mask": "12"}, None, 8),
+        ({"timesteps": "x"}, 4, 12),
+    ],
+)
+def test_masks_of_own_videos_go_with_their_length(given, shown, hidden):
+    options = preset_options("", "my/videos", given=given)
+    assert options.get("t_init_mask") == shown
+    assert options["t_steps_mask"] == hidden
+    if given.get("timesteps") != "x":
+        length = int(given.get("timesteps", 20))
+        assert int(given.get("t_init_mask", shown or 0)) + hidden <= length
+
+
+def test_own_videos_may_be_black_and_white():
+    grey = preset_options("", "my/videos")
+    assert grey.items() >= OWN_VIDEOS.items()
+    assert Config(dataset="my/videos", **grey).learn_pixel_var
+    options = preset_options("", "my/videos", given={"out_distr": "bernoulli"})
+    config = Config(dataset="my/videos", out_distr="bernoulli", **options)
+    assert (config.K, config.learn_pixel_var) == (9, False)
+    assert Config(**preset_options("", "my/videos", "ae_rnn"), model="ae_rnn", dataset="my/videos")
+    assert preset_options("none", "my/videos") == {}
+
+
+@pytest.mark.parametrize("sides", [(1, 2, 3), (5000,), (0,)])
+def test_sides_of_frames_have_bounds(sides):
+    with pytest.raises(ConfigError, match="frame_size must be a side such as 32, or HEIGHT,WIDTH"):
+        Config(dataset="my/videos", frame_size=sides)
+
+
+@pytest.mark.parametrize(("name", "value"), [("timesteps", 1), ("timesteps", 20_000)])
+def test_a_sequence_has_a_length(name, value):
+    with pytest.raises(ConfigError, match=f"{name} must be at"):
+        Config(dataset="my/videos", **{name: value})
+
+
+@pytest.mark.parametrize("options", [{"frame_size": (64,)}, {"timesteps": 10}, {"stride": 4}])
+def test_options_of_own_videos_mean_nothing_to_a_world(options):
+    with pytest.raises(ConfigError, match="has no effect with dataset=box"):
+        Config(**options)

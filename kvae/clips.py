@@ -1,0 +1,118 @@
+"""Where clips of video lie: files, folders of pictures, and folders of both. Imports no TensorFlow."""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from kvae.errors import UserError
+
+VIDEO_SUFFIXES = (".mp4", ".gif", ".avi", ".mov", ".webm")
+ARRAY_SUFFIXES = (".npy", ".npz")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
+
+UNDERSTOOD = (
+    f"videos ({', '.join(VIDEO_SUFFIXES)}), arrays ({', '.join(ARRAY_SUFFIXES)}), and folders that each hold "
+    f"the frames of one video as pictures ({', '.join(PICTURE_SUFFIXES)})"
+)
+
+
+class VideoError(UserError):
+    """A video, or a folder of videos, that cannot be used; the message names it and says why."""
+
+
+class Source(NamedTuple):
+    """What frames come from.
+
+    Attributes:
+        name: a name that no other source of the same folder has.
+        files: one file of video or arrays, or the pictures of one video in their order.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+
+    @property
+    def suffix(self) -> str:
+        """That of its first file, in small letters."""
+        return self.files[0].suffix.lower()
+
+
+def looks_like_path(name: str) -> bool:
+    """Return whether a name can only be a path: it has a separator, or a suffix that is known here."""
+    separators = {"/", os.sep} | ({os.altsep} if os.altsep else set())
+    known = (*VIDEO_SUFFIXES, *ARRAY_SUFFIXES, *PICTURE_SUFFIXES)
+    return any(separator in name for separator in separators) or name.lower().endswith(known)
+
+
+def short_name(path: str | os.PathLike[str]) -> str:
+    """Return what titles and files are called: the last part of a path, without a suffix known here."""
+    name = Path(path).resolve().name or "videos"
+    stem, suffix = os.path.splitext(name)
+    return stem if suffix.lower() in (*VIDEO_SUFFIXES, *ARRAY_SUFFIXES) else name
+
+
+def find(path: str | os.PathLike[str]) -> list[Source]:
+    """Return the sources in a folder, or the one that a file is, sorted by name, numbers by their value.
+
+    In a folder these are its files of video and arrays, its sub-folders that hold pictures, and the pictures
+    that lie in it, which are one video. Names that begin with a dot, and other files, are left out.
+
+    Raises:
+        VideoError: there is no such path, it holds nothing that is understood, or a link in the folder leads
+            out of it.
+    """
+    path = Path(path)
+    if path.is_file():
+        if path.suffix.lower() not in (*VIDEO_SUFFIXES, *ARRAY_SUFFIXES):
+            raise VideoError(f"{path} is none of the files that are understood: {UNDERSTOOD}")
+        return [Source(path.name, (path,))]
+    if not path.is_dir():
+        raise VideoError(f"There is no file or folder {path}")
+    found = []
+    if pictures := _pictures(path, path):
+        found.append(Source(path.resolve().name or "pictures", pictures))
+    for entry in _entries(path, path):
+        if entry.is_dir():
+            if pictures := _pictures(entry, path):
+                found.append(Source(entry.name, pictures))
+        elif entry.suffix.lower() in (*VIDEO_SUFFIXES, *ARRAY_SUFFIXES):
+            found.append(Source(entry.name, (entry,)))
+    if not found:
+        raise VideoError(f"{path} holds no video. These are understood: {UNDERSTOOD}")
+    return found
+
+
+def fingerprint(sources: list[Source]) -> str:
+    """Return a hash of names, sizes and times of all files: another one if any of them has changed."""
+    digest = hashlib.sha256()
+    for source in sources:
+        for file in source.files:
+            facts = file.stat()
+            digest.update(repr((source.name, file.name, facts.st_size, facts.st_mtime_ns)).encode())
+    return digest.hexdigest()
+
+
+def _entries(folder: Path, root: Path) -> list[Path]:
+    """Return what lies in a folder, sorted; a link may not lead out of the root."""
+    inside = root.resolve()
+    entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    for entry in entries:
+        if not entry.resolve().is_relative_to(inside):
+            raise VideoError(
+                f"{entry} is a link that leads out of {root}, and is not followed: put the file itself "
+                "there, or delete the link"
+            )
+    return sorted(entries, key=lambda entry: _natural(entry.name))
+
+
+def _pictures(folder: Path, root: Path) -> tuple[Path, ...]:
+    entries = _entries(folder, root)
+    return tuple(entry for entry in entries if entry.suffix.lower() in PICTURE_SUFFIXES and entry.is_file())
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    """Return a key that sorts frame_10 after frame_9."""
+    parts = re.split(r"([0-9]+)", name)
+    return [(0, int(part), "") if i % 2 else (1, 0, part) for i, part in enumerate(parts)]

@@ -1,6 +1,9 @@
 """Plots of what a model makes of one sequence: its codes in the plane, alpha over time."""
 
+from typing import Any
+
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse, Patch
@@ -33,7 +36,7 @@ def code_plane(plane: Plane, look: Look, all_codes: np.ndarray, future: Future |
     # Fixed: to find the margins costs as much time as to draw.
     figure.subplots_adjust(left=0.1, right=0.99, bottom=0.12, top=0.86)
     cloud = plane.points(all_codes).reshape(-1, 2)
-    axes.scatter(*cloud.T, s=5, color=_CLOUD, linewidth=0)
+    axes.scatter(cloud[:, 0], cloud[:, 1], s=5, color=_CLOUD, linewidth=0)
     # The frame is that of the cloud: it stays where it is, whatever is hidden.
     low, high = cloud.min(axis=0), cloud.max(axis=0)
     if future is not None and len(look.encoded[0]) == 1:
@@ -46,18 +49,18 @@ def code_plane(plane: Plane, look: Look, all_codes: np.ndarray, future: Future |
     mean = plane.points(look.mean)
     for point, cov in zip(mean, plane.covariances(look.cov), strict=True):
         axes.add_patch(_ellipse(point, cov))
-    handles = []
+    handles: list[Artist] = []
     for label, codes, colour, marker, line in (
         ("encoded (truth)", look.encoded, ENCODED, "o", "-"),
         ("filtering", look.filtered_codes, FILTERED, "^", ":"),
         ("posterior", look.mean, POSTERIOR, "D", "-"),
     ):
         points = plane.points(codes)
-        style = {"color": colour, "marker": marker, "markersize": 4.5, "markeredgewidth": 1}
+        style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 4.5}
         axes.plot(*points.T, color=colour, linewidth=1.3, linestyle=line, alpha=0.7)
         axes.plot(*points[~hidden].T, **style, linestyle="none")
         axes.plot(*points[hidden].T, **style, linestyle="none", markerfacecolor="white")
-        handles.append(Line2D([], [], **style, linestyle=line, label=label))
+        handles.append(Line2D([], [], **style | {"linestyle": line}, label=label))
     handles.append(Patch(color=POSTERIOR, alpha=0.3, label="90 % of the posterior"))
     handles.append(_hollow("hidden frame"))
     if future is not None:
@@ -65,7 +68,7 @@ def code_plane(plane: Plane, look: Look, all_codes: np.ndarray, future: Future |
             points = plane.points(codes, first_step=steps + 1)
             axes.plot(*np.concatenate([mean[-1:], points]).T, color=IMAGINED, linewidth=1, alpha=0.55)
         handles.append(Line2D([], [], color=IMAGINED, linewidth=1.4, label="imagined on"))
-    star = {"color": _INK, "marker": "*", "linestyle": "none"}
+    star: dict[str, Any] = {"color": _INK, "marker": "*", "linestyle": "none"}
     axes.plot(*mean[0], **star, markersize=13, markeredgecolor="white", zorder=5)
     handles.append(Line2D([], [], **star, markersize=10, label="start"))
     plots.style_axes(axes)

@@ -1,6 +1,6 @@
 """The page: what a person sees and clicks. Needs Gradio, of the extra `explore`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,8 +52,10 @@ def build(exploration: Exploration, model_name: str, data_name: str) -> gr.Block
         situation = gr.State(start)
         gr.HTML(words.heading(model_name, data_name))
         with gr.Row(equal_height=True):
-            sequence = gr.Slider(1, exploration.num_sequences, 1, step=1, label="Sequence", min_width=300)
-            with gr.Row(equal_height=True):
+            sequence = gr.Slider(
+                1, exploration.num_sequences, 1, step=1, label="Sequence", scale=2, min_width=300
+            )
+            with gr.Row(equal_height=True, scale=3):
                 hide_middle = gr.Button(f"Hide the middle {len(middle(num_steps))}", min_width=120, size="md")
                 hide_random = gr.Button("Hide at random", min_width=120, size="md")
                 show_all = gr.Button("Show all", min_width=90, size="md")
@@ -75,7 +77,7 @@ def build(exploration: Exploration, model_name: str, data_name: str) -> gr.Block
 
         outputs = [situation, summary, frames, codes, alpha, future]
         # One change after another, whichever button it comes from: each starts from the one before.
-        common = {
+        common: dict[str, Any] = {
             "outputs": outputs,
             "show_progress": "hidden",
             "concurrency_id": "page",
@@ -83,16 +85,18 @@ def build(exploration: Exploration, model_name: str, data_name: str) -> gr.Block
         }
 
         def on(trigger: Callable[..., Any], change: Callable[..., Situation], *inputs: gr.Slider) -> None:
-            def update(now: Situation, *values: float) -> list[Any]:
+            def update(now: Situation, *values: float) -> Iterator[list[Any]]:
                 then = change(now, *map(int, values))
-                return [then, *_shown(exploration, then)]
+                for shown in _shown(exploration, then):
+                    yield [then, *shown]
 
             # Of many changes in a row, such as a slider's, the last is what counts.
             trigger(update, [situation, *inputs], trigger_mode="always_last", **common)
 
-        def clicked(now: Situation, event: gr.EventData) -> list[Any]:
+        def clicked(now: Situation, event: gr.EventData) -> Iterator[list[Any]]:
             then = now.toggle(int(event.step))
-            return [then, *_shown(exploration, then)]
+            for shown in _shown(exploration, then):
+                yield [then, *shown]
 
         def choose(now: Situation, number: int) -> Situation:
             return now._replace(sequence=min(max(number, 1), exploration.num_sequences) - 1)
@@ -137,9 +141,13 @@ def serve(page: gr.Blocks, port: int, browser: bool) -> None:
     )
 
 
-def _shown(exploration: Exploration, now: Situation) -> list[str]:
-    """Return what the page shows: summary, frames, codes, alpha and future, each in HTML."""
+def _shown(exploration: Exploration, now: Situation) -> Iterator[list[Any]]:
+    """Yield what the page shows: summary, frames, codes, alpha and future, each in HTML.
+
+    The frames come first: the plots take as long again.
+    """
     look = exploration.look(now.sequence, now.hidden, now.seed)
+    yield [words.frames(look), html.film(_rows(look), clickable=_SEEN_ROW), gr.skip(), gr.skip(), gr.skip()]
     future = exploration.imagine(look, now.future, now.seed) if now.future else None
     plane = figures.code_plane(exploration.plane, look, exploration.codes, future)
     imagined = ""
@@ -150,9 +158,9 @@ def _shown(exploration: Exploration, now: Situation) -> list[str]:
             for i, images in enumerate(future.images)
         ]
         imagined = html.film(rows, first_step=exploration.num_steps + 1)
-    return [
-        words.frames(look),
-        html.film(_rows(look), clickable=_SEEN_ROW),
+    yield [
+        gr.skip(),
+        gr.skip(),
         html.picture(plane, "Codes of the sequence in the plane: encoded, filtered, and their posterior"),
         html.picture(figures.alpha_over_time(look), "Weights of the mixture over time"),
         imagined,

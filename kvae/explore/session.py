@@ -197,13 +197,19 @@ def middle(num_steps: int) -> tuple[int, ...]:
     return tuple(range(first, first + count))
 
 
+def frame_sides(model: KVAE) -> tuple[int, int]:
+    """Return height and width of the frames that a model was built for."""
+    height, width = model.get_build_config()["input_shape"][-2:]
+    return height, width
+
+
 def _spread(draws: tf.Tensor, count: int) -> tf.Tensor:
     """Return `count` of the draws, evenly spaced: neighbours may come from the same path."""
     return tf.gather(draws, tf.range(count) * imputation.NUM_DRAWS // count)
 
 
 def _check_fit(model: KVAE, dataset: Dataset) -> None:
-    sides = (model.decoder.height, model.decoder.width)
+    sides = frame_sides(model)
     if dataset.shape[2:] != sides:
         raise UserError(
             f"The model was trained on frames of {sides[0]}x{sides[1]}, but the data have "

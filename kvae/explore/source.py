@@ -4,6 +4,7 @@ from pathlib import Path
 
 from kvae import data
 from kvae.errors import UserError
+from kvae.explore.session import frame_sides
 from kvae.model import KVAE
 
 NUM_SIMULATED = 100
@@ -43,7 +44,7 @@ def _simulated(model: KVAE, usual: Path) -> data.Dataset:
             "file with --data FILE"
         )
     world = make_world(name)
-    sides = (model.decoder.height, model.decoder.width)
+    sides = frame_sides(model)
     if world.image_shape != sides:
         try:
             world = make_world(name, resolution=sides[0])

@@ -85,9 +85,9 @@ class Exploration:
         _check_fit(model, dataset)
         self.model, self.dataset, self.num_paths = model, dataset, num_paths
         self.num_sequences, self.num_steps = dataset.shape[:2]
-        # As attributes: TensorFlow keeps one trace for each, as their arguments always have the same shapes.
-        self._infer = tf.function(self._infer_once)
-        self._roll_out = tf.function(self._roll_out_once)
+        # Traced once each, as their arguments always have the same shapes.
+        self._infer = tf.function(self._infer_once, autograph=False)
+        self._roll_out = tf.function(self._roll_out_once, autograph=False)
         # Of all codes, so that the plane stays where it is when another sequence is chosen.
         self.codes = model.reconstruct(dataset.images[:_NUM_IN_PLANE]).codes.numpy()
         self.plane = Plane.of(self.codes)

@@ -142,10 +142,10 @@ def test_every_kind_of_model_is_shown(dim_a, dim_u, options):
     for hidden in ((), (0, 3), tuple(range(6))):
         look = exploration.look(1, hidden)
         assert all(np.isfinite(array).all() for array in look)
-        future = exploration.imagine(look, MAX_FUTURE)
-        figure = figures.code_plane(exploration.plane, look, exploration.codes, future)
-        assert html.picture(figure, "codes").startswith("<img")
-        assert figures.alpha_over_time(look).axes
+    future = exploration.imagine(look, MAX_FUTURE)
+    figure = figures.code_plane(exploration.plane, look, exploration.codes, future)
+    assert html.picture(figure, "codes").startswith("<img")
+    assert figures.alpha_over_time(look).axes
 
 
 def test_sequences_that_do_not_fit_are_refused(box):

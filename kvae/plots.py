@@ -27,7 +27,8 @@ MAX_PANELS = 4
 
 # Okabe and Ito's colours, which people of any colour vision can tell apart; yellow, too light for
 # lines on white, comes last.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#F0E442")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#F0E442")
+"""Of the first lines of a plot."""
 _LINESTYLES: tuple[Any, ...] = ("-", "--", ":", "-.")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _GREY = "#6E6E6E"
@@ -70,11 +71,12 @@ def code_trajectories(trajectories: Mapping[str, np.ndarray], observed: np.ndarr
     return _codes_over_time(trajectories, hidden)
 
 
-def alpha_over_time(alpha: np.ndarray) -> Figure:
+def alpha_over_time(alpha: np.ndarray, size: tuple[float, float] = (4.4, 2.1)) -> Figure:
     """Plot the mixture weights of up to four sequences over time, stacked, a panel each.
 
     Args:
         alpha: [N, T, K], in [0, 1], each row sums to 1.
+        size: width and height of a panel, in inches.
 
     Returns:
         The figure.
@@ -84,7 +86,7 @@ def alpha_over_time(alpha: np.ndarray) -> Figure:
     """
     alpha = _checked("alpha", alpha, "[N, T, K]")
     num_sequences, num_steps, num_mixtures = alpha.shape
-    figure, panels = _panels(min(num_sequences, MAX_PANELS), max_columns=2, size=(4.4, 2.1))
+    figure, panels = _panels(min(num_sequences, MAX_PANELS), max_columns=2, size=size)
     colours = _colours(num_mixtures)
     # Stairs, not slopes: a weight belongs to a step, and a single step must be seen too.
     edges = np.arange(num_steps + 1) + 0.5
@@ -263,6 +265,15 @@ def to_image(figure: Figure) -> np.ndarray:
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
+def style_axes(axes: Axes) -> None:
+    """Make axes look like those of all plots here: no box, a light grid behind the lines."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(_GREY)
+    axes.tick_params(colors=_GREY, labelcolor="black", labelsize=9)
+    axes.set_axisbelow(True)
+    axes.grid(color="#EBEBEB", linewidth=0.8)
+
+
 def _codes_in_plane(trajectories: Mapping[str, np.ndarray], hidden: np.ndarray) -> Figure:
     figure, panels = _panels(len(hidden), max_columns=2, size=(3.6, 3.5), share=True)
     colours = _colours(len(trajectories))
@@ -369,11 +380,7 @@ def _panels(
     for axes in panels[count:]:
         axes.remove()
     for axes in panels[:count]:
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.spines[["left", "bottom"]].set_color(_GREY)
-        axes.tick_params(colors=_GREY, labelcolor="black", labelsize=9)
-        axes.set_axisbelow(True)
-        axes.grid(color="#EBEBEB", linewidth=0.8)
+        style_axes(axes)
     return figure, panels[:count]
 
 
@@ -419,8 +426,8 @@ def _legend_above(figure: Figure, handles: Sequence) -> None:
 
 
 def _colours(count: int) -> list:
-    if count <= len(_COLOURS):
-        return list(_COLOURS[:count])
+    if count <= len(COLOURS):
+        return list(COLOURS[:count])
     return list(matplotlib.colormaps["viridis"](np.linspace(0, 0.95, count)))
 
 

@@ -1,0 +1,117 @@
+"""Explore a trained model on a page in the browser: hide frames, and see what it makes of the rest."""
+
+import importlib.util
+import os
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from kvae.errors import UserError
+
+_ADDRESS = "127.0.0.1"
+_PORTS_TRIED = 20
+
+
+@dataclass(frozen=True)
+class Options:
+    """Explore a trained model on a page in the browser: hide frames, and see what it makes of the rest.
+
+    The page is served to this machine alone, and fetches nothing from elsewhere. End it with Ctrl-C.
+    """
+
+    run_folder: tyro.conf.Positional[Path]
+    """Folder of a run, such as pretrained/box."""
+
+    data: Path | None = None
+    """Dataset file to take the sequences from. By default the test file of the run's dataset; if that is not
+    there, a hundred sequences are simulated in memory."""
+
+    port: int = 7870
+    """Port of the page; if it is taken, the next free one."""
+
+    browser: bool = True
+    """Open the page in a browser."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0 after Ctrl-C, 2 after a message about what was given."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    options = tyro.cli(
+        Options,
+        prog="python -m kvae.explore",
+        args=argv,
+        config=(tyro.conf.FlagConversionOff,),
+    )
+    try:
+        _run(options)
+    except UserError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+    return 0
+
+
+def _run(options: Options) -> None:
+    if importlib.util.find_spec("gradio") is None:
+        raise UserError('Explore needs Gradio, which is not installed:  pip install -e ".[explore]"')
+    port = free_port(options.port)
+    # Before Gradio is imported: it tells nobody of its use, and asks no proxy for this machine.
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["NO_PROXY"] = ",".join(filter(None, [os.environ.get("NO_PROXY"), _ADDRESS]))
+    start = time.perf_counter()
+    print("Loading the model ...", flush=True)
+
+    from kvae import run_folder
+    from kvae.explore import source
+    from kvae.explore.session import Exploration
+
+    config_options = run_folder.read_options(options.run_folder)
+    kind = config_options.get("model", "kvae")
+    if kind != "kvae":
+        raise UserError(
+            f"{options.run_folder} is a run of {kind}, which has no state space model to explore: name the "
+            "folder of a run with --model kvae"
+        )
+    model = run_folder.load(options.run_folder)
+    dataset, data_name = source.sequences(model, options.data)
+    print(f"Sequences: {data_name}. Warming up ...", flush=True)
+    exploration = Exploration(model, dataset)
+
+    from kvae.explore import page
+
+    built = page.build(exploration, str(options.run_folder), data_name)
+    page.serve(built, port, options.browser)
+    seconds = time.perf_counter() - start
+    print(f"Explore on http://{_ADDRESS}:{port} (ready after {seconds:.0f} s; Ctrl-C ends it)", flush=True)
+    built.block_thread()
+
+
+def free_port(first: int) -> int:
+    """Return the first free port of `_PORTS_TRIED` from `first` on.
+
+    Raises:
+        UserError: none of them is free, or `first` is no port.
+    """
+    if not 1 <= first <= 65535:
+        raise UserError(f"--port must be in 1..65535. Received: {first}")
+    last = min(first + _PORTS_TRIED - 1, 65535)
+    for port in range(first, last + 1):
+        with socket.socket() as probe:
+            # As servers do: a port that was used a moment ago is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((_ADDRESS, port))
+            except OSError:
+                continue
+            return port
+    raise UserError(f"No port from {first} to {last} is free: choose another --port")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,227 @@
+"""What a model makes of one sequence of which some frames are hidden: arrays, nothing about pages."""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from kvae import imputation
+from kvae.data import Dataset
+from kvae.errors import UserError
+from kvae.explore.plane import Plane
+from kvae.model import KVAE
+
+NUM_SAMPLES = 3
+"""Whole sequences shown of those drawn."""
+NUM_FUTURES = 4
+"""Continuations that are imagined."""
+MAX_FUTURE = 60
+"""Steps that are computed of each, however many are shown, so that nothing is traced again."""
+NUM_PATHS = 1000
+"""Paths of hidden codes that are followed, as `impute` does by default."""
+_NUM_IN_PLANE = 50
+"""Sequences whose codes tell where in the plane codes lie."""
+
+
+class Look(NamedTuple):
+    """One sequence as the model sees it.
+
+    Frames are float32 in [0, 1]: probabilities (Bernoulli) or means (Gaussian) of the pixels.
+
+    Attributes:
+        truth: [T, H, W].
+        hidden: [T] bool, True where the model did not see the frame.
+        filled: [T, H, W], the mean of the posterior at hidden frames, the truth at seen ones.
+        filtered: [T, H, W], each frame decoded from those seen up to it.
+        samples: [NUM_SAMPLES, T, H, W], whole sequences from the posterior; the truth at seen frames.
+        encoded: [T, dim_a], the codes of the true frames, hidden ones too.
+        mean: [T, dim_a], posterior means of C_t z_t.
+        cov: [T, dim_a, dim_a], their covariances, those of the paths included, without emission noise.
+        filtered_codes: [T, dim_a].
+        alpha: [T, K], posterior means of the mixture weights.
+        states: [NUM_FUTURES, T, dim_z], states drawn from the posterior.
+    """
+
+    truth: np.ndarray
+    hidden: np.ndarray
+    filled: np.ndarray
+    filtered: np.ndarray
+    samples: np.ndarray
+    encoded: np.ndarray
+    mean: np.ndarray
+    cov: np.ndarray
+    filtered_codes: np.ndarray
+    alpha: np.ndarray
+    states: np.ndarray
+
+
+class Future(NamedTuple):
+    """How the model imagines that a sequence goes on, M times.
+
+    Attributes:
+        images: [M, N, H, W], decoded.
+        codes: [M, N, dim_a], with emission noise.
+    """
+
+    images: np.ndarray
+    codes: np.ndarray
+
+
+class Exploration:
+    """A model and the sequences to explore it with.
+
+    Making it traces and runs everything once, so that later calls are quick.
+
+    Args:
+        model: a trained `KVAE`.
+        dataset: the sequences.
+        num_paths: paths of hidden codes that are followed, at least 2.
+
+    Raises:
+        UserError: the model cannot take these sequences.
+    """
+
+    def __init__(self, model: KVAE, dataset: Dataset, num_paths: int = NUM_PATHS):
+        _check_fit(model, dataset)
+        self.model, self.dataset, self.num_paths = model, dataset, num_paths
+        self.num_sequences, self.num_steps = dataset.shape[:2]
+        # Traced once each, as their arguments always have the same shapes.
+        self._infer = tf.function(self._infer_once, autograph=False)
+        self._roll_out = tf.function(self._roll_out_once, autograph=False)
+        # Of all codes, so that the plane stays where it is when another sequence is chosen.
+        self.codes = model.reconstruct(dataset.images[:_NUM_IN_PLANE]).codes.numpy()
+        self.plane = Plane.of(self.codes)
+        self.imagine(self.look(0, ()), 1)
+
+    @property
+    def num_traces(self) -> int:
+        """Number of times that TensorFlow has traced something: 2, however much was looked at."""
+        return sum(f.experimental_get_tracing_count() for f in (self._infer, self._roll_out))
+
+    def look(self, sequence: int, hidden: tuple[int, ...], seed: int = 0) -> Look:
+        """Infer one sequence from the frames that are not hidden.
+
+        Args:
+            sequence: its number, from 0.
+            hidden: the numbers of the hidden frames, from 0, in any order.
+            seed: of the draws; the same seed gives the same ones, whatever is hidden.
+
+        Raises:
+            IndexError: there is no such sequence or frame.
+        """
+        if not 0 <= sequence < self.num_sequences:
+            raise IndexError(f"sequence must be in 0..{self.num_sequences - 1}. Received: {sequence}")
+        if not all(0 <= step < self.num_steps for step in hidden):
+            raise IndexError(f"hidden frames must be in 0..{self.num_steps - 1}. Received: {hidden}")
+        is_hidden = np.zeros(self.num_steps, bool)
+        is_hidden[list(hidden)] = True
+        truth = self.model.pixels(self.dataset.images[sequence : sequence + 1])
+        mask = tf.constant(1 - is_hidden[None], tf.float32)
+        found = self._infer(truth, mask, self._controls_of(sequence), _seed(seed, 0))
+        return Look(truth[0].numpy(), is_hidden, *(tensor.numpy() for tensor in found))
+
+    def imagine(self, look: Look, num_future: int, seed: int = 0) -> Future:
+        """Go on after a sequence's end, from states drawn from its posterior, with the model's own noise.
+
+        Args:
+            look: what `look` returned.
+            num_future: N, steps to go on; at most MAX_FUTURE. Controls are zero there.
+            seed: of the noise.
+
+        Raises:
+            ValueError: `num_future` is out of range.
+        """
+        if not 1 <= num_future <= MAX_FUTURE:
+            raise ValueError(f"num_future must be in 1..{MAX_FUTURE}. Received: {num_future}")
+        images, codes = self._roll_out(tf.constant(look.states), _seed(seed, 1))
+        return Future(images[:, :num_future].numpy(), codes[:, :num_future].numpy())
+
+    def _controls_of(self, sequence: int) -> tf.Tensor:
+        if not self.dataset.dim_u:
+            return tf.zeros([1, self.num_steps, self.model.config.dim_u])
+        return tf.constant(self.dataset.controls[sequence : sequence + 1])
+
+    def _infer_once(
+        self, truth: tf.Tensor, mask: tf.Tensor, u: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        """Return the fields of `Look` after the first two, for one sequence [1, T, H, W]."""
+        model = self.model
+        encoded = model.encode(truth).mean()
+        filtered = model.infer_codes(encoded, mask, u).filtered_codes
+        found = imputation.sample_posterior(
+            model.lgssm, encoded, mask, u, self.num_paths, imputation.NUM_DRAWS, seed
+        )
+        seen = mask[0, :, None, None] > 0
+        by_draw = found.codes[0]
+        mean = tf.reduce_mean(by_draw, axis=0)
+        # The law of total variance: what a path leaves open, and how paths differ.
+        emission = model.lgssm.mix(found.alpha[0])[2]
+        within = tf.reduce_mean(emission @ found.state_cov[0] @ tf.linalg.matrix_transpose(emission), axis=0)
+        deviation = by_draw - mean
+        between = tf.reduce_mean(deviation[..., :, None] * deviation[..., None, :], axis=0)
+        filled = imputation.decode_mean(model, by_draw[:, None])[0]
+        drawn = model.decode(_spread(found.sampled_codes[0], NUM_SAMPLES)).mean()
+        return (
+            tf.where(seen, truth[0], filled),
+            model.decode(filtered).mean()[0],
+            tf.where(seen, truth, drawn),
+            encoded[0],
+            mean,
+            within + between,
+            filtered[0],
+            tf.reduce_mean(found.alpha[0], axis=0),
+            _spread(found.sampled_states[0], NUM_FUTURES),
+        )
+
+    def _roll_out_once(self, states: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return frames and codes of MAX_FUTURE steps after states [M, T, dim_z]."""
+        u = tf.zeros([NUM_FUTURES, self.num_steps + MAX_FUTURE, self.model.config.dim_u])
+        codes = self.model.lgssm.roll_out(states, u, seed).codes[:, self.num_steps :]
+        return self.model.decode(codes).mean(), codes
+
+
+def wrong_pixels(frames: np.ndarray, look: Look) -> float | None:
+    """Return the fraction of wrong pixels of frames [T, H, W] at hidden steps, as in `kvae.evaluation`.
+
+    None where nothing is hidden.
+    """
+    if not look.hidden.any():
+        return None
+    return float(np.mean((frames[look.hidden] > 0.5) != (look.truth[look.hidden] > 0.5)))
+
+
+def middle(num_steps: int) -> tuple[int, ...]:
+    """Return the frames of the middle three fifths: 12 of 20, as the paper hides."""
+    count = max(1, round(0.6 * num_steps))
+    first = (num_steps - count) // 2
+    return tuple(range(first, first + count))
+
+
+def frame_sides(model: KVAE) -> tuple[int, int]:
+    """Return height and width of the frames that a model was built for."""
+    height, width = model.get_build_config()["input_shape"][-2:]
+    return height, width
+
+
+def _spread(draws: tf.Tensor, count: int) -> tf.Tensor:
+    """Return `count` of the draws, evenly spaced: neighbours may come from the same path."""
+    return tf.gather(draws, tf.range(count) * imputation.NUM_DRAWS // count)
+
+
+def _check_fit(model: KVAE, dataset: Dataset) -> None:
+    sides = frame_sides(model)
+    if dataset.shape[2:] != sides:
+        raise UserError(
+            f"The model was trained on frames of {sides[0]}x{sides[1]}, but the data have "
+            f"{dataset.shape[2]}x{dataset.shape[3]}: name other data with --data"
+        )
+    if dataset.dim_u not in (0, model.config.dim_u):
+        raise UserError(
+            f"The model takes {model.config.dim_u} controls per step, but the data have {dataset.dim_u}: "
+            "name other data with --data"
+        )
+
+
+def _seed(seed: int, use: int) -> tf.Tensor:
+    """Return a stateless seed; other uses have other draws."""
+    return tf.constant([seed, use], tf.int32)

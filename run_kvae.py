@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+from kvae import chatter
 from kvae.command_line import parse
 from kvae.config import ConfigError, is_own_videos
 from kvae.errors import UserError
@@ -56,10 +57,13 @@ def run(config, signals, after_epoch=None):
     resumed, config = config.resume, dataclasses.replace(config, resume="")
     train_file, test_file = _dataset_files(config, foreign=bool(resumed or config.reload_model))
 
-    from kvae import data, device, distribution, reporting, run_folder, shards, training
-    from kvae.factory import make_model
+    with chatter.held_back(show=config.gpu not in ("", "cpu")):
+        from kvae import data, device, distribution, reporting, run_folder, shards, training
+        from kvae.factory import make_model
 
-    device.select(config.gpu, config.deterministic)
+        device.select(config.gpu, config.deterministic)
+        # Looks for GPUs, which is when TensorFlow says that there is no driver for any.
+        device.has_gpu()
     where = distribution.make(config.strategy)
     test_data = data.load(test_file, config.use_controls)
     _check_against_data(config, test_data)
@@ -104,6 +108,8 @@ def run(config, signals, after_epoch=None):
         facts = {"best_epoch": best_epoch}
         step = config.num_epochs * -(-train_data.shape[0] // config.batch_size)
         print(f"Evaluating the best model, that of epoch {best_epoch}", flush=True)
+    reporting.picture(model, test_data, folder, step, prefix="final_")
+    print(f"Films and plots are in {folder.path}. Now the curves, on the whole test set", flush=True)
     print(reporting.evaluate(model, test_data, folder, step, facts))
     folder.close()
     print(f"\nFilms, plots, curves and the model are in {folder.path}")
@@ -185,7 +191,8 @@ def _describe(dataset):
 
 def read_run_options(path):
     """Return the options in the config.json of a run folder."""
-    from kvae.run_folder import read_options
+    with chatter.held_back():
+        from kvae.run_folder import read_options
 
     return read_options(path)
 

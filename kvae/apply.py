@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import tyro
 
+from kvae import chatter
 from kvae.errors import UserError
 
 if TYPE_CHECKING:
@@ -80,9 +81,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: Options) -> None:
-    from kvae import clips, files, movies, run_folder, videos
-    from kvae.archives import free_memory
-    from kvae.filling import fill
+    with chatter.held_back():
+        from kvae import clips, device, files, movies, run_folder, videos
+        from kvae.archives import free_memory
+        from kvae.filling import fill
+
+        device.has_gpu()
 
     _check(options)
     output = Path(options.output or f"{clips.short_name(options.clip)}_applied")

@@ -68,7 +68,7 @@ def picture(model, dataset, folder, step, prefix=""):
 
 
 def evaluate(model, dataset, folder, step, facts):
-    """Evaluate a finished model on the whole test set, and write all there is to say about it.
+    """Evaluate a finished model on the whole test set, and write its bound and its curves.
 
     Args:
         model: a `KVAE` or `RecurrentAutoencoder`.
@@ -81,7 +81,6 @@ def evaluate(model, dataset, folder, step, facts):
         A text that sums it up.
     """
     bound = evaluation.test_bound(model, dataset)
-    picture(model, dataset, folder, step, prefix="final_")
     baseline = evaluation.baseline(dataset.images)
     lines = [f"Test bound per frame: {bound['total']:.3f}"]
     if "exact" in bound:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import tyro
 
+from kvae import chatter
 from kvae.errors import UserError
 
 _ADDRESS = "127.0.0.1"
@@ -67,9 +68,12 @@ def _run(options: Options) -> None:
     start = time.perf_counter()
     print("Loading the model ...", flush=True)
 
-    from kvae import run_folder
-    from kvae.explore import source
-    from kvae.explore.session import Exploration
+    with chatter.held_back():
+        from kvae import device, run_folder
+        from kvae.explore import source
+        from kvae.explore.session import Exploration
+
+        device.has_gpu()
 
     config_options = run_folder.read_options(options.run_folder)
     kind = config_options.get("model", "kvae")

@@ -1,0 +1,44 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kvae import chatter
+
+ROOT = Path(__file__).parents[2]
+CHATTER = b"WARNING: All log messages before absl::InitializeLog() is called\nI0000 00:00:1 cpu.cc:1] so\n"
+NO_DRIVER = b"E0000 00:00:1 cuda_platform.cc:52] failed call to cuInit: UNKNOWN ERROR (303)\n"
+MATTERS = b"E0000 00:00:1 file.cc:1] disk error\nW0000 00:00:1 file.cc:2] slow\nTraceback\n"
+
+
+def test_passes_on_what_matters_alone(capfd):
+    with chatter.held_back():
+        os.write(2, CHATTER + MATTERS + NO_DRIVER)
+    os.write(2, b"after\n")
+    assert capfd.readouterr().err == MATTERS.decode() + "after\n"
+
+
+def test_passes_everything_on_after_an_error_or_where_it_was_asked_for(capfd):
+    with pytest.raises(KeyError), chatter.held_back():
+        os.write(2, CHATTER)
+        raise KeyError
+    assert capfd.readouterr().err == CHATTER.decode()
+    with chatter.held_back(show=True):
+        os.write(2, NO_DRIVER)
+    assert capfd.readouterr().err == NO_DRIVER.decode()
+
+
+def test_tensorflow_loads_without_a_word():
+    code = """
+from kvae import chatter
+with chatter.held_back():
+    from kvae import device
+    device.has_gpu()
+"""
+    # As the commands set it; it is for what comes after the first words.
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert (found.stdout, found.stderr) == ("", "")

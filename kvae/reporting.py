@@ -61,6 +61,9 @@ def picture(model, dataset, folder, step, prefix=""):
     folder.add_film("generation", movies.film(rows, first), step, prefix)
 
     folder.add_plot("codes", plots.code_trajectories(codes, observed), step, prefix)
+    if config.model == "kvae":
+        of_batch = slice(config.batch_size)
+        folder.add_histograms(_histograms(model, dataset.images[of_batch], dataset.controls[of_batch]), step)
     if "smoothing" in model.methods:
         folder.add_plot("alpha", plots.alpha_over_time(model.smooth(images).alpha.numpy()), step, prefix)
     if config.model == "kvae" and not config.alpha_rnn and config.dim_a == 2 and config.K > 1:
@@ -121,6 +124,21 @@ def evaluate(model, dataset, folder, step, facts):
         lines.append(f"Baseline, between early and late frames of one video: {baseline:.4f}")
     folder.write_json("evaluation.json", {**facts, "test_bound": bound, "baseline": baseline})
     return "\n".join(lines)
+
+
+def _histograms(model, images, controls):
+    """Return what the dynamics do over sequences without a hidden frame, by TensorBoard's tags.
+
+    The moduli of the eigenvalues of every A_t, above 1 where it makes states grow; and the weights of each of
+    the K models in the mixture: all near 0 for one that is not used.
+    """
+    if not controls.shape[-1]:
+        controls = np.zeros([*images.shape[:2], model.config.dim_u], np.float32)
+    _, dynamics = model.lgssm.filter(model.reconstruct(images).codes, None, tf.constant(controls))
+    moduli = np.abs(np.linalg.eigvals(dynamics.A[:, 1:].numpy()))
+    weights = np.moveaxis(dynamics.alpha.numpy(), -1, 0)
+    of_models = {f"dynamics/alpha_{k:02d}": weight for k, weight in enumerate(weights, start=1)}
+    return {"dynamics/eigenvalue_moduli": moduli} | of_models
 
 
 def _alpha_plane(model, dataset):

@@ -15,11 +15,13 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorboard.plugins.hparams import api as hparams
 from tensorboard.plugins.image import metadata as image_metadata
 
 from kvae import movies, plots
 from kvae.archives import free_memory
 from kvae.autoencoder import SequenceAutoencoder
+from kvae.command_line import COMMAND_OPTIONS
 from kvae.config import Config, ConfigError
 from kvae.errors import UserError
 from kvae.factory import make_model
@@ -56,6 +58,10 @@ COLUMNS = [
 _PACKAGES = "tensorflow keras tensorflow-probability numpy".split()
 
 
+_NO_HYPERPARAMETERS = COMMAND_OPTIONS | {
+    *("data_dir", "resume", "t_init_mask", "t_steps_mask", "num_paths", "evaluate_on_samples"),
+}
+"""Options that do not touch what is learned."""
 _LARGEST_CONFIG = 10**6
 """Bytes of the config.json in model.keras."""
 _LARGEST_SIDE = 4096
@@ -149,6 +155,21 @@ class RunFolder:
             if is_new:
                 writer.writeheader()
             writer.writerow(row)
+
+    def add_options(self, config):
+        """Write the options that decide what is learned to TensorBoard, for its table of hyperparameters."""
+        options = {name: value for name, value in config.to_dict().items() if name not in _NO_HYPERPARAMETERS}
+        values = {name: str(value) if isinstance(value, list) else value for name, value in options.items()}
+        metrics = [hparams.Metric(TAGS[name]) for name in ("total", "exact", "smoothing", "sampling")]
+        with self._recording("test", 0):
+            hparams.hparams_config([hparams.HParam(name) for name in values], metrics)
+            hparams.hparams(values, trial_id=self.path.name)
+
+    def add_histograms(self, values, step):
+        """Write the histograms of arrays, by tag, to TensorBoard."""
+        with self._recording("test", step):
+            for tag, array in values.items():
+                tf.summary.histogram(tag, array)
 
     def add_film(self, name, film, step, prefix="", fps=10):
         """Write a film to films/ as MP4, and to TensorBoard as GIF."""

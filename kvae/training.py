@@ -271,6 +271,8 @@ def train(model, train_data, test_data, folder, signals, after_epoch=None, distr
         progress = Progress.from_dict(checkpoint.restore(folder.checkpoint, model), folder.checkpoint)
     if distribution.is_chief:
         folder.cut_back(progress.file_sizes)
+        if not folder.checkpoint.exists():
+            folder.add_options(config)
     mask = None
     if config.train_miss_prob > 0:
         mask = masks.random_mask(

@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from kvae import run_folder
 from kvae.config import Config
@@ -336,3 +337,32 @@ def test_what_was_told_too_early_is_taken_back(folder):
     last = run_folder.RunFolder(folder.path)
     last.cut_back({})
     assert last.file_sizes() == {}
+
+
+def test_options_are_a_row_of_tensorboards_table(folder, config):
+    folder.add_options(config)
+    folder.close()
+    accumulator = EventAccumulator(str(folder.path / "test"))
+    accumulator.Reload()
+    contents = accumulator.PluginTagToContent("hparams")
+    started = HParamsPluginData.FromString(contents["_hparams_/session_start_info"]).session_start_info
+    session = started.hparams
+    assert started.group_name == "first_kvae"
+    assert session["dataset"].string_value == "box"
+    assert session["K"].number_value == 2
+    assert session["alpha_rnn"].bool_value is True
+    assert session["num_filters"].string_value == "[4]"
+    # Where the run lies, and how it is looked at, changes nothing.
+    assert not {"log_dir", "run_name", "resume", "num_paths"} & set(session)
+    experiment = HParamsPluginData.FromString(contents["_hparams_/experiment"]).experiment
+    assert {info.name for info in experiment.hparam_infos} == set(session)
+    assert "elbo/total" in {info.name.tag for info in experiment.metric_infos}
+
+
+def test_histograms_are_events(folder):
+    folder.add_histograms({"dynamics/eigenvalue_moduli": np.array([0.5, 0.5, 1.5])}, 7)
+    folder.close()
+    ((step, buckets),) = events(folder.path / "test")["dynamics/eigenvalue_moduli"]
+    assert step == 7
+    assert buckets[:, 2].sum() == 3
+    assert (buckets[0, 2], buckets[-1, 2]) == (2, 1)

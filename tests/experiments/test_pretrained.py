@@ -27,7 +27,8 @@ def test_a_kept_model_fills_in_what_it_has_not_seen(world):
     truth = model.pixels(found.images).numpy()
     last = truth[:, 3:4].repeat(hidden, axis=1)
     truth = truth[:, 4 : 4 + hidden]
-    assert np.abs(imputed - truth).mean() < 0.35 * np.abs(last - truth).mean()
+    # Squared, as grey pixels are noisy.
+    assert ((imputed - truth) ** 2).mean() < 0.35 * ((last - truth) ** 2).mean()
 
 
 def test_keeps_a_run_without_where_it_lay(tmp_path, capsys):

@@ -160,10 +160,8 @@ def _draw(model: KVAE, pixels: np.ndarray, seen: np.ndarray, num_draws: int) -> 
     states, alpha = _roll_out(lgssm, found.sampled_states[0], found.paths[0], u, seed)
     C = lgssm.mix(alpha)[2].numpy().astype(np.float64)
     sampled = np.einsum("dtij,dtj->dti", C, states.numpy().astype(np.float64))
-    C_past = C[:, : len(pixels)]
-    state_cov = found.state_cov[0].numpy().astype(np.float64)
-    cov = np.einsum("dtij,dtjk,dtlk->dtil", C_past, state_cov, C_past)
-    return _Draws(sampled, found.codes[0].numpy().astype(np.float64), cov)
+    exact = (x[0].numpy().astype(np.float64) for x in (found.codes, found.code_cov))
+    return _Draws(sampled, *exact)
 
 
 # Step by step in Python it would take ten times as long.

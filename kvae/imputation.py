@@ -20,6 +20,7 @@ class Posterior(NamedTuple):
 
     Attributes:
         codes: [B, S, T, dim_a], smoothed: C_t m_{t|T}.
+        code_cov: [B, S, T, dim_a, dim_a], C_t P_{t|T} C_t'.
         state_mean: [B, S, T, dim_z], m_{t|T}.
         state_cov: [B, S, T, dim_z, dim_z], P_{t|T}.
         alpha: [B, S, T, K].
@@ -29,6 +30,7 @@ class Posterior(NamedTuple):
     """
 
     codes: tf.Tensor
+    code_cov: tf.Tensor
     state_mean: tf.Tensor
     state_cov: tf.Tensor
     alpha: tf.Tensor
@@ -90,6 +92,7 @@ def _sample_posterior(lgssm, codes, mask, u, num_paths, num_draws, seed):
     states = kalman.sample_filtered(filtered, dynamics.A, lgssm.Q, noise)
     found = Posterior(
         codes=tf.linalg.matvec(dynamics.C, smoothed.smoothed_mean),
+        code_cov=dynamics.C @ smoothed.smoothed_cov @ tf.linalg.matrix_transpose(dynamics.C),
         state_mean=smoothed.smoothed_mean,
         state_cov=smoothed.smoothed_cov,
         alpha=dynamics.alpha,
@@ -102,6 +105,22 @@ def _sample_posterior(lgssm, codes, mask, u, num_paths, num_draws, seed):
         return tf.reshape(tensor, [batch, num_draws, num_steps, *tensor.shape[2:]])
 
     return Posterior(*(by_sequence(tensor) for tensor in found))
+
+
+def moments_over_draws(means, covs):
+    """Return mean and covariance of a mixture of Gaussians, all draws alike, by the law of total variance.
+
+    Args:
+        means: [B, S, T, D].
+        covs: [B, S, T, D, D].
+
+    Returns:
+        [B, T, D] and [B, T, D, D].
+    """
+    mean = tf.reduce_mean(means, axis=1)
+    deviation = means - mean[:, None]
+    between = tf.reduce_mean(deviation[..., :, None] * deviation[..., None, :], axis=1)
+    return mean, tf.reduce_mean(covs, axis=1) + between
 
 
 @tf.function(reduce_retracing=True)

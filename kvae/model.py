@@ -280,9 +280,6 @@ class KVAE(SequenceAutoencoder):
         found = self.sample_posterior(codes, mask, controls, num_paths, num_draws)
         seen = mask[..., None, None] > 0
         decoded = imputation.decode_mean(self, _draws_first(found.codes))
-        mean = tf.reduce_mean(found.state_mean, axis=1)
-        deviation = found.state_mean - mean[:, None]
-        spread = tf.reduce_mean(deviation[..., :, None] * deviation[..., None, :], axis=1)
         samples = None
         if num_samples:
             # Evenly spaced, as neighbours among the draws may come from the same path.
@@ -293,7 +290,7 @@ class KVAE(SequenceAutoencoder):
         return Imputed(
             tf.where(seen, images, decoded),
             tf.reduce_mean(found.codes, axis=1),
-            States(mean, tf.reduce_mean(found.state_cov, axis=1) + spread),
+            States(*imputation.moments_over_draws(found.state_mean, found.state_cov)),
             tf.reduce_mean(found.alpha, axis=1),
             samples,
         )

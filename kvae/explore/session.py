@@ -40,6 +40,7 @@ class Look(NamedTuple):
         filtered_codes: [T, dim_a].
         alpha: [T, K], posterior means of the mixture weights.
         states: [NUM_FUTURES, T, dim_z], states drawn from the posterior.
+        paths: [NUM_FUTURES, T, dim_a], the codes that alpha was fed for them: where a frame was seen its own.
     """
 
     truth: np.ndarray
@@ -53,6 +54,7 @@ class Look(NamedTuple):
     filtered_codes: np.ndarray
     alpha: np.ndarray
     states: np.ndarray
+    paths: np.ndarray
 
 
 class Future(NamedTuple):
@@ -133,7 +135,7 @@ class Exploration:
         """
         if not 1 <= num_future <= MAX_FUTURE:
             raise ValueError(f"num_future must be in 1..{MAX_FUTURE}. Received: {num_future}")
-        images, codes = self._roll_out(tf.constant(look.states), _seed(seed, 1))
+        images, codes = self._roll_out(tf.constant(look.states), tf.constant(look.paths), _seed(seed, 1))
         return Future(images[:, :num_future].numpy(), codes[:, :num_future].numpy())
 
     def _controls_of(self, sequence: int) -> tf.Tensor:
@@ -152,31 +154,29 @@ class Exploration:
             model.lgssm, encoded, mask, u, self.num_paths, imputation.NUM_DRAWS, seed
         )
         seen = mask[0, :, None, None] > 0
-        by_draw = found.codes[0]
-        mean = tf.reduce_mean(by_draw, axis=0)
-        # The law of total variance: what a path leaves open, and how paths differ.
-        emission = model.lgssm.mix(found.alpha[0])[2]
-        within = tf.reduce_mean(emission @ found.state_cov[0] @ tf.linalg.matrix_transpose(emission), axis=0)
-        deviation = by_draw - mean
-        between = tf.reduce_mean(deviation[..., :, None] * deviation[..., None, :], axis=0)
-        filled = imputation.decode_mean(model, by_draw[:, None])[0]
+        mean, cov = imputation.moments_over_draws(found.codes, found.code_cov)
+        filled = imputation.decode_mean(model, found.codes[0][:, None])[0]
         drawn = model.decode(_spread(found.sampled_codes[0], NUM_SAMPLES)).mean()
         return (
             tf.where(seen, truth[0], filled),
             model.decode(filtered).mean()[0],
             tf.where(seen, truth, drawn),
             encoded[0],
-            mean,
-            within + between,
+            mean[0],
+            cov[0],
             filtered[0],
             tf.reduce_mean(found.alpha[0], axis=0),
             _spread(found.sampled_states[0], NUM_FUTURES),
+            _spread(found.paths[0], NUM_FUTURES),
         )
 
-    def _roll_out_once(self, states: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return frames and codes of MAX_FUTURE steps after states [M, T, dim_z]."""
+    def _roll_out_once(
+        self, states: tf.Tensor, paths: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return frames and codes of MAX_FUTURE steps after states [M, T, dim_z] with codes [M, T, dim_a]."""
         u = tf.zeros([NUM_FUTURES, self.num_steps + MAX_FUTURE, self.model.config.dim_u])
-        codes = self.model.lgssm.roll_out(states, u, seed).codes[:, self.num_steps :]
+        rolled = self.model.lgssm.roll_out(states, u, seed, given_codes=paths)
+        codes = rolled.codes[:, self.num_steps :]
         return self.model.decode(codes).mean(), codes
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kvae import run_folder
 from kvae.config import Config
@@ -108,6 +109,10 @@ def test_futures_go_on_from_the_end_each_its_own_way(box):
     # The ball moves by less than that in a step, and the codes reach from -5 to 5.
     assert np.abs(future.codes[:, 0] - look.encoded[-1]).max() < 2
     assert np.ptp(future.codes[:, -1], axis=0).max() > 0.1
+    # Alpha goes on from the codes that were seen, not from draws of them.
+    seen, u = tf.repeat(look.encoded[None], NUM_FUTURES, axis=0), tf.zeros([NUM_FUTURES, 20 + MAX_FUTURE, 1])
+    rolled = box.model.lgssm.roll_out(tf.constant(look.states), u, tf.constant([0, 1]), given_codes=seen)
+    np.testing.assert_allclose(future.codes, rolled.codes[:, 20:50], rtol=1e-3, atol=1e-3)
     # There is a ball in every frame: walls and all, about as many bright pixels as in the truth.
     bright = (future.images > 0.5).sum(axis=(2, 3))
     assert np.abs(bright - look.truth.sum(axis=(1, 2)).mean()).max() < 25

@@ -71,10 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = tyro.cli(Options, prog="python -m kvae.apply", args=arguments, use_underscores=True)
     try:
         _run(options)
-    except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
+    except (UserError, OSError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2
     return 0

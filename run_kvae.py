@@ -11,8 +11,9 @@ from pathlib import Path
 
 from kvae import chatter
 from kvae.command_line import parse
-from kvae.config import ConfigError, is_own_videos
+from kvae.config import ConfigError
 from kvae.errors import UserError
+from kvae.presets import is_own_videos
 from kvae.stopping import Stopped, StopSignals
 
 

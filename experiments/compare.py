@@ -13,7 +13,8 @@ from typing import Annotated
 
 import tyro
 
-from kvae.config import Config, preset_options
+from kvae.config import Config
+from kvae.presets import preset_options
 
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 # Options that say where a run was written, not what it did.

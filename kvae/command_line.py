@@ -2,7 +2,8 @@
 
 import tyro
 
-from kvae.config import Config, ConfigError, option_names, preset_options
+from kvae.config import Config, ConfigError, option_names
+from kvae.presets import preset_options
 
 EVALUATION_OPTIONS = frozenset(
     "dataset data_dir frame_size timesteps stride gpu precision batch_size t_init_mask t_steps_mask "

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from kvae import data, evaluation, masks, movies, plots
-from kvae.config import dataset_name
+from kvae.presets import dataset_name
 
 NUM_SEQUENCES = 4
 NUM_SAMPLES = 4

@@ -4,8 +4,9 @@ import tensorflow as tf
 
 from kvae import evaluation, masks
 from kvae.baselines import RecurrentAutoencoder
-from kvae.config import Config, ConfigError, preset_options
+from kvae.config import Config, ConfigError
 from kvae.data import Batches, Dataset
+from kvae.presets import preset_options
 from kvae.training import Schedule
 
 TINY = dict(num_filters=(4,), alpha_units=5, precision="float32", t_init_mask=2, t_steps_mask=2)

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from kvae.command_line import parse
-from kvae.config import WORLD_PRESETS, Config, ConfigError, option_names
+from kvae.config import Config, ConfigError, option_names
+from kvae.presets import WORLD_PRESETS
 
 ROOT = Path(__file__).parents[2]
 FROM_THE_COMMAND_LINE = "gpu run_name log_dir n_steps_gen reload_model display_step generate_step".split()

@@ -90,7 +90,7 @@ def run(config, signals, after_epoch=None):
         folder = run_folder.RunFolder.create(config)
         folder.write_config(config, precision)
         if config.reload_model:
-            folder.add_options(config)
+            folder.events.add_options(config)
     if where.is_chief:
         print(f"Writing to {folder.path}; convolutions in {precision}", flush=True)
     else:

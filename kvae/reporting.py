@@ -63,7 +63,9 @@ def picture(model, dataset, folder, step, prefix=""):
     folder.add_plot("codes", plots.code_trajectories(codes, observed), step, prefix)
     if config.model == "kvae":
         of_batch = slice(config.batch_size)
-        folder.add_histograms(_histograms(model, dataset.images[of_batch], dataset.controls[of_batch]), step)
+        folder.events.add_histograms(
+            _histograms(model, dataset.images[of_batch], dataset.controls[of_batch]), step
+        )
     if "smoothing" in model.methods:
         folder.add_plot("alpha", plots.alpha_over_time(model.smooth(images).alpha.numpy()), step, prefix)
     if config.model == "kvae" and not config.alpha_rnn and config.dim_a == 2 and config.K > 1:

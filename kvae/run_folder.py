@@ -1,6 +1,5 @@
 """The folder that a run leaves: configuration, numbers, pictures, films, TensorBoard events, model."""
 
-import contextlib
 import csv
 import importlib.metadata
 import json
@@ -15,15 +14,13 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorboard.plugins.hparams import api as hparams
-from tensorboard.plugins.image import metadata as image_metadata
 
 from kvae import movies, plots
 from kvae.archives import free_memory
 from kvae.autoencoder import SequenceAutoencoder
-from kvae.command_line import COMMAND_OPTIONS
 from kvae.config import Config, ConfigError
 from kvae.errors import UserError
+from kvae.events import Events
 from kvae.factory import make_model
 from kvae.files import replacing
 
@@ -58,10 +55,6 @@ COLUMNS = [
 _PACKAGES = "tensorflow keras tensorflow-probability numpy".split()
 
 
-_NO_HYPERPARAMETERS = COMMAND_OPTIONS | {
-    *("data_dir", "resume", "t_init_mask", "t_steps_mask", "num_paths", "evaluate_on_samples"),
-}
-"""Options that do not touch what is learned."""
 _LARGEST_CONFIG = 10**6
 """Bytes of the config.json in model.keras."""
 _LARGEST_SIDE = 4096
@@ -79,12 +72,15 @@ class RunFolder:
 
     Args:
         path: the folder, which must be there.
+
+    Attributes:
+        events: its `Events`, for TensorBoard.
     """
 
     def __init__(self, path: str | os.PathLike):
         self.path = Path(path)
         self.checkpoint = self.path / "checkpoints" / "last.npz"
-        self._writers: dict[str, tf.summary.SummaryWriter] = {}
+        self.events = Events(self.path)
         self._bare: SequenceAutoencoder | None = None
 
     @classmethod
@@ -144,10 +140,9 @@ class RunFolder:
         for split, metrics in (("train", train), ("test", test)):
             if not metrics:
                 continue
-            with self._recording(split, step):
-                for name, value in metrics.items():
-                    row[f"{split}_{TAGS[name].replace('/', '_')}"] = f"{value:.6g}"
-                    tf.summary.scalar(TAGS[name], value)
+            by_tag = {TAGS[name]: value for name, value in metrics.items()}
+            row |= {f"{split}_{tag.replace('/', '_')}": f"{value:.6g}" for tag, value in by_tag.items()}
+            self.events.add_scalars(split, by_tag, step)
         path = self.path / "metrics.csv"
         is_new = not path.exists()
         with path.open("a", newline="") as file:
@@ -156,38 +151,23 @@ class RunFolder:
                 writer.writeheader()
             writer.writerow(row)
 
-    def add_options(self, config):
-        """Write the options that decide what is learned to TensorBoard, for its table of hyperparameters."""
-        options = {name: value for name, value in config.to_dict().items() if name not in _NO_HYPERPARAMETERS}
-        values = {name: str(value) if isinstance(value, list) else value for name, value in options.items()}
-        metrics = [hparams.Metric(TAGS[name]) for name in ("total", "exact", "smoothing", "sampling")]
-        with self._recording("test", 0):
-            hparams.hparams_config([hparams.HParam(name) for name in values], metrics)
-            hparams.hparams(values, trial_id=self.path.name)
-
-    def add_histograms(self, values, step):
-        """Write the histograms of arrays, by tag, to TensorBoard."""
-        with self._recording("test", step):
-            for tag, array in values.items():
-                tf.summary.histogram(tag, array)
-
     def add_film(self, name, film, step, prefix="", fps=10):
         """Write a film to films/ as MP4, and to TensorBoard as GIF."""
         movies.write_mp4(self.path / "films" / f"{prefix}{name}.mp4", film, fps=fps)
-        self._add_picture(f"films/{name}", movies.encode_gif(film, fps=fps), film.shape[1:3], step)
+        self.events.add_picture(f"films/{name}", movies.encode_gif(film, fps=fps), film.shape[1:3], step)
 
     def add_strip(self, name, strip, step, prefix=""):
         """Write a strip of frames to films/ as PNG, and to TensorBoard."""
         path = self.path / "films" / f"{prefix}{name}.png"
         movies.write_png(path, strip)
-        self._add_picture(f"films/{name}", path.read_bytes(), strip.shape[:2], step)
+        self.events.add_picture(f"films/{name}", path.read_bytes(), strip.shape[:2], step)
 
     def add_plot(self, name, figure, step, prefix="", folder="plots"):
         """Write a plot as PNG, and to TensorBoard."""
         path = self.path / folder / f"{prefix}{name}.png"
         plots.save_png(path, figure)
         width, height = figure.get_size_inches() * figure.dpi
-        self._add_picture(f"plots/{name}", path.read_bytes(), (int(height), int(width)), step)
+        self.events.add_picture(f"plots/{name}", path.read_bytes(), (int(height), int(width)), step)
 
     def write_curve(self, name, points, model):
         """Write the imputation curve of a model, by name, a list of `evaluation.CurvePoint`, as CSV."""
@@ -231,42 +211,11 @@ class RunFolder:
 
     def close(self):
         """Close TensorBoard's files."""
-        for writer in self._writers.values():
-            writer.close()
-        self._writers = {}
+        self.events.close()
 
     def _growing_files(self):
-        files = [self.path / "metrics.csv", *self.path.glob("t*/events.out.tfevents.*")]
+        files = [self.path / "metrics.csv", *self.events.files()]
         return [path for path in files if path.exists()]
-
-    @contextlib.contextmanager
-    def _recording(self, split, step, num_bytes=1):
-        """Hand what is written to tf.summary in the block to TensorBoard, `num_bytes` of it or more."""
-        if split not in self._writers:
-            self._writers[split] = tf.summary.create_file_writer(str(self.path / split))
-        before = self._recorded(split)
-        try:
-            # It is on the disk at the end of the block.
-            with self._writers[split].as_default(step):
-                yield
-        except tf.errors.OpError as error:
-            reason = error.message.splitlines()[0].split("}} ")[-1]
-            raise OSError(f"TensorBoard's events cannot be written: {reason}") from error
-        # When the disk is full TensorFlow does not always say so.
-        if self._recorded(split) < before + num_bytes:
-            raise OSError(f"TensorBoard's events cannot be written to {self.path / split}: too little space")
-
-    def _recorded(self, split):
-        return sum(path.stat().st_size for path in (self.path / split).glob("events.out.tfevents.*"))
-
-    def _add_picture(self, tag, encoded, sides, step):
-        # tf.summary.image takes pixels and writes a PNG; TensorBoard shows an animated GIF as well,
-        # if it is handed over as it is.
-        height, width = sides
-        content = [str(width).encode(), str(height).encode(), encoded]
-        metadata = image_metadata.create_summary_metadata(display_name=None, description=None)
-        with self._recording("test", step, len(encoded)):
-            tf.summary.write(tag, tf.constant(content), metadata=metadata)
 
 
 def read_options(path: str | os.PathLike) -> dict[str, Any]:

@@ -272,7 +272,7 @@ def train(model, train_data, test_data, folder, signals, after_epoch=None, distr
     if distribution.is_chief:
         folder.cut_back(progress.file_sizes)
         if not folder.checkpoint.exists():
-            folder.add_options(config)
+            folder.events.add_options(config)
     mask = None
     if config.train_miss_prob > 0:
         mask = masks.random_mask(

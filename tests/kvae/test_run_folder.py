@@ -340,7 +340,7 @@ def test_what_was_told_too_early_is_taken_back(folder):
 
 
 def test_options_are_a_row_of_tensorboards_table(folder, config):
-    folder.add_options(config)
+    folder.events.add_options(config)
     folder.close()
     accumulator = EventAccumulator(str(folder.path / "test"))
     accumulator.Reload()
@@ -360,7 +360,7 @@ def test_options_are_a_row_of_tensorboards_table(folder, config):
 
 
 def test_histograms_are_events(folder):
-    folder.add_histograms({"dynamics/eigenvalue_moduli": np.array([0.5, 0.5, 1.5])}, 7)
+    folder.events.add_histograms({"dynamics/eigenvalue_moduli": np.array([0.5, 0.5, 1.5])}, 7)
     folder.close()
     ((step, buckets),) = events(folder.path / "test")["dynamics/eigenvalue_moduli"]
     assert step == 7

@@ -104,9 +104,9 @@ class Distribution:
         What it returns is the first replica's dictionary.
         """
         if self.strategy is None:
-            return tf.function(function, jit_compile=jit_compile)
+            return tf.function(function, jit_compile=jit_compile, autograph=False)
 
-        @tf.function
+        @tf.function(autograph=False)
         def on_all(parts):
             found = self.strategy.run(function, args=(parts,))
             return {name: self.strategy.experimental_local_results(value)[0] for name, value in found.items()}

@@ -145,7 +145,7 @@ def _curve(model, dataset, masks_by_x, methods):
 
 
 # Traced once for a model, whatever the batch and the mask.
-@tf.function(reduce_retracing=True)
+@tf.function(reduce_retracing=True, autograph=False)
 def _encode_and_generate(model, images, controls):
     """Return the true pixels above 0.5, the encoded codes, and those generated from the first frames."""
     truth = data.to_pixels(images, model.config.out_distr) > 0.5
@@ -153,7 +153,7 @@ def _encode_and_generate(model, images, controls):
     return truth, model.reconstruct(images).codes, generated.codes
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(reduce_retracing=True, autograph=False)
 def _judge(model, truth, encoded, generated, controls, mask, methods):
     """Return for each method the sums over hidden frames that `_error_of_sums` takes."""
     hidden = mask < 0.5

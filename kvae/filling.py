@@ -165,7 +165,7 @@ def _draw(model: KVAE, pixels: np.ndarray, seen: np.ndarray, num_draws: int) -> 
 
 
 # Step by step in Python it would take ten times as long.
-@tf.function(reduce_retracing=True)
+@tf.function(reduce_retracing=True, autograph=False)
 def _roll_out(
     lgssm: MixtureStateSpaceModel, states: tf.Tensor, codes: tf.Tensor, u: tf.Tensor, seed: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -191,6 +191,6 @@ def _decode(model: KVAE, codes: np.ndarray) -> np.ndarray:
     return np.concatenate([_decode_part(model, tf.constant(part, tf.float32)).numpy() for part in parts])
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(reduce_retracing=True, autograph=False)
 def _decode_part(model: KVAE, codes: tf.Tensor) -> tf.Tensor:
     return model.decode(codes[None]).mean()[0]

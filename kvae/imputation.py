@@ -123,7 +123,7 @@ def moments_over_draws(means, covs):
     return mean, tf.reduce_mean(covs, axis=1) + between
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(reduce_retracing=True, autograph=False)
 def decode_mean(model, codes):
     """Return the mean over draws of what codes decode to, one draw after another.
 

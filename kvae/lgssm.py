@@ -236,7 +236,7 @@ class MixtureStateSpaceModel(keras.layers.Layer):
             codes, u, *(tf.convert_to_tensor(weight) for weight in self.trainable_variables)
         )
 
-    @tf.function(jit_compile=True)
+    @tf.function(jit_compile=True, autograph=False)
     def _value_and_gradients(self, codes, mask, u, weight):
         weights = [weight.value for weight in self.trainable_variables]
         with tf.GradientTape() as tape:

@@ -47,7 +47,7 @@ def encode(model, dataset, mask=None):
         An `EncodedSequences`.
     """
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def moments(images):
         q = model.encode(images)
         return q.mean(), q.stddev()
@@ -92,7 +92,7 @@ def refine(model, codes, num_epochs, learning_rate):
     optimizer = keras.optimizers.Adam(rate, global_clipnorm=MAX_GRADIENT_NORM)
     optimizer.build(variables)
 
-    @tf.function
+    @tf.function(autograph=False)
     def update(batch, controls, mask):
         num_observed = tf.cast(size * num_steps, tf.float32) if mask is None else tf.reduce_sum(mask)
         weight = tf.math.divide_no_nan(tf.ones([size]), num_observed)

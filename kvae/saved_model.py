@@ -50,8 +50,10 @@ class _Exported(tf.Module):
         controls = tf.TensorSpec([None, None, model.config.dim_u], tf.float32, "controls")
         mask = tf.TensorSpec([None, None], tf.float32, "mask")
         num_steps = tf.TensorSpec([], tf.int32, "num_steps")
-        self.impute = tf.function(self._impute, input_signature=[images, mask, controls])
-        self.generate = tf.function(self._generate, input_signature=[images, num_steps, controls])
+        self.impute = tf.function(self._impute, input_signature=[images, mask, controls], autograph=False)
+        self.generate = tf.function(
+            self._generate, input_signature=[images, num_steps, controls], autograph=False
+        )
 
     def _impute(self, images, mask, controls):
         found = self.model.impute(images, mask, _fitted(controls, tf.shape(images)[1]))

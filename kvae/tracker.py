@@ -97,7 +97,7 @@ class Tracker:
         self._noise = tf.concat([half, -half], axis=0)
         self._sides = (model.decoder.height, model.decoder.width)
         # One trace, as only values change.
-        self._step = tf.function(self._take_step)
+        self._step = tf.function(self._take_step, autograph=False)
         self.reset()
 
     def reset(self) -> None:

@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import pytest
+import tyro
+
+from benchmarks import first_minutes as benchmark
+from benchmarks.first_minutes import Command, CommandError
+from kvae import apply, command_line, run_folder
+
+SLOW = "import time; print('begun', flush=True); time.sleep(0.3); print('ready now', flush=True)"
+
+
+def test_milestones_are_timed_by_what_the_command_says():
+    found = benchmark.measure(Command(["-c", SLOW], {"begin": "begun", "page": "ready", "all": ""}))
+    assert 0 < found["begin"] < found["page"] - 0.25
+    assert found["page"] <= found["all"]
+
+
+def test_what_would_not_end_is_stopped():
+    code = f"try:\n  {SLOW}; time.sleep(60)\nexcept KeyboardInterrupt:\n  pass"
+    found = benchmark.measure(Command(["-c", code], {"page": "ready"}, is_endless=True))
+    assert found["page"] < 30
+
+
+@pytest.mark.parametrize(
+    ("code", "message"), [("exit(3)", "ended with exit code 3"), ("print(1)", "never said 'ready'")]
+)
+def test_a_command_that_fails_is_told(code, message):
+    with pytest.raises(CommandError, match=message):
+        benchmark.measure(Command(["-c", code], {"page": "ready"}))
+
+
+def test_the_commands_are_what_their_parsers_take(tmp_path):
+    commands = benchmark.commands_for(benchmark.ROOT / "pretrained" / "box", tmp_path)
+    config = command_line.parse(commands["run_kvae.py --reload_model"].words[1:], run_folder.read_options)
+    assert config.data_dir == str(tmp_path)
+    words = commands["kvae.apply"].words[2:]
+    options = tyro.cli(apply.Options, args=words, use_underscores=True)
+    assert options.run_folder.is_dir()
+    assert Path(options.clip).exists()
+
+
+def test_the_report_is_of_what_was_measured(tmp_path, capsys, monkeypatch):
+    quick = {
+        name: Command(["-c", SLOW], {"begin": "begun", "all": ""}) for name in ("import tensorflow", "second")
+    }
+    monkeypatch.setattr(benchmark, "commands_for", lambda *places: quick)
+    assert benchmark.main(["--output", str(tmp_path / "report.txt")]) == 0
+    report = (tmp_path / "report.txt").read_text()
+    assert report == capsys.readouterr().out
+    rows = [line.split() for line in report.splitlines()]
+    begin, end = (row for row in rows if row[:1] == ["second"])
+    assert [begin[1], end[1]] == ["begin", "all"]
+    assert float(end[2]) >= float(begin[2]) + 0.2
+    assert "Without kvae.explore" in report

@@ -11,6 +11,8 @@ NUM_SAMPLES = 4
 """Samples of each of them in a film."""
 NUM_SAMPLED = 200
 """Test sequences on which a run judges posterior sampling, which takes as long as all else on all of them."""
+CURVES = {"imputation_planning": "hidden frames", "imputation_random": "probability of hiding a frame"}
+"""The imputation curves of a run: their names, and what is along their x axes."""
 
 
 def picture(model, dataset, folder, step, prefix=""):
@@ -95,9 +97,8 @@ def evaluate(model, dataset, folder, step, facts):
             f"{rest + bound['sampled']:.3f} (sampled)"
         ]
     sampled = data.Dataset(dataset.images[:NUM_SAMPLED], dataset.controls[:NUM_SAMPLED], None)
-    for name, x_label, curve_of in (
-        ("imputation_planning", "hidden frames", evaluation.planning_curve),
-        ("imputation_random", "probability of hiding a frame", evaluation.random_curve),
+    for (name, x_label), curve_of in zip(
+        CURVES.items(), (evaluation.planning_curve, evaluation.random_curve), strict=True
     ):
         curve = curve_of(model, dataset, tuple(method for method in model.methods if method != "sampling"))
         if not curve:
@@ -111,10 +112,7 @@ def evaluate(model, dataset, folder, step, facts):
             )
             for method in model.methods
         }
-        figure = plots.imputation_curves(
-            lines_of, x_label, f"{dataset_name(model.config.dataset)}: wrong pixels on hidden frames"
-        )
-        folder.add_plot(name, figure, step, folder="")
+        folder.add_plot(name, curve_plot(name, lines_of, model.config.dataset), step, folder="")
         lines.append(f"Fraction of wrong pixels on hidden frames, by {x_label}:")
         xs = lines_of[model.methods[0]][0]
         lines.append(" " * 12 + "".join(f"{x:>8}" for x in xs))
@@ -126,6 +124,21 @@ def evaluate(model, dataset, folder, step, facts):
         lines.append(f"Baseline, between early and late frames of one video: {baseline:.4f}")
     folder.write_json("evaluation.json", {**facts, "test_bound": bound, "baseline": baseline})
     return "\n".join(lines)
+
+
+def curve_plot(name, lines_of, dataset):
+    """Plot an imputation curve.
+
+    Args:
+        name: one of `CURVES`.
+        lines_of: method to (x, fractions of wrong pixels).
+        dataset: the option of that name.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+    """
+    title = f"{dataset_name(dataset)}: wrong pixels on hidden frames"
+    return plots.imputation_curves(lines_of, CURVES[name], title)
 
 
 def _histograms(model, images, controls):

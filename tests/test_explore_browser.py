@@ -1,48 +1,28 @@
 """The page of `python -m kvae.explore` as a person uses it: in a browser, with clicks."""
 
-import shutil
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
+
+from experiments import screenshots
 
 pytest.importorskip("gradio", reason='needs pip install -e ".[explore]"')
 sync_api = pytest.importorskip("playwright.sync_api", reason='needs pip install -e ".[browser]"')
 
 ROOT = Path(__file__).parent.parent
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = screenshots.chromium()
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
 
-WAIT = 120_000
-"""Milliseconds that anything may take: far more than it does on a machine with nothing else to do."""
+WAIT = 1000 * screenshots.PATIENCE
+"""Milliseconds that anything may take."""
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory):
+def address():
     """Start the command; return the page's address."""
-    folder = tmp_path_factory.mktemp("explore")
-    arguments = [ROOT / "pretrained" / "box", "--browser", "False", "--port", "7890"]
-    with (folder / "output").open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "kvae.explore", *map(str, arguments)],
-            cwd=ROOT,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        deadline = time.monotonic() + WAIT / 1000
-        said = ""
-        while "Explore on " not in said:
-            assert process.poll() is None, said
-            assert time.monotonic() < deadline, said
-            time.sleep(0.2)
-            said = (folder / "output").read_text()
-        yield said.split("Explore on ")[1].split()[0]
-    finally:
-        process.terminate()
-        process.wait(30)
+    command = ["kvae.explore", ROOT / "pretrained" / "box", "--browser", "False", "--port", "7890"]
+    with screenshots.serving(command, cwd=ROOT) as address:
+        yield address
 
 
 @pytest.fixture

@@ -290,12 +290,12 @@ def train(model, train_data, test_data, folder, signals, after_epoch=None, distr
         progress.file_sizes = folder.file_sizes()
         checkpoint.save(folder.checkpoint, model, asdict(progress), distribution.read)
 
-    # The progress bar shows itself on a terminal alone.
+    # None: the progress bar shows itself on a terminal alone.
     with tqdm(
         total=config.num_epochs * steps_per_epoch,
         initial=progress.epoch * steps_per_epoch + progress.batch,
         unit="step",
-        disable=None,
+        disable=config.quiet or None,
         smoothing=0.02,
         dynamic_ncols=True,
     ) as bar:

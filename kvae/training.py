@@ -120,9 +120,10 @@ class Recorder:
     """Write into the run's folder while a model learns, and tell how it goes.
 
     After every config.display_step epochs: the test bound, a row of metrics.csv, TensorBoard's scalars,
-    a line of progress; model.keras where the test bound is the best so far. After the first epoch and
-    every config.generate_step: films and plots, and the imputation of the first test batch. The last
-    epoch's films are left to the final evaluation, which uses the best model.
+    a line of progress; model.keras where the test bound is the best so far. After the first epoch the
+    graph of the bound. After the first and every config.generate_step: films and plots, and the imputation
+    of the first test batch. The last epoch's films are left to the final evaluation, which uses the best
+    model.
 
     Args:
         model: a `KVAE`.
@@ -176,6 +177,8 @@ class Recorder:
         if test["total"] > progress.best_bound:
             progress.best_bound, progress.best_epoch = test["total"], done
             self.folder.save_model(model)
+        if done == 1:
+            self._add_graph(model)
         if look:
             test |= self._imputation(model)
             if not last:
@@ -216,6 +219,10 @@ class Recorder:
             f"dynamics alone, {self.config.refine_epochs} epochs   test {test['total']:9.3f}   "
             f"{_duration(seconds)} gone"
         )
+
+    def _add_graph(self, model):
+        # The evaluation's, which has been traced anyway; most of a training step's graph is its gradient.
+        self.folder.events.add_graph(evaluation.graph_of_bound(model, self.test))
 
     def _check_finite(self, split, total, done):
         # Before the model is saved: the last good one stays.

@@ -229,6 +229,7 @@ def without_pictures(monkeypatch):
         reporting, "picture", lambda model, test, folder, step, prefix: asked.append((step, prefix))
     )
     monkeypatch.setattr(training.Recorder, "_imputation", lambda self, model: {"smoothing": 0.25})
+    monkeypatch.setattr(training.Recorder, "_add_graph", lambda self, model: None)
     return asked
 
 
@@ -364,6 +365,7 @@ def end_epochs(monkeypatch, bounds, train_bounds):
     """Let a recorder end epochs with these test and training bounds; return progress and folder."""
     monkeypatch.setattr(training.evaluation, "test_bound", lambda *arguments: {"total": next(bounds)})
     monkeypatch.setattr(training.Recorder, "_imputation", lambda self, model: {})
+    monkeypatch.setattr(training.Recorder, "_add_graph", lambda self, model: None)
     monkeypatch.setattr(reporting, "picture", lambda *arguments: None)
     bounds, folder, progress = iter(bounds), Folder(), training.Progress()
     model = KVAE(Config(**TINY, num_epochs=5))

@@ -13,12 +13,12 @@ EVALUATION_OPTIONS = frozenset(
 """Options that do not touch what was learned: those that --reload_model may change."""
 
 COMMAND_OPTIONS = frozenset(
-    "gpu strategy run_name log_dir n_steps_gen reload_model display_step generate_step quiet".split()
+    "gpu strategy run_name log_dir n_steps_gen reload_model display_step generate_step quiet profile".split()
 )
 """Options that --reload_model takes from the command line alone, as the original code does."""
 
-RESUME_OPTIONS = frozenset("resume gpu strategy quiet".split())
-"""Options that work beside --resume; quiet is taken from the command line alone."""
+RESUME_OPTIONS = frozenset("resume gpu strategy quiet profile".split())
+"""Options that work beside --resume; the last two are those of the command, whatever the run had."""
 
 
 def parse(arguments, read_run_options):
@@ -51,7 +51,7 @@ def parse(arguments, read_run_options):
                 f"--{refused[0]} cannot change a run that is resumed. "
                 f"With --resume these work: {', '.join(sorted(RESUME_OPTIONS))}"
             )
-        base = read_run_options(run_folder) | {"quiet": False}
+        base = read_run_options(run_folder) | {"quiet": False, "profile": False}
         if base.get("reload_model"):
             raise ConfigError(f"{run_folder} is an evaluation of another run: there is no training to resume")
     elif run_folder := given.get("reload_model", ""):

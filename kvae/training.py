@@ -1,5 +1,6 @@
 """Training: the schedule of phases and learning rates, the loop, and what it records on its way."""
 
+import contextlib
 import math
 import time
 from dataclasses import asdict, dataclass, field
@@ -15,6 +16,7 @@ from kvae.config import Config
 from kvae.distribution import Distribution
 from kvae.errors import TrainingError
 from kvae.factory import make_model
+from kvae.profiling import Profiler
 from kvae.run_folder import TAGS
 
 _REMEDY = "try a smaller --init_lr or --max_grad_norm"
@@ -307,6 +309,8 @@ def train(model, train_data, test_data, folder, signals, after_epoch=None, distr
         dynamic_ncols=True,
     ) as bar:
         recorder = Recorder(model, folder, test_data, bar.write, distribution)
+        profiles = config.profile and distribution.is_chief
+        profiler = Profiler(folder.path / "train" if profiles else None, bar.write)
         while progress.epoch < config.num_epochs:
             if progress.batch == 0:
                 model.reset_metrics()
@@ -314,8 +318,9 @@ def train(model, train_data, test_data, folder, signals, after_epoch=None, distr
             order = np.arange(num_sequences)
             if config.shuffle:
                 order = train_data.order_of_epoch(config.seed, progress.epoch)
-            with signals.deferred():
-                for batch in batches.of(order[progress.batch * config.batch_size :]):
+            of_epoch = batches.of(order[progress.batch * config.batch_size :])
+            with signals.deferred(), contextlib.closing(profiler.watch(of_epoch)) as watched:
+                for batch in watched:
                     _check_step(update(batch), progress, order, config.batch_size)
                     progress.batch += 1
                     bar.update()
@@ -330,6 +335,8 @@ def train(model, train_data, test_data, folder, signals, after_epoch=None, distr
                 save()
             if after_epoch is not None:
                 after_epoch(model, progress.epoch)
+        if not profiler.is_done:
+            bar.write("There were too few training steps left to profile any")
     if config.refine_epochs and distribution.is_chief:
         # A few minutes at most: if a signal ends it, it starts again from the checkpoint of the last epoch.
         recorder.refine(progress, config.num_epochs * steps_per_epoch, train_data, mask, start)

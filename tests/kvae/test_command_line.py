@@ -195,6 +195,7 @@ RUN = Config(
     display_step=5,
     generate_step=6,
     quiet=True,
+    profile=True,
 )
 
 
@@ -216,8 +217,8 @@ def test_a_reloaded_run_keeps_its_options_but_those_of_the_command():
     for name in option_names():
         if name == "reload_model":
             continue
-        # One machine evaluates, whatever many trained.
-        source = Config() if name in (*FROM_THE_COMMAND_LINE, "strategy") else RUN
+        # One machine evaluates, whatever many trained; and there is no training to profile.
+        source = Config() if name in (*FROM_THE_COMMAND_LINE, "strategy", "profile") else RUN
         assert getattr(config, name) == getattr(source, name), name
 
 
@@ -282,14 +283,18 @@ def test_a_resumed_run_keeps_its_options():
     config = resume("--gpu", "cpu", "--strategy", "multiworker", reload_model="")
     changed = {"gpu": "cpu", "strategy": "multiworker", "resume": "the/run", "reload_model": ""}
     # Of the command, not of the run.
-    changed |= {"quiet": False}
-    assert resume("--quiet", reload_model="").quiet
+    changed |= {"quiet": False, "profile": False}
+    asked = resume("--quiet", "--profile", reload_model="")
+    assert asked.quiet
+    assert asked.profile
     for name in option_names():
         expected = changed.get(name, getattr(RUN, name))
         assert getattr(config, name) == expected, name
 
 
-@pytest.mark.parametrize("name", sorted(set(option_names()) - {"resume", "gpu", "strategy", "quiet"}))
+@pytest.mark.parametrize(
+    "name", sorted(set(option_names()) - {"resume", "gpu", "strategy", "quiet", "profile"})
+)
 def test_nothing_else_changes_a_resumed_run(name):
     with pytest.raises(ConfigError, match=f"--{name} cannot change a run that is resumed"):
         parse([f"--{name}=1", "--resume=the/run"], no_run)

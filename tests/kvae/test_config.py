@@ -52,6 +52,7 @@ DEFAULTS = {
     "reload_model": "",
     "resume": "",
     "quiet": False,
+    "profile": False,
     "deterministic": False,
     "run_name": "",
     "log_dir": "logs",
@@ -141,6 +142,7 @@ CONVOLUTIONAL = {
     "reload_model": "logs/old_kvae",
     "resume": "logs/cut_kvae",
     "quiet": True,
+    "profile": True,
     "deterministic": True,
 }
 PERCEPTRON = {"conv": False, "vae_num_units": 10, "num_layers": 4, "use_controls": False, "model": "vae_rnn"}

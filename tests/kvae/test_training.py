@@ -474,6 +474,19 @@ def test_the_dynamics_are_refined_after_the_last_epoch(tmp_path, eagerly, withou
     assert [row["epoch"] for row in read_metrics(folder)] == ["1", "2", "12"]
 
 
+def test_a_training_is_profiled_where_that_was_asked_for(tmp_path, eagerly, without_pictures, capsys):
+    model, folder = start(tmp_path, num_epochs=2, profile=True)
+    training.train(model, videos(10), videos(2), folder, StopSignals())
+    (profile,) = folder.path.glob("train/plugins/profile/*/*.xplane.pb")
+    # Three steps to warm up are an epoch.
+    assert "Profiled 3 training step(s)" in capsys.readouterr().out
+    # Nothing is left to train, or to profile.
+    again = run_folder.RunFolder(folder.path)
+    training.train(model, videos(10), videos(2), again, StopSignals())
+    assert "too few training steps left to profile" in capsys.readouterr().out
+    assert [*folder.path.glob("train/plugins/profile/*/*")] == [profile]
+
+
 def test_a_finished_training_is_not_trained_again(tmp_path, eagerly, without_pictures):
     model, folder = start(tmp_path, num_epochs=1)
     best = training.train(model, videos(3), videos(2), folder, StopSignals())

@@ -30,7 +30,11 @@ def main(arguments=None):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         with StopSignals() as signals:
-            run(parse(sys.argv[1:] if arguments is None else arguments, read_run_options), signals)
+            config = parse(sys.argv[1:] if arguments is None else arguments, read_run_options)
+            with chatter.silenced(config.quiet):
+                folder = run(config, signals)
+            if config.quiet and folder is not None:
+                print(folder)
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2
@@ -50,6 +54,9 @@ def run(config, signals, after_epoch=None):
         config: a `Config`.
         signals: a `StopSignals`.
         after_epoch: what `training.train` calls after every epoch, if anything.
+
+    Returns:
+        The path of the run folder; None of a worker that is not the chief, who has none.
 
     Raises:
         UserError: something that the configuration names cannot be used.
@@ -106,7 +113,7 @@ def run(config, signals, after_epoch=None):
                 print(f"Go on with:  python run_kvae.py --resume {folder.path}", file=sys.stderr)
             raise
         if not where.is_chief:
-            return
+            return None
         model = run_folder.load(folder.path)
         facts = {"best_epoch": best_epoch}
         step = config.num_epochs * -(-train_data.shape[0] // config.batch_size)
@@ -118,6 +125,7 @@ def run(config, signals, after_epoch=None):
     print(f"\nFilms, plots, curves and the model are in {folder.path}")
     print(f"See them all:    tensorboard --logdir {folder.path.parent}")
     print(f"Evaluate again:  python run_kvae.py --reload_model {folder.path}")
+    return folder.path
 
 
 def _dataset_files(config, foreign):
@@ -142,7 +150,7 @@ def _dataset_files(config, foreign):
                 f"--dataset {config.dataset} --data_dir {folder}"
             )
     try:
-        return dataset.ensure(config.dataset, config.data_dir)
+        return dataset.ensure(config.dataset, config.data_dir, quiet=config.quiet)
     except (ValueError, OSError) as error:
         raise ConfigError(f"No data for --dataset {config.dataset}: {error}") from error
 

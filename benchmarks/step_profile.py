@@ -5,7 +5,7 @@ python -m benchmarks.step_profile
 TensorFlow's own profiler watches some steps; here the time of every operation is added up by the part of
 the model that it belongs to. Operations of independent parts run side by side, so their times, waiting for
 a core included, add up to more than the step takes. They say what weighs most; what would be saved by
-leaving something out is less. (TensorBoard shows the same profile, with tensorboard-plugin-profile.)
+leaving something out is less. (TensorBoard shows such a profile of a run: `run_kvae.py --profile`.)
 """
 
 import collections

@@ -17,8 +17,8 @@ from kvae.config import Config
 from kvae.presets import preset_options
 
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
-# Options that say where a run was written, not what it did.
-PLACES = ("log_dir", "data_dir", "run_name", "reload_model", "gpu")
+# Options that say where a run was written and what it told, not what it did.
+PLACES = ("log_dir", "data_dir", "run_name", "reload_model", "gpu", "quiet", "profile")
 # Ways to fill in hidden frames; a run need not have them all.
 METHODS = ("sampling", "smoothing", "filtering", "generation")
 

@@ -131,14 +131,16 @@ class SequenceAutoencoder(keras.Model):
             TensorShape([3, 6, 2])
         """
         images = self._frames(images)
-        batch, num_steps = tf.shape(images)[0], tf.shape(images)[1]
-        mean, variance = self.encoder(tf.reshape(images, [-1, *images.shape[2:]]))
-        shape = [batch, num_steps, self.config.dim_a]
-        mean, variance = tf.reshape(mean, shape), tf.reshape(variance, shape)
-        # The batch and time dimensions are known more often than tf.shape tells.
-        mean.set_shape([*images.shape[:2], None])
-        variance.set_shape([*images.shape[:2], None])
-        return tfd.MultivariateNormalDiag(mean, tf.sqrt(variance))
+        # Names of scopes are what TensorBoard's graph shows.
+        with tf.name_scope("encoder"):
+            batch, num_steps = tf.shape(images)[0], tf.shape(images)[1]
+            mean, variance = self.encoder(tf.reshape(images, [-1, *images.shape[2:]]))
+            shape = [batch, num_steps, self.config.dim_a]
+            mean, variance = tf.reshape(mean, shape), tf.reshape(variance, shape)
+            # The batch and time dimensions are known more often than tf.shape tells.
+            mean.set_shape([*images.shape[:2], None])
+            variance.set_shape([*images.shape[:2], None])
+            return tfd.MultivariateNormalDiag(mean, tf.sqrt(variance))
 
     def decode(self, codes: TensorLike) -> tfp.distributions.Distribution:
         """Return p(x|a), a distribution over frames [B, T, H, W], for codes [B, T, dim_a].
@@ -151,8 +153,9 @@ class SequenceAutoencoder(keras.Model):
             TensorShape([3, 6, 8, 8])
         """
         codes = tf.convert_to_tensor(codes, tf.float32)
-        pixels = self.decoder(tf.reshape(codes, [-1, self.config.dim_a]))
-        pixels = tf.reshape(pixels, [tf.shape(codes)[0], tf.shape(codes)[1], *pixels.shape[1:]])
+        with tf.name_scope("decoder"):
+            pixels = self.decoder(tf.reshape(codes, [-1, self.config.dim_a]))
+            pixels = tf.reshape(pixels, [tf.shape(codes)[0], tf.shape(codes)[1], *pixels.shape[1:]])
         if self.config.out_distr == "bernoulli":
             return tfd.Independent(tfd.Bernoulli(logits=pixels, dtype=tf.float32), 2)
         if self.log_pixel_var is None:
@@ -204,6 +207,7 @@ class SequenceAutoencoder(keras.Model):
         if optimizer is None:
             optimizer = keras.optimizers.Adam(self.config.init_lr, epsilon=1e-8)
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
+        self.compiled_test_step = tf.function(self.test_step, jit_compile=jit_compile)
 
     def get_compile_config(self) -> dict[str, Any]:
         """Return what `compile_from_config` needs."""
@@ -333,7 +337,8 @@ class SequenceAutoencoder(keras.Model):
         return tf.pad(controls, [[0, 0], [0, num_steps - tf.shape(controls)[1]], [0, 0]])
 
     def _frames(self, images):
-        images = self.pixels(images)
+        with tf.name_scope("frames"):
+            images = self.pixels(images)
         if images.shape.rank != 4:
             raise ValueError(f"Frames must be [B, T, H, W]. Received: shape {tuple(images.shape)}")
         self._build_for(images)
@@ -383,7 +388,8 @@ class SequenceAutoencoder(keras.Model):
 
     def _noise(self, shape, training=False):
         """Draw from N(0, 1) for a batch."""
-        return distribution.normal(shape, self._next_seed(training))
+        with tf.name_scope("noise"):
+            return distribution.normal(shape, self._next_seed(training))
 
     def _next_seed(self, training=False):
         """Return a new stateless seed: config.seed, and the number of the draw."""
@@ -402,9 +408,10 @@ class SequenceAutoencoder(keras.Model):
             means = [tf.math.divide_no_nan(value, num_observed) for value in sums]
             known = dict(zip(known, means, strict=True))
         known |= others
-        for name, value in known.items():
-            self.means[name].update_state(value, sample_weight=num_observed)
-        return {name: self.means[name].result() for name in known}
+        with tf.name_scope("metrics"):
+            for name, value in known.items():
+                self.means[name].update_state(value, sample_weight=num_observed)
+            return {name: self.means[name].result() for name in known}
 
 
 def _unpack(data):

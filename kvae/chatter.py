@@ -1,7 +1,7 @@
-"""What TensorFlow says while it loads, held back unless it matters.
+"""What is said without need: by TensorFlow while it loads, and by a command that is to be quiet.
 
-TF_CPP_MIN_LOG_LEVEL does not reach it: what is logged before TensorFlow has set up its logging goes to
-standard error whatever its level. Imports no TensorFlow.
+TF_CPP_MIN_LOG_LEVEL does not reach TensorFlow's first words: what is logged before it has set up its logging
+goes to standard error whatever its level. Imports no TensorFlow.
 """
 
 import contextlib
@@ -45,3 +45,17 @@ def held_back(show: bool = False) -> Iterator[None]:
             for line in said:
                 if harmless is None or not harmless.match(line):
                     stderr.write(line)
+
+
+@contextlib.contextmanager
+def silenced(silent: bool = True) -> Iterator[None]:
+    """Let nothing that Python code writes to standard output in the block arrive there.
+
+    Args:
+        silent: False: let it.
+    """
+    if not silent:
+        yield
+        return
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        yield

@@ -8,14 +8,17 @@ from kvae.presets import preset_options
 EVALUATION_OPTIONS = frozenset(
     "dataset data_dir frame_size timesteps stride gpu precision batch_size t_init_mask t_steps_mask "
     "n_steps_gen num_paths evaluate_on_samples display_step generate_step log_dir run_name "
-    "reload_model".split()
+    "reload_model quiet".split()
 )
 """Options that do not touch what was learned: those that --reload_model may change."""
 
 COMMAND_OPTIONS = frozenset(
-    "gpu strategy run_name log_dir n_steps_gen reload_model display_step generate_step".split()
+    "gpu strategy run_name log_dir n_steps_gen reload_model display_step generate_step quiet profile".split()
 )
 """Options that --reload_model takes from the command line alone, as the original code does."""
+
+RESUME_OPTIONS = frozenset("resume gpu strategy quiet profile".split())
+"""Options that work beside --resume; the last two are those of the command, whatever the run had."""
 
 
 def parse(arguments, read_run_options):
@@ -43,11 +46,12 @@ def parse(arguments, read_run_options):
         given,
     )
     if run_folder := given.get("resume", ""):
-        if refused := sorted(set(given) & set(option_names()) - {"resume", "gpu", "strategy"}):
+        if refused := sorted(set(given) & set(option_names()) - RESUME_OPTIONS):
             raise ConfigError(
-                f"--{refused[0]} cannot change a run that is resumed; --gpu and --strategy alone can"
+                f"--{refused[0]} cannot change a run that is resumed. "
+                f"With --resume these work: {', '.join(sorted(RESUME_OPTIONS))}"
             )
-        base = read_run_options(run_folder)
+        base = read_run_options(run_folder) | {"quiet": False, "profile": False}
         if base.get("reload_model"):
             raise ConfigError(f"{run_folder} is an evaluation of another run: there is no training to resume")
     elif run_folder := given.get("reload_model", ""):
@@ -89,7 +93,7 @@ def _given_options(arguments):
 
 
 def _registry():
-    """Teach tyro to read 32,32,32."""
+    """Teach tyro to read 32,32,32; and that a switch without a value is True."""
     registry = tyro.constructors.ConstructorRegistry()
 
     @registry.primitive_rule
@@ -104,7 +108,27 @@ def _registry():
             str_from_instance=lambda value: [",".join(map(str, value))],
         )
 
+    @registry.primitive_rule
+    def switch(info):
+        if info.type is not bool:
+            return None
+        return tyro.constructors.PrimitiveConstructorSpec(
+            nargs=(0, 1),
+            metavar="{True,False}",
+            choices=("True", "False"),
+            instance_from_str=_read_switch,
+            is_instance=lambda value: isinstance(value, bool),
+            str_from_instance=lambda value: [str(value)],
+        )
+
     return registry
+
+
+def _read_switch(words):
+    # tyro hands over more than it was told to expect.
+    if len(words) > 1:
+        raise ValueError(f"must be True or False. Received: {' '.join(words)!r}")
+    return words != ["False"]
 
 
 def _read_whole_numbers(words):

@@ -184,6 +184,10 @@ class Config:
     """Folder of an earlier run: evaluate its model, without training, into a new run folder."""
     resume: str = ""
     """Folder of a run that was stopped: go on where it stood, with its options."""
+    quiet: bool = False
+    """Print no progress, and at the end the run folder's path alone; warnings and errors as ever."""
+    profile: bool = False
+    """Profile ten training steps, for TensorBoard's page Profile."""
 
     def __post_init__(self):
         for field in dataclasses.fields(self):

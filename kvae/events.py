@@ -1,4 +1,4 @@
-"""TensorBoard's files of a run: scalars, pictures, histograms, hyperparameters."""
+"""TensorBoard's files of a run: scalars, pictures, histograms, hyperparameters, a graph."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -52,6 +52,11 @@ class Events:
         metadata = image_metadata.create_summary_metadata(display_name=None, description=None)
         with self._recording("test", step, len(encoded)):
             tf.summary.write(tag, tf.constant(content), metadata=metadata)
+
+    def add_graph(self, graph: tf.Graph) -> None:
+        """Write a graph, in the place of the one before."""
+        with self._recording("test", 0):
+            tf.summary.graph(graph)
 
     def add_options(self, config: Config) -> None:
         """Write the options that decide what is learned, for the table of hyperparameters of all runs."""

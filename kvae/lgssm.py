@@ -165,17 +165,18 @@ class MixtureStateSpaceModel(keras.layers.Layer):
         Returns:
             A [..., dim_z, dim_z], B [..., dim_z, dim_u], C [..., dim_a, dim_z].
         """
-        base = [self.A, self.B, self.C]
-        flat = tf.concat([tf.reshape(matrix, [self.K, -1]) for matrix in base], axis=1)
-        sizes = [matrix.shape[1] * matrix.shape[2] for matrix in base]
-        parts = tf.split(tf.tensordot(alpha, flat, axes=1), sizes, axis=-1)
-        batch = tf.shape(alpha)[:-1]
-        static = alpha.shape[:-1]
-        mixed = []
-        for part, matrix in zip(parts, base, strict=True):
-            mixed.append(tf.reshape(part, tf.concat([batch, matrix.shape[1:]], axis=0)))
-            mixed[-1].set_shape([*static, *matrix.shape[1:]])
-        return mixed
+        with tf.name_scope("mix"):
+            base = [self.A, self.B, self.C]
+            flat = tf.concat([tf.reshape(matrix, [self.K, -1]) for matrix in base], axis=1)
+            sizes = [matrix.shape[1] * matrix.shape[2] for matrix in base]
+            parts = tf.split(tf.tensordot(alpha, flat, axes=1), sizes, axis=-1)
+            batch = tf.shape(alpha)[:-1]
+            static = alpha.shape[:-1]
+            mixed = []
+            for part, matrix in zip(parts, base, strict=True):
+                mixed.append(tf.reshape(part, tf.concat([batch, matrix.shape[1:]], axis=0)))
+                mixed[-1].set_shape([*static, *matrix.shape[1:]])
+            return mixed
 
     def filter(self, codes, mask, u):
         """Find alpha and run the Kalman filter.
@@ -197,9 +198,11 @@ class MixtureStateSpaceModel(keras.layers.Layer):
             _, A, B, C, u = dynamics
             observed = tf.ones_like(codes[..., 0])
             run = inference_for(codes.shape[1]).filter
-            filtered = run(codes, observed, A, B, C, self.Q, self.R, self.mu0, self.Sigma0, u)
+            with tf.name_scope("kalman_filter"):
+                filtered = run(codes, observed, A, B, C, self.Q, self.R, self.mu0, self.Sigma0, u)
             return filtered, dynamics
-        return self._filter_in_step(codes, tf.cast(mask, codes.dtype), u)
+        with tf.name_scope("alpha_and_kalman_filter"):
+            return self._filter_in_step(codes, tf.cast(mask, codes.dtype), u)
 
     def compiled_log_likelihood(self, codes, mask, u, weight):
         """Return the weighted sum of `filter`'s log-likelihood, with its gradient, from one compiled call.
@@ -247,7 +250,8 @@ class MixtureStateSpaceModel(keras.layers.Layer):
 
     def smooth(self, filtered, dynamics):
         """Run the smoother over what `filter` returned; return a `kalman.Smoothed`."""
-        return inference_for(dynamics.A.shape[1]).smooth_filtered(filtered, dynamics.A, self.Q)
+        with tf.name_scope("kalman_smoother"):
+            return inference_for(dynamics.A.shape[1]).smooth_filtered(filtered, dynamics.A, self.Q)
 
     def sampled_term(self, codes, mask, dynamics, smoothed, noise):
         """Estimate the state space term of the bound as the original code does.
@@ -266,15 +270,16 @@ class MixtureStateSpaceModel(keras.layers.Layer):
         Returns:
             [B], one value a sequence.
         """
-        posterior = self.posterior(smoothed)
-        z = posterior.mean() + posterior.scale.matvec(noise)
-        transition = self.transition(z[:, :-1], dynamics.A[:, 1:], dynamics.B[:, 1:], dynamics.u[:, 1:])
-        return (
-            self.prior().log_prob(z[:, 0])
-            + tf.reduce_sum(transition.log_prob(z[:, 1:]), axis=1)
-            + tf.reduce_sum(mask * self.emission(z, dynamics.C).log_prob(codes), axis=1)
-            - tf.reduce_sum(posterior.log_prob(z), axis=1)
-        )
+        with tf.name_scope("sampled_term"):
+            posterior = self.posterior(smoothed)
+            z = posterior.mean() + posterior.scale.matvec(noise)
+            transition = self.transition(z[:, :-1], dynamics.A[:, 1:], dynamics.B[:, 1:], dynamics.u[:, 1:])
+            return (
+                self.prior().log_prob(z[:, 0])
+                + tf.reduce_sum(transition.log_prob(z[:, 1:]), axis=1)
+                + tf.reduce_sum(mask * self.emission(z, dynamics.C).log_prob(codes), axis=1)
+                - tf.reduce_sum(posterior.log_prob(z), axis=1)
+            )
 
     def roll_out(self, given_states, u, noise_seed=None, given_codes=None):
         """Go on from given states: a_t = C_t z_t is fed to alpha, z_{t+1} = A_{t+1} z_t + B_{t+1} u_{t+1}.

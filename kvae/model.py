@@ -123,48 +123,52 @@ class KVAE(SequenceAutoencoder):
             True
         """
         images = self._frames(images)
-        weight = tf.ones(tf.shape(images)[:1]) if weight is None else tf.cast(weight, tf.float32)
-        seen = tf.ones(tf.shape(images)[:2]) if mask is None else tf.cast(mask, tf.float32)
-        observed = weight[:, None] * seen
+        with tf.name_scope("weights"):
+            weight = tf.ones(tf.shape(images)[:1]) if weight is None else tf.cast(weight, tf.float32)
+            seen = tf.ones(tf.shape(images)[:2]) if mask is None else tf.cast(mask, tf.float32)
+            observed = weight[:, None] * seen
         q = self.encode(images)
-        codes = q.mean()
-        if sample and self.is_variational:
-            codes += q.stddev() * self._noise(tf.shape(codes), training)
-        controls = self._controls(controls, codes)
+        with tf.name_scope("codes"):
+            codes = q.mean()
+            if sample and self.is_variational:
+                codes += q.stddev() * self._noise(tf.shape(codes), training)
+            controls = self._controls(controls, codes)
         sampled, decoded = None, codes
         sampled_term = sampled_term or self.config.kf_elbo == "sampled"
-        if training and not (sampled_term or self.config.sample_z):
-            exact = self.lgssm.compiled_log_likelihood(codes, mask, controls, weight)
-        else:
-            filtered, dynamics = self.lgssm.filter(codes, mask, controls)
-            exact = total_of(weight, filtered)
-            if sampled_term or self.config.sample_z:
-                smoothed = self.lgssm.smooth(filtered, dynamics)
-            if sampled_term:
-                noise = self._noise(tf.shape(smoothed.smoothed_mean), training)
-                terms = self.lgssm.sampled_term(codes, seen, dynamics, smoothed, noise)
-                sampled = tf.reduce_sum(weight * terms)
-            if self.config.sample_z:
-                decoded = tf.linalg.matvec(dynamics.C, smoothed.smoothed_mean)
-        log_px = tf.reduce_sum(observed * self.decode(decoded).log_prob(images))
-        log_qa = tf.constant(0.0)
-        if self.is_variational:
-            log_qa = tf.reduce_sum(observed * q.log_prob(codes))
-
-        num_observed = tf.reduce_sum(observed)
-        # No observed frame at all: the transitions alone are left, and the bound is defined as 0.
-        scale = tf.math.divide_no_nan(1.0, num_observed)
-        state_space = sampled if self.config.kf_elbo == "sampled" else exact
-        return Bound(
-            total=scale * (log_px - log_qa + state_space),
-            log_px=scale * log_px,
-            log_qa=scale * log_qa,
-            state_space=scale * state_space,
-            exact=scale * exact,
-            sampled=None if sampled is None else scale * sampled,
-            num_observed=num_observed,
-            encoder_variance=scale * tf.reduce_sum(observed * tf.reduce_mean(q.variance(), axis=-1)),
-        )
+        with tf.name_scope("state_space"):
+            if training and not (sampled_term or self.config.sample_z):
+                exact = self.lgssm.compiled_log_likelihood(codes, mask, controls, weight)
+            else:
+                filtered, dynamics = self.lgssm.filter(codes, mask, controls)
+                exact = total_of(weight, filtered)
+                if sampled_term or self.config.sample_z:
+                    smoothed = self.lgssm.smooth(filtered, dynamics)
+                if sampled_term:
+                    noise = self._noise(tf.shape(smoothed.smoothed_mean), training)
+                    terms = self.lgssm.sampled_term(codes, seen, dynamics, smoothed, noise)
+                    sampled = tf.reduce_sum(weight * terms)
+                if self.config.sample_z:
+                    decoded = tf.linalg.matvec(dynamics.C, smoothed.smoothed_mean)
+        p = self.decode(decoded)
+        with tf.name_scope("bound"):
+            log_px = tf.reduce_sum(observed * p.log_prob(images))
+            log_qa = tf.constant(0.0)
+            if self.is_variational:
+                log_qa = tf.reduce_sum(observed * q.log_prob(codes))
+            num_observed = tf.reduce_sum(observed)
+            # No observed frame at all: the transitions alone are left, and the bound is defined as 0.
+            scale = tf.math.divide_no_nan(1.0, num_observed)
+            state_space = sampled if self.config.kf_elbo == "sampled" else exact
+            return Bound(
+                total=scale * (log_px - log_qa + state_space),
+                log_px=scale * log_px,
+                log_qa=scale * log_qa,
+                state_space=scale * state_space,
+                exact=scale * exact,
+                sampled=None if sampled is None else scale * sampled,
+                num_observed=num_observed,
+                encoder_variance=scale * tf.reduce_sum(observed * tf.reduce_mean(q.variance(), axis=-1)),
+            )
 
     # --- what a trained model does ---
 

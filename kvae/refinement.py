@@ -104,7 +104,8 @@ def refine(model, codes, num_epochs, learning_rate):
         return loss
 
     rng = np.random.default_rng([model.config.seed, _STREAM])
-    with tqdm(total=num_epochs * steps, unit="step", disable=None, dynamic_ncols=True, leave=False) as bar:
+    hidden = model.config.quiet or None
+    with tqdm(total=num_epochs * steps, unit="step", disable=hidden, dynamic_ncols=True, leave=False) as bar:
         for epoch in range(num_epochs):
             order = rng.permutation(count)
             for first in range(0, steps * size, size):

@@ -1,5 +1,6 @@
 """Training: the schedule of phases and learning rates, the loop, and what it records on its way."""
 
+import contextlib
 import math
 import time
 from dataclasses import asdict, dataclass, field
@@ -15,6 +16,7 @@ from kvae.config import Config
 from kvae.distribution import Distribution
 from kvae.errors import TrainingError
 from kvae.factory import make_model
+from kvae.profiling import Profiler
 from kvae.run_folder import TAGS
 
 _REMEDY = "try a smaller --init_lr or --max_grad_norm"
@@ -120,9 +122,10 @@ class Recorder:
     """Write into the run's folder while a model learns, and tell how it goes.
 
     After every config.display_step epochs: the test bound, a row of metrics.csv, TensorBoard's scalars,
-    a line of progress; model.keras where the test bound is the best so far. After the first epoch and
-    every config.generate_step: films and plots, and the imputation of the first test batch. The last
-    epoch's films are left to the final evaluation, which uses the best model.
+    a line of progress; model.keras where the test bound is the best so far. After the first epoch the
+    graph of the bound. After the first and every config.generate_step: films and plots, and the imputation
+    of the first test batch. The last epoch's films are left to the final evaluation, which uses the best
+    model.
 
     Args:
         model: a `KVAE`.
@@ -176,6 +179,8 @@ class Recorder:
         if test["total"] > progress.best_bound:
             progress.best_bound, progress.best_epoch = test["total"], done
             self.folder.save_model(model)
+        if done == 1:
+            self._add_graph(model)
         if look:
             test |= self._imputation(model)
             if not last:
@@ -216,6 +221,10 @@ class Recorder:
             f"dynamics alone, {self.config.refine_epochs} epochs   test {test['total']:9.3f}   "
             f"{_duration(seconds)} gone"
         )
+
+    def _add_graph(self, model):
+        # The evaluation's, which has been traced anyway; most of a training step's graph is its gradient.
+        self.folder.events.add_graph(evaluation.graph_of_bound(model, self.test))
 
     def _check_finite(self, split, total, done):
         # Before the model is saved: the last good one stays.
@@ -290,16 +299,18 @@ def train(model, train_data, test_data, folder, signals, after_epoch=None, distr
         progress.file_sizes = folder.file_sizes()
         checkpoint.save(folder.checkpoint, model, asdict(progress), distribution.read)
 
-    # The progress bar shows itself on a terminal alone.
+    # None: the progress bar shows itself on a terminal alone.
     with tqdm(
         total=config.num_epochs * steps_per_epoch,
         initial=progress.epoch * steps_per_epoch + progress.batch,
         unit="step",
-        disable=None,
+        disable=config.quiet or None,
         smoothing=0.02,
         dynamic_ncols=True,
     ) as bar:
         recorder = Recorder(model, folder, test_data, bar.write, distribution)
+        profiles = config.profile and distribution.is_chief
+        profiler = Profiler(folder.path / "train" if profiles else None, bar.write)
         while progress.epoch < config.num_epochs:
             if progress.batch == 0:
                 model.reset_metrics()
@@ -307,8 +318,9 @@ def train(model, train_data, test_data, folder, signals, after_epoch=None, distr
             order = np.arange(num_sequences)
             if config.shuffle:
                 order = train_data.order_of_epoch(config.seed, progress.epoch)
-            with signals.deferred():
-                for batch in batches.of(order[progress.batch * config.batch_size :]):
+            of_epoch = batches.of(order[progress.batch * config.batch_size :])
+            with signals.deferred(), contextlib.closing(profiler.watch(of_epoch)) as watched:
+                for batch in watched:
                     _check_step(update(batch), progress, order, config.batch_size)
                     progress.batch += 1
                     bar.update()
@@ -323,6 +335,8 @@ def train(model, train_data, test_data, folder, signals, after_epoch=None, distr
                 save()
             if after_epoch is not None:
                 after_epoch(model, progress.epoch)
+        if not profiler.is_done:
+            bar.write("There were too few training steps left to profile any")
     if config.refine_epochs and distribution.is_chief:
         # A few minutes at most: if a signal ends it, it starts again from the checkpoint of the last epoch.
         recorder.refine(progress, config.num_epochs * steps_per_epoch, train_data, mask, start)

@@ -13,6 +13,7 @@ files of their own. In a file are `images` uint8 [N, T, H, W]; `controls` and `s
 
 import hashlib
 import json
+import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
@@ -87,7 +88,7 @@ def ensure(
         data_dir: the folder of the files.
         cut: how to cut the videos.
         may_write: False: raise an error if the files are not there.
-        report: called with lines for the user.
+        report: called with lines for the user; a warning goes to standard error.
 
     Raises:
         VideoError: a video is broken, all are too short, or nothing may be written.
@@ -118,8 +119,9 @@ def ensure(
         if left_out:
             named = ", ".join(left_out[:_MAX_NAMED]) + ", ..." * (len(left_out) > _MAX_NAMED)
             count = len(left_out) + len(parts)
-            report(
-                f"Warning: {len(left_out)} of {count} videos have fewer than {cut.timesteps} frames: {named}"
+            print(
+                f"Warning: {len(left_out)} of {count} videos have fewer than {cut.timesteps} frames: {named}",
+                file=sys.stderr,
             )
         by_split = dict(zip(("train", "test"), _split(parts, cut, path), strict=True))
         shape = (max(part.stop for part in parts), cut.look.height, cut.look.width)

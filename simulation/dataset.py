@@ -150,6 +150,7 @@ def ensure(
     world_name: str,
     data_dir: str | os.PathLike,
     report: Callable[[DatasetFile], object] = print,
+    quiet: bool = False,
 ) -> DatasetPaths:
     """Return where a dataset lies, making the files that are missing in their default size.
 
@@ -161,6 +162,7 @@ def ensure(
         world_name: a name that `make_world` knows, unless both files are there without metadata.
         data_dir: the folder; made if it is not there.
         report: called with a `DatasetFile` for every file that had to be made.
+        quiet: show no progress bar.
 
     Raises:
         DatasetMismatch: if a file is there that was made otherwise; then nothing is written.
@@ -193,7 +195,7 @@ def ensure(
     for (split, path), metadata in described.items():
         wanted = describe(world, split, sizes[split], num_steps, SEED)
         compare(path, metadata, wanted, ("world", "split", "parameters", "num_steps"))
-    with Workers() as workers:
+    with Workers(quiet=quiet) as workers:
         for split, path in missing:
             metadata = describe(world, split, sizes[split], num_steps, SEED)
             seconds = make(path, world, metadata, workers)

@@ -61,15 +61,16 @@ class Workers:
 
     Args:
         jobs: how many, this one included; the others start when they are needed first.
+        quiet: show no progress bar.
 
     Raises:
         ValueError: there can't be so many.
     """
 
-    def __init__(self, jobs: int = 1):
+    def __init__(self, jobs: int = 1, quiet: bool = False):
         if jobs < 1:
             raise ValueError(f"jobs must be at least 1. Received: {jobs}.")
-        self._jobs = jobs
+        self._jobs, self._quiet = jobs, quiet
         self._pool: concurrent.futures.ProcessPoolExecutor | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -105,7 +106,9 @@ class Workers:
         check_size("num_sequences", num_sequences, num_steps, seed)
         end = first + num_sequences
         chunks = [range(i, min(i + CHUNK, end)) for i in range(first, end, CHUNK)]
-        bar = tqdm(total=num_sequences, desc=f"{world.name} {split}", unit="seq", leave=False, disable=None)
+        # None: shown on a terminal alone.
+        hidden = self._quiet or None
+        bar = tqdm(total=num_sequences, desc=f"{world.name} {split}", unit="seq", leave=False, disable=hidden)
         with bar, HeldBackSignals() as signals:
             if self._jobs == 1:
                 found: Iterator[Sequences] = (

@@ -39,6 +39,7 @@ def main(strategy, log_dir, num_epochs=17):
         train_miss_prob=0.3,
         generate_step=100,
         num_paths=0,
+        profile=True,
     )
     with where.scope():
         model = KVAE(config)

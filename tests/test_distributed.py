@@ -91,6 +91,7 @@ def test_all_end_with_the_same_weights(runs, name):
 
 def test_the_chief_alone_writes(runs):
     assert (runs / "worker_0" / "run_kvae" / "checkpoints" / "last.npz").exists()
+    assert len([*(runs / "worker_0" / "run_kvae").glob("train/plugins/profile/*/*.xplane.pb")]) == 1
     assert [path.name for path in (runs / "worker_1" / "run_kvae").iterdir()] == ["weights.npz"]
 
 

@@ -44,15 +44,15 @@ def test_training_and_evaluation_stop_with_a_message_and_go_on_when_there_is_roo
     options = [*OPTIONS, "--data_dir", str(tmp_path / "data"), "--log_dir", str(tmp_path), "--run_name", "a"]
     folder = tmp_path / "a_kvae"
 
-    # In training: TensorBoard's films are the largest file.
+    # In training: TensorBoard's graph and films are the largest file.
     finished = run(100_000, *options)
     assert_told(finished, folder)
     assert len(archives.read_arrays(folder / "checkpoints" / "last.npz")) > 20
-    # In the first epoch its model is saved before the films.
+    # In the first epoch its model is saved before them.
     run_folder.load(folder)
 
     # In the evaluation: there is room for the films of the first epoch, and not for those of the end.
-    finished = run(300_000, "--resume", str(folder))
+    finished = run(800_000, "--resume", str(folder))
     assert_told(finished, folder)
     with (folder / "metrics.csv").open() as file:
         assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2"]

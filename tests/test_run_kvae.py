@@ -1,6 +1,8 @@
 """The commands as a user runs them, from nothing to a run folder."""
 
+import contextlib
 import csv
+import io
 import json
 import shutil
 import subprocess
@@ -37,11 +39,24 @@ def run(data_dir, log_dir, name, *options):
     return run_kvae.main(["--dataset", "box_gravity", *places, *options])
 
 
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
 @pytest.fixture(scope="module")
-def trained(data_dir, tmp_path_factory):
+def quiet_run(data_dir, tmp_path_factory):
+    """Return the folder of a run that was to be quiet, and what it told a terminal."""
     log_dir = tmp_path_factory.mktemp("logs")
-    assert run(data_dir, log_dir, "first", *SMALL_KVAE, "--alpha_rnn=False") == 0
-    return log_dir / "first_kvae"
+    out, err = Terminal(), Terminal()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        assert run(data_dir, log_dir, "first", *SMALL_KVAE, "--alpha_rnn=False", "--quiet") == 0
+    return log_dir / "first_kvae", out.getvalue(), err.getvalue()
+
+
+@pytest.fixture(scope="module")
+def trained(quiet_run):
+    return quiet_run[0]
 
 
 def read_csv(path):
@@ -60,6 +75,12 @@ def test_a_run_leaves_its_folder(trained):
     assert {name for name in files if "events.out" not in name} == expected
     for split in ("train", "test"):
         assert list((trained / split).glob("events.out.tfevents.*"))
+
+
+def test_a_quiet_run_tells_its_folder_alone(quiet_run):
+    folder, out, err = quiet_run
+    assert out == f"{folder}\n"
+    assert err == ""
 
 
 def test_its_numbers_are_whole(trained):
@@ -100,10 +121,12 @@ def test_reloading_gives_the_same_curves_without_training(trained, data_dir):
     assert len(film) == 11
 
 
-def test_a_finished_run_that_is_resumed_is_evaluated_again(trained, data_dir, tmp_path):
+def test_a_finished_run_that_is_resumed_is_evaluated_again(trained, capsys):
     before = {path: (trained / path).read_text() for path in ("metrics.csv", "imputation_planning.csv")}
     (trained / "evaluation.json").unlink()
     assert run_kvae.main(["--resume", str(trained)]) == 0
+    # Whether it is quiet this command says, not the run.
+    assert "Test bound per frame" in capsys.readouterr().out
     assert (trained / "evaluation.json").exists()
     for path, text in before.items():
         assert (trained / path).read_text() == text

@@ -1,3 +1,5 @@
+import contextlib
+import io
 import os
 import subprocess
 import sys
@@ -28,6 +30,20 @@ def test_passes_everything_on_after_an_error_or_where_it_was_asked_for(capfd):
     with chatter.held_back(show=True):
         os.write(2, NO_DRIVER)
     assert capfd.readouterr().err == NO_DRIVER.decode()
+
+
+def test_silence_is_of_standard_output_alone():
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        for silent in (True, False):
+            with chatter.silenced(silent):
+                print("progress", silent)
+                print("error", silent, file=sys.stderr)
+        with pytest.raises(KeyError), chatter.silenced():
+            raise KeyError
+        print("after")
+    assert out.getvalue() == "progress False\nafter\n"
+    assert err.getvalue() == "error True\nerror False\n"
 
 
 def test_tensorflow_loads_without_a_word():

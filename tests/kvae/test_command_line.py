@@ -9,7 +9,9 @@ from kvae.config import Config, ConfigError, option_names
 from kvae.presets import WORLD_PRESETS
 
 ROOT = Path(__file__).parents[2]
-FROM_THE_COMMAND_LINE = "gpu run_name log_dir n_steps_gen reload_model display_step generate_step".split()
+FROM_THE_COMMAND_LINE = (
+    "gpu run_name log_dir n_steps_gen reload_model display_step generate_step quiet".split()
+)
 MAY_CHANGE = [
     *FROM_THE_COMMAND_LINE,
     *"dataset data_dir frame_size timesteps stride precision batch_size".split(),
@@ -77,6 +79,9 @@ def test_nothing_given_is_the_defaults():
         ("--init_lr 1e-3 --init_cov 5", {"init_lr": 0.001, "init_cov": 5.0}),
         ("--gpu 0,1 --out_distr gaussian", {"gpu": "0,1", "out_distr": "gaussian"}),
         ("--run_name= --gpu=", {}),
+        ("--quiet", {"quiet": True}),
+        ("--quiet --K 5 --learn_noise", {"quiet": True, "K": 5, "learn_noise": True}),
+        ("--deterministic=True --quiet False", {"deterministic": True}),
     ],
 )
 def test_options_are_read(arguments, options):
@@ -121,7 +126,8 @@ def test_a_world_may_have_options_to_start_from():
         ("--num_filters 4,x", ["--num_filters", "whole numbers such as 32,32"]),
         ("--num_filters 4 4", ["4"]),
         ("--alpha_rnn 0", ["--alpha_rnn", "'0'", "'False'"]),
-        ("--alpha_rnn --K 3", ["--alpha_rnn"]),
+        ("--alpha_rnn True False", ["--alpha_rnn", "True or False", "'True False'"]),
+        ("--quiet box", ["--quiet", "'box'"]),
         ("--kf_elbo best", ["--kf_elbo", "'best'", "'exact'", "'sampled'"]),
         ("--preset mine", ["--preset", "'mine'", "'original'"]),
         ("--fifo_size 3", ["fifo_size=3 has no effect with alpha_rnn=True"]),
@@ -188,6 +194,8 @@ RUN = Config(
     n_steps_gen=50,
     display_step=5,
     generate_step=6,
+    quiet=True,
+    profile=True,
 )
 
 
@@ -209,8 +217,8 @@ def test_a_reloaded_run_keeps_its_options_but_those_of_the_command():
     for name in option_names():
         if name == "reload_model":
             continue
-        # One machine evaluates, whatever many trained.
-        source = Config() if name in (*FROM_THE_COMMAND_LINE, "strategy") else RUN
+        # One machine evaluates, whatever many trained; and there is no training to profile.
+        source = Config() if name in (*FROM_THE_COMMAND_LINE, "strategy", "profile") else RUN
         assert getattr(config, name) == getattr(source, name), name
 
 
@@ -231,6 +239,7 @@ def test_a_reloaded_run_keeps_its_options_but_those_of_the_command():
         ("t_steps_mask", "1", 1),
         ("num_paths", "0", 0),
         ("evaluate_on_samples", "False", False),
+        ("quiet", "True", True),
     ],
 )
 def test_what_does_not_change_the_model_may_change(name, text, value):
@@ -273,12 +282,19 @@ def resume(*arguments, **options):
 def test_a_resumed_run_keeps_its_options():
     config = resume("--gpu", "cpu", "--strategy", "multiworker", reload_model="")
     changed = {"gpu": "cpu", "strategy": "multiworker", "resume": "the/run", "reload_model": ""}
+    # Of the command, not of the run.
+    changed |= {"quiet": False, "profile": False}
+    asked = resume("--quiet", "--profile", reload_model="")
+    assert asked.quiet
+    assert asked.profile
     for name in option_names():
         expected = changed.get(name, getattr(RUN, name))
         assert getattr(config, name) == expected, name
 
 
-@pytest.mark.parametrize("name", sorted(set(option_names()) - {"resume", "gpu", "strategy"}))
+@pytest.mark.parametrize(
+    "name", sorted(set(option_names()) - {"resume", "gpu", "strategy", "quiet", "profile"})
+)
 def test_nothing_else_changes_a_resumed_run(name):
     with pytest.raises(ConfigError, match=f"--{name} cannot change a run that is resumed"):
         parse([f"--{name}=1", "--resume=the/run"], no_run)

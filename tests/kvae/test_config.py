@@ -51,6 +51,8 @@ DEFAULTS = {
     "strategy": "default",
     "reload_model": "",
     "resume": "",
+    "quiet": False,
+    "profile": False,
     "deterministic": False,
     "run_name": "",
     "log_dir": "logs",
@@ -139,6 +141,8 @@ CONVOLUTIONAL = {
     "run_name": "a name, with é",
     "reload_model": "logs/old_kvae",
     "resume": "logs/cut_kvae",
+    "quiet": True,
+    "profile": True,
     "deterministic": True,
 }
 PERCEPTRON = {"conv": False, "vae_num_units": 10, "num_layers": 4, "use_controls": False, "model": "vae_rnn"}

@@ -222,3 +222,13 @@ def test_the_test_bound_is_that_of_the_whole_set():
     assert np.isfinite(found["sampled"])
     # It can be asked again.
     assert evaluation.test_bound(model, dataset)["total"] == found["total"]
+
+    # Its graph is there by now, and shows the parts of the model.
+    definition = evaluation.graph_of_bound(model, dataset).as_graph_def(add_shapes=True)
+    assert model.compiled_test_step.experimental_get_tracing_count() == 1
+    assert definition.ByteSize() < 1_000_000
+    scopes = [node.name.split("/") for node in definition.node]
+    top = {scope[0] for scope in scopes if len(scope) > 1}
+    assert top >= {"frames", "encoder", "codes", "state_space", "decoder", "bound", "metrics"}
+    parts = {scope[1].removesuffix("_1") for scope in scopes if scope[0] == "state_space"}
+    assert parts >= {"alpha", "mix", "kalman_filter", "kalman_smoother", "sampled_term"}

@@ -359,6 +359,16 @@ def test_options_are_a_row_of_tensorboards_table(folder, config):
     assert "elbo/total" in {info.name.tag for info in experiment.metric_infos}
 
 
+def test_a_graph_is_an_event(folder):
+    with tf.Graph().as_default() as graph, tf.name_scope("encoder"):
+        tf.constant(1.0, name="one")
+    folder.events.add_graph(graph)
+    folder.close()
+    accumulator = EventAccumulator(str(folder.path / "test"))
+    accumulator.Reload()
+    assert [node.name for node in accumulator.Graph().node] == ["encoder/one"]
+
+
 def test_histograms_are_events(folder):
     folder.events.add_histograms({"dynamics/eigenvalue_moduli": np.array([0.5, 0.5, 1.5])}, 7)
     folder.close()

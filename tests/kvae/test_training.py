@@ -229,6 +229,7 @@ def without_pictures(monkeypatch):
         reporting, "picture", lambda model, test, folder, step, prefix: asked.append((step, prefix))
     )
     monkeypatch.setattr(training.Recorder, "_imputation", lambda self, model: {"smoothing": 0.25})
+    monkeypatch.setattr(training.Recorder, "_add_graph", lambda self, model: None)
     return asked
 
 
@@ -364,6 +365,7 @@ def end_epochs(monkeypatch, bounds, train_bounds):
     """Let a recorder end epochs with these test and training bounds; return progress and folder."""
     monkeypatch.setattr(training.evaluation, "test_bound", lambda *arguments: {"total": next(bounds)})
     monkeypatch.setattr(training.Recorder, "_imputation", lambda self, model: {})
+    monkeypatch.setattr(training.Recorder, "_add_graph", lambda self, model: None)
     monkeypatch.setattr(reporting, "picture", lambda *arguments: None)
     bounds, folder, progress = iter(bounds), Folder(), training.Progress()
     model = KVAE(Config(**TINY, num_epochs=5))
@@ -470,6 +472,19 @@ def test_the_dynamics_are_refined_after_the_last_epoch(tmp_path, eagerly, withou
     assert training.train(again, videos(10), videos(10), folder, StopSignals()) == best
     np.testing.assert_allclose(again.lgssm.A, model.lgssm.A, rtol=1e-4, atol=1e-5)
     assert [row["epoch"] for row in read_metrics(folder)] == ["1", "2", "12"]
+
+
+def test_a_training_is_profiled_where_that_was_asked_for(tmp_path, eagerly, without_pictures, capsys):
+    model, folder = start(tmp_path, num_epochs=2, profile=True)
+    training.train(model, videos(10), videos(2), folder, StopSignals())
+    (profile,) = folder.path.glob("train/plugins/profile/*/*.xplane.pb")
+    # Three steps to warm up are an epoch.
+    assert "Profiled 3 training step(s)" in capsys.readouterr().out
+    # Nothing is left to train, or to profile.
+    again = run_folder.RunFolder(folder.path)
+    training.train(model, videos(10), videos(2), again, StopSignals())
+    assert "too few training steps left to profile" in capsys.readouterr().out
+    assert [*folder.path.glob("train/plugins/profile/*/*")] == [profile]
 
 
 def test_a_finished_training_is_not_trained_again(tmp_path, eagerly, without_pictures):

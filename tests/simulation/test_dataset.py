@@ -1,4 +1,5 @@
 import json
+import sys
 import zipfile
 
 import numpy as np
@@ -264,6 +265,15 @@ def test_ensure_makes_the_same_files_as_generate(tmp_path, small_default_size):
     ensure("box", tmp_path / "a")
     generate("box", tmp_path / "b", num_train=6, num_test=4)
     assert folder_content(tmp_path / "a") == folder_content(tmp_path / "b")
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_ensure_shows_a_bar_on_a_terminal_unless_it_is_to_be_quiet(
+    tmp_path, reports, small_default_size, capsys, monkeypatch, quiet
+):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    ensure("box", tmp_path, report=reports.append, quiet=quiet)
+    assert ("box train" in capsys.readouterr().err) is not quiet
 
 
 def test_ensure_takes_any_size_and_seed(tmp_path, reports, small_default_size):

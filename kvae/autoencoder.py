@@ -207,7 +207,7 @@ class SequenceAutoencoder(keras.Model):
         if optimizer is None:
             optimizer = keras.optimizers.Adam(self.config.init_lr, epsilon=1e-8)
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
-        self.compiled_test_step = tf.function(self.test_step, jit_compile=jit_compile)
+        self.compiled_test_step = tf.function(self.test_step, jit_compile=jit_compile, autograph=False)
 
     def get_compile_config(self) -> dict[str, Any]:
         """Return what `compile_from_config` needs."""

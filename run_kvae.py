@@ -24,20 +24,28 @@ def main(arguments=None):
         arguments: the command line, by default that of the process.
 
     Returns:
-        The exit code: 0; 2 after a message about what the user gave; 130 after Ctrl-C, 143 after SIGTERM.
+        The exit code: 0; 2 after a message about what the user gave; 130 after Ctrl-C, 143 after SIGTERM,
+        141 where nobody reads its standard output any more.
     """
     # TensorFlow's talk about the processor helps nobody; its errors do.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        with StopSignals() as signals:
-            config = parse(sys.argv[1:] if arguments is None else arguments, read_run_options)
-            with chatter.silenced(config.quiet):
-                folder = run(config, signals)
-            if config.quiet and folder is not None:
-                print(folder)
+        try:
+            with StopSignals() as signals:
+                config = parse(sys.argv[1:] if arguments is None else arguments, read_run_options)
+                with chatter.silenced(config.quiet):
+                    folder = run(config, signals)
+                if config.quiet and folder is not None:
+                    print(folder)
+        finally:
+            sys.stdout.flush()
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # Who reads what is printed, `head` perhaps, has seen enough. Python would say so when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except OSError as error:
         print(f"Error: {error}. What was saved before is whole", file=sys.stderr)
         return 2

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -268,3 +269,17 @@ def test_the_command_itself(tmp_path):
     assert wrong.returncode == 2
     assert "--dataset" in wrong.stderr
     assert "Traceback" not in wrong.stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run(
+        [sys.executable, ROOT / "run_kvae.py", "--help"],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        check=False,
+    )
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (141, b"")

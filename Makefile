@@ -3,7 +3,7 @@ PYTHON ?= python
 RUFF ?= ruff==0.17.6
 MYPY ?= mypy==2.4.1
 
-.PHONY: test lint format
+.PHONY: test lint format notebook
 
 test:
 	$(PYTHON) -m pytest -n 2 --dist loadfile
@@ -18,3 +18,8 @@ format:
 	$(PYTHON) -m pip install --quiet $(RUFF)
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
+
+# The outputs of the tour, which GitHub shows; needs pip install -e ".[notebook]".
+notebook:
+	$(PYTHON) -m nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False \
+		notebooks/tour.ipynb

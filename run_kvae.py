@@ -165,14 +165,13 @@ def _dataset_files(config, foreign):
 
 def _files_of_videos(config, may_write):
     """Return the paths of the training and test data of the user's own videos."""
-    from kvae import video_dataset, videos
-    from kvae.networks import check_frame_sides
+    # None of them imports TensorFlow, whose talk is held back only later.
+    from kvae import video_dataset
+    from kvae.option_rules import check_frame_sides
 
-    height, width = config.frame_size if len(config.frame_size) == 2 else 2 * config.frame_size
+    cut = video_dataset.cut_of(config)
     if config.conv:
-        check_frame_sides(height, width, len(config.num_filters))
-    look = videos.Look(height, width, black_and_white=config.out_distr == "bernoulli")
-    cut = video_dataset.Cut(look, config.timesteps, config.stride or config.timesteps)
+        check_frame_sides(cut.look.height, cut.look.width, len(config.num_filters))
     try:
         files = video_dataset.ensure(config.dataset, config.data_dir, cut, may_write)
     except (UserError, OSError) as error:

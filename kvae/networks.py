@@ -3,21 +3,7 @@
 import keras
 import tensorflow as tf
 
-from kvae.errors import UserError
-
-
-class ShapeError(UserError):
-    """Frames whose sides the networks cannot handle; the message says which sides work."""
-
-
-def check_frame_sides(height, width, num_halvings):
-    """Raise `ShapeError` unless both sides of a frame can be halved that often."""
-    multiple = 2**num_halvings
-    if height % multiple or width % multiple or height < 1 or width < 1:
-        raise ShapeError(
-            f"With {num_halvings} convolutions of stride 2, the sides of a frame must be multiples of "
-            f"{multiple}. Received: {height}x{width}. Resize the frames, or give num_filters another length"
-        )
+from kvae.option_rules import check_frame_sides
 
 
 class Encoder(keras.layers.Layer):

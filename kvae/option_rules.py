@@ -19,6 +19,20 @@ class ConfigError(UserError):
     """An option has a value that cannot work; the message says what would."""
 
 
+class ShapeError(UserError):
+    """Frames whose sides the networks cannot handle; the message says which sides work."""
+
+
+def check_frame_sides(height: int, width: int, num_halvings: int) -> None:
+    """Raise `ShapeError` unless both sides of a frame can be halved that often."""
+    multiple = 2**num_halvings
+    if height % multiple or width % multiple or height < 1 or width < 1:
+        raise ShapeError(
+            f"With {num_halvings} convolutions of stride 2, the sides of a frame must be multiples of "
+            f"{multiple}. Received: {height}x{width}. Resize the frames, or give num_filters another length"
+        )
+
+
 def check(config: "Config") -> None:
     """Raise ConfigError unless the options can work, each by itself and together."""
     _check_bounds(config)

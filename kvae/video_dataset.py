@@ -11,6 +11,7 @@ files of their own. In a file are `images` uint8 [N, T, H, W]; `controls` and `s
 `metadata`, a JSON string, see `ensure`. Imports no TensorFlow.
 """
 
+import glob
 import hashlib
 import json
 import sys
@@ -25,6 +26,7 @@ import numpy as np
 from kvae import clips, contact_sheet, videos
 from kvae.archives import ArchiveError, read_arrays
 from kvae.clips import VideoError
+from kvae.config import Config
 from kvae.files import replacing
 
 SEED = 1234
@@ -70,6 +72,29 @@ class _Part(NamedTuple):
         return range(self.start, self.stop - cut.timesteps + 1, cut.stride)
 
 
+def cut_of(config: Config) -> Cut:
+    """Return how the options of a run cut its videos."""
+    height, width = config.frame_size if len(config.frame_size) == 2 else 2 * config.frame_size
+    look = videos.Look(height, width, black_and_white=config.out_distr == "bernoulli")
+    return Cut(look, config.timesteps, config.stride or config.timesteps)
+
+
+def find_test_file(config: Config) -> Path | None:
+    """Return the test file that was made for a run of own videos, or None where none is left.
+
+    The videos need not be there any more. If they have changed since the run there may be several: the newest
+    is returned.
+    """
+    options = _options_of(cut_of(config))
+    source = Path(config.dataset).resolve()
+    found = []
+    for file in Path(config.data_dir).glob(f"{glob.escape(clips.short_name(config.dataset))}-*_test.npz"):
+        made_by = _metadata_of(file)
+        if made_by.get("options") == options and Path(str(made_by.get("source"))).resolve() == source:
+            found.append(file)
+    return max(found, key=lambda file: file.stat().st_mtime_ns, default=None)
+
+
 def ensure(
     path: str,
     data_dir: str,
@@ -95,11 +120,7 @@ def ensure(
         OSError: the files cannot be written.
     """
     sources = clips.find(path)
-    look = cut.look._asdict()
-    made_by = {
-        "options": look | {"timesteps": cut.timesteps, "stride": cut.stride},
-        "fingerprint": clips.fingerprint(sources),
-    }
+    made_by = {"options": _options_of(cut), "fingerprint": clips.fingerprint(sources)}
     digits = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:8]
     stem = f"{clips.short_name(path)}-{digits}"
     files = VideoFiles(*(Path(data_dir) / f"{stem}{end}" for end in (".npz", "_test.npz", ".png")))
@@ -136,13 +157,23 @@ def ensure(
     return files
 
 
+def _options_of(cut: Cut) -> dict[str, Any]:
+    """Return a cut as it stands in the metadata."""
+    return cut.look._asdict() | {"timesteps": cut.timesteps, "stride": cut.stride}
+
+
 def _is_made_by(file: Path, made_by: dict[str, Any]) -> bool:
     """Return whether a whole dataset file is there that the same videos and options made."""
+    metadata = _metadata_of(file)
+    return {name: metadata.get(name) for name in made_by} == made_by
+
+
+def _metadata_of(file: Path) -> dict[str, Any]:
+    """Return the metadata of a dataset file; none of one that is missing, or damaged, or of another kind."""
     try:
-        metadata = json.loads(str(read_arrays(file, ("metadata",))["metadata"]))
-        return {name: metadata[name] for name in made_by} == made_by
-    except (ArchiveError, OSError, KeyError, ValueError, TypeError):
-        return False
+        return dict(json.loads(str(read_arrays(file, ("metadata",))["metadata"])))
+    except (ArchiveError, OSError, KeyError, ValueError, TypeError, RecursionError):
+        return {}
 
 
 def _read(sources: Sequence[clips.Source], cut: Cut, spool: BinaryIO) -> tuple[list[_Part], list[str]]:

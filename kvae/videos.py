@@ -71,7 +71,21 @@ def clips_of(source: Source, look: Look) -> Iterator[Clip]:
         pictures = _pictures_of_gif(source.files[0])
     else:
         pictures = _pictures_of_video(source.files[0])
-    yield Clip(source.name, (_fit(picture, look) for picture in pictures))
+    yield Clip(source.name, (fit(picture, look) for picture in pictures))
+
+
+def fit(picture: Image.Image, look: Look) -> np.ndarray:
+    """Return a picture as a grey frame [height, width], uint8: cut around its centre, and resized."""
+    grey = picture.convert("L")
+    scale = min(grey.width / look.width, grey.height / look.height)
+    width, height = scale * look.width, scale * look.height
+    left, top = (grey.width - width) / 2, (grey.height - height) / 2
+    # A filter that averages as boxes do, but does not shift what lies between two of them.
+    resized = grey.resize(
+        (look.width, look.height), Image.Resampling.HAMMING, box=(left, top, left + width, top + height)
+    )
+    frame = np.asarray(resized)
+    return np.where(frame > 127, 255, 0).astype(np.uint8) if look.black_and_white else frame
 
 
 def read_clip(source: Source, look: Look, max_frames: int) -> np.ndarray:
@@ -95,20 +109,6 @@ def read_clip(source: Source, look: Look, max_frames: int) -> np.ndarray:
     if not frames:
         raise VideoError(f"{source.name} has no frames")
     return np.stack(frames)
-
-
-def _fit(picture: Image.Image, look: Look) -> np.ndarray:
-    """Return a picture as a grey frame [height, width], uint8."""
-    grey = picture.convert("L")
-    scale = min(grey.width / look.width, grey.height / look.height)
-    width, height = scale * look.width, scale * look.height
-    left, top = (grey.width - width) / 2, (grey.height - height) / 2
-    # A filter that averages as boxes do, but does not shift what lies between two of them.
-    resized = grey.resize(
-        (look.width, look.height), Image.Resampling.HAMMING, box=(left, top, left + width, top + height)
-    )
-    frame = np.asarray(resized)
-    return np.where(frame > 127, 255, 0).astype(np.uint8) if look.black_and_white else frame
 
 
 def _pictures_of_video(path: Path) -> Iterator[Image.Image]:
@@ -214,4 +214,4 @@ def _frames_of_array(path: Path, video: np.ndarray, look: Look) -> Iterator[np.n
             frame = np.rint(255 * frame.astype(np.float32)).astype(np.uint8)
         if frame.ndim == 3 and frame.shape[-1] == 1:
             frame = frame[..., 0]
-        yield _fit(Image.fromarray(np.ascontiguousarray(frame)), look)
+        yield fit(Image.fromarray(np.ascontiguousarray(frame)), look)

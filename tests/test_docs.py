@@ -1,18 +1,30 @@
-"""The examples in docs/extend.md run and are short; links in the documentation lead somewhere."""
+"""The examples in the documentation run, its commands are right, and its links lead somewhere."""
 
 import re
+import shlex
+import subprocess
 from pathlib import Path
 
+import imageio.v2 as imageio
+import imageio_ffmpeg
 import numpy as np
 import pytest
 import tensorflow as tf
+import tyro
+
+import kvae
+from kvae import apply, clips, command_line
+from kvae.explore import __main__ as explore
 
 ROOT = Path(__file__).parent.parent
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs" / "extend.md").read_text(), re.M | re.S)
 EXAMPLES = dict(zip(["world", "alpha", "likelihood"], BLOCKS, strict=True))
 # `eagerly` leaves the functions of tf.data as they are, and that is meant.
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the .* option is set")
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "notebooks" / "tour.ipynb"]
+OWN_VIDEOS = (ROOT / "docs" / "own_videos.md").read_text()
+COMMANDS = re.findall(r"^    ((?:python|ffmpeg) .*)$|`((?:python|ffmpeg) [^`]*)`", OWN_VIDEOS, re.M)
+COMMANDS = sorted({indented or inline for indented, inline in COMMANDS})
 
 
 @pytest.fixture
@@ -67,6 +79,57 @@ def test_another_likelihood_is_learned(eagerly, monkeypatch, capsys):
     # The density of a Laplace distribution, written out.
     expected = -np.log(2 * found["scale"]) - np.abs(videos - location) / found["scale"]
     np.testing.assert_allclose(model.decode(codes).log_prob(videos), expected.sum(axis=(2, 3)), rtol=1e-4)
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("python -m kvae")])
+def test_commands_on_own_videos_have_these_options(command):
+    module, *arguments = shlex.split(command)[2:]
+    options = {"kvae.apply": apply.Options, "kvae.explore": explore.Options}[module]
+    found = tyro.cli(options, args=arguments, use_underscores=True)
+    assert str(found.run_folder) == "logs/<date_time>_kvae"
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if "run_kvae" in command])
+def test_trainings_on_own_videos_have_these_options(command):
+    config = command_line.parse(shlex.split(command)[2:], read_run_options=None)
+    assert (config.dataset, config.out_distr) == ("my_videos/", "gaussian")
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("ffmpeg")])
+def test_ffmpeg_cuts_as_the_page_says(command, tmp_path):
+    (tmp_path / "my_videos").mkdir()
+    # Noise, so that no part of a picture is like another.
+    shape = [5, 480, 640] if "crop" in command else [210, 16, 16]
+    frames = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    imageio.mimwrite(tmp_path / "film.mp4", list(frames), fps=20, macro_block_size=1)
+    arguments = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", *shlex.split(command)[1:]]
+    subprocess.run(arguments, cwd=tmp_path, check=True)
+    made = sorted(path for path in tmp_path.rglob("*.mp4") if path.name != "film.mp4")
+    found = [np.stack(list(imageio.get_reader(path).iter_data())) for path in made]
+    if "crop" in command:
+        (part,) = found
+        assert np.corrcoef(part[0, ..., 0].ravel(), frames[0, :, 80:560].ravel())[0, 1] > 0.5
+    else:
+        # Half as many frames with half of the rate, but for what is lost or doubled at the ends.
+        expected = [200, 10] if "segment" in command else [pytest.approx(105, abs=3)]
+        assert [len(video) for video in found] == expected
+
+
+def test_a_film_is_followed_live(eagerly, monkeypatch, tmp_path, capsys):
+    config = kvae.Config(dataset="clips/", frame_size=(8,), num_filters=(4,), out_distr="gaussian")
+    model = kvae.KVAE(config)
+    model.build((None, None, 8, 8))
+    monkeypatch.setattr(kvae, "load", lambda folder: model, raising=False)
+    monkeypatch.chdir(tmp_path)
+    imageio.mimwrite("clip.mp4", list(np.zeros([5, 48, 64], np.uint8)), fps=10, macro_block_size=1)
+    (block,) = re.findall(r"^```python\n(.*?)^```$", OWN_VIDEOS, re.M | re.S)
+    exec(compile(block, "docs/own_videos.md", "exec"), {})
+    assert len(capsys.readouterr().out.splitlines()) == 5
+
+
+@pytest.mark.parametrize("suffix", [*clips.VIDEO_SUFFIXES, *clips.ARRAY_SUFFIXES])
+def test_every_kind_of_file_is_named(suffix):
+    assert f"`{suffix[1:]}`" in OWN_VIDEOS
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

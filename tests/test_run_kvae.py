@@ -269,6 +269,10 @@ def test_the_command_itself(tmp_path):
     assert wrong.returncode == 2
     assert "--dataset" in wrong.stderr
     assert "Traceback" not in wrong.stderr
+    # Said at once: TensorFlow, which has much to say itself, is not even loaded.
+    missing = command("--dataset", "clips/")
+    assert missing.returncode == 2
+    assert missing.stderr == "Error: No data for --dataset clips/: There is no file or folder clips\n"
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):

@@ -29,8 +29,8 @@ class Options:
     """Folder of a run, such as pretrained/box."""
 
     data: Path | None = None
-    """Dataset file to take the sequences from. By default the test file of the run's dataset; if that is not
-    there, a hundred sequences are simulated in memory."""
+    """Dataset file to take the sequences from. By default the test file of the run's dataset, or of your own
+    videos; if that of a world is not there, a hundred sequences are simulated in memory."""
 
     port: int = 7870
     """Port of the page; if it is taken, the next free one."""

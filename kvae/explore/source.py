@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-from kvae import data
+from kvae import data, video_dataset
+from kvae.config import Config
 from kvae.errors import UserError
 from kvae.explore.session import frame_sides
 from kvae.model import KVAE
+from kvae.presets import is_own_videos
 
 NUM_SIMULATED = 100
 """Sequences that are simulated where there is no file: a second's work."""
@@ -16,18 +18,31 @@ def sequences(model: KVAE, file: Path | None) -> tuple[data.Dataset, str]:
 
     Args:
         model: a `KVAE`.
-        file: the dataset file; None: the test file of the run's dataset. If that is missing, the first of its
-            sequences are simulated, in memory.
+        file: the dataset file; None: the test file of the run's dataset. If that is missing, the first of a
+            world's sequences are simulated, in memory.
 
     Raises:
         UserError: there is no file, and no world to simulate.
     """
     config = model.config
+    if file is None and is_own_videos(config.dataset):
+        file = _file_of_own_videos(config)
     usual = Path(config.data_dir) / f"{config.dataset}_test.npz"
     if file is not None or usual.exists():
         path = file or usual
         return data.load(path, config.use_controls), str(path)
     return _simulated(model, usual), f"simulated just now, as there is no {usual}"
+
+
+def _file_of_own_videos(config: Config) -> Path:
+    file = video_dataset.find_test_file(config)
+    if file is None:
+        raise UserError(
+            f"The test data of the run, sequences of {config.dataset}, are not in {config.data_dir}. "
+            "python run_kvae.py --reload_model RUN_FOLDER makes them again where the run was started; or "
+            "name a dataset file with --data FILE"
+        )
+    return file
 
 
 def _simulated(model: KVAE, usual: Path) -> data.Dataset:

@@ -1,5 +1,6 @@
 """What the page shows: held to the model's own methods, to the truth, and to algebra."""
 
+import shutil
 import socket
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kvae import run_folder
+from kvae import data, run_folder, video_dataset
 from kvae.config import Config
 from kvae.data import Dataset
 from kvae.errors import UserError
@@ -203,6 +204,27 @@ def test_sequences_come_from_a_file_or_are_simulated(box, tmp_path, monkeypatch)
     small, _ = tiny(dataset="lattice")
     with pytest.raises(UserError, match="name a dataset file with --data"):
         source.sequences(small, None)
+
+
+def test_own_videos_bring_their_test_data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    (tmp_path / "clips").mkdir()
+    for number in range(3):
+        np.save(tmp_path / "clips" / f"{number}.npy", rng.integers(0, 256, [6, 8, 8], np.uint8))
+    model, _ = tiny(dataset="clips/", frame_size=(8,), timesteps=6)
+    with pytest.raises(
+        UserError, match=r"sequences of clips/, are not in data\. .*--reload_model.*--data FILE"
+    ):
+        source.sequences(model, None)
+    # As the run made them; the same cut otherwise, later, is not taken for it.
+    cut = video_dataset.cut_of(model.config)
+    made = video_dataset.ensure("clips/", "data", cut, report=str)
+    video_dataset.ensure("clips", "data", cut._replace(stride=1), report=str)
+    shutil.rmtree("clips")
+    dataset, name = source.sequences(model, None)
+    assert name == str(made.test)
+    np.testing.assert_array_equal(dataset.images, data.load(made.test).images)
 
 
 @pytest.mark.parametrize(

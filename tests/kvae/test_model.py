@@ -6,7 +6,7 @@ import tensorflow as tf
 from kvae.autoencoder import PHASE_ALL, PHASE_DYNAMICS, PHASE_VAE
 from kvae.config import Config
 from kvae.model import KVAE
-from kvae.networks import ShapeError
+from kvae.option_rules import ShapeError
 
 TINY = dict(num_filters=(4,), alpha_units=4, precision="float32", t_init_mask=2, t_steps_mask=2)
 

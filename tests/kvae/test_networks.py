@@ -4,7 +4,8 @@ import pytest
 import tensorflow as tf
 
 from kvae import networks
-from kvae.networks import Decoder, DynamicsParameterNetwork, Encoder, ShapeError
+from kvae.networks import Decoder, DynamicsParameterNetwork, Encoder
+from kvae.option_rules import ShapeError
 
 CONV = dict(conv=True, widths=(4, 8), filter_size=3, activation="relu")
 DENSE = dict(conv=False, widths=(5, 5), filter_size=3, activation="tanh")

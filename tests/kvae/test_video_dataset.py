@@ -7,6 +7,7 @@ from PIL import Image
 
 from kvae import data, video_dataset, videos
 from kvae.archives import read_arrays
+from kvae.config import Config
 from kvae.errors import UserError
 from kvae.video_dataset import Cut
 from kvae.videos import Look
@@ -219,3 +220,28 @@ def test_nothing_is_written_where_that_is_not_allowed(tmp_path):
     assert not (tmp_path / "data").exists()
     files, _ = ensure(tmp_path / "clips", tmp_path / "data")
     assert ensure(tmp_path / "clips", tmp_path / "data", may_write=False)[0] == files
+
+
+def test_the_test_file_of_a_run_is_found(tmp_path):
+    write(tmp_path / "clips", [10, 10, 10])
+    config = Config(
+        dataset=str(tmp_path / "clips"), data_dir=str(tmp_path / "data"), frame_size=(8,), timesteps=5
+    )
+    assert video_dataset.cut_of(config) == CUT._replace(look=Look(8, 8, black_and_white=True))
+    assert video_dataset.find_test_file(config) is None
+    cut = video_dataset.cut_of(config)
+    files, _ = ensure(tmp_path / "clips", tmp_path / "data", cut)
+    assert video_dataset.find_test_file(config) == files.test
+    # Neither of a folder of the same name, nor cut otherwise, nor of other files.
+    (tmp_path / "elsewhere").mkdir()
+    write(tmp_path / "elsewhere" / "clips", [10, 10, 10])
+    ensure(tmp_path / "elsewhere" / "clips", tmp_path / "data", cut)
+    ensure(tmp_path / "clips", tmp_path / "data", CUT)
+    (tmp_path / "data" / "clips-00000000_test.npz").write_bytes(b"damaged")
+    assert video_dataset.find_test_file(config) == files.test
+    # The videos have changed, and were read again.
+    np.save(tmp_path / "clips" / "9.npy", video_of(9, 10))
+    again, _ = ensure(tmp_path / "clips", tmp_path / "data", cut)
+    later = files.test.stat().st_mtime_ns + 10**9
+    os.utime(again.test, ns=(later, later))
+    assert video_dataset.find_test_file(config) == again.test

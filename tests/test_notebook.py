@@ -1,0 +1,49 @@
+"""The tour runs from its first cell to its last, and shows what it says, in the file too."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+nbclient = pytest.importorskip("nbclient", reason='needs pip install -e ".[notebook]"')
+nbformat = pytest.importorskip("nbformat", reason='needs pip install -e ".[notebook]"')
+pytest.importorskip("ipykernel", reason='needs pip install -e ".[notebook]"')
+
+ROOT = Path(__file__).parent.parent
+TOUR = ROOT / "notebooks" / "tour.ipynb"
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def check_what_it_shows(notebook):
+    outputs = [output for cell in code_cells(notebook) for output in cell.outputs]
+    pictures = [output for output in outputs if "image/png" in output.get("data", {})]
+    # Nothing on standard error, and no traceback.
+    assert all(output.get("name", "stdout") == "stdout" for output in outputs if output not in pictures)
+    assert len(pictures) == 8
+    text = "".join(output.text for output in outputs if output.output_type == "stream")
+    wrong = dict(re.findall(r"(\w+): (0\.\d+) of the hidden pixels are wrong", text))
+    # The whole test set: 0.0048 by sampling, 0.0128 by smoothing (results/box.md).
+    assert float(wrong["sampling"]) < 0.008 < float(wrong["smoothing"])
+
+
+def test_it_runs(monkeypatch):
+    # As after pip install -e ., wherever the package comes from here.
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    notebook = nbformat.read(TOUR, as_version=4)
+    for cell in code_cells(notebook):
+        cell.outputs = []
+    # Seconds for a cell: many times what it takes on a machine with nothing else to do.
+    resources = {"metadata": {"path": str(TOUR.parent)}}
+    nbclient.NotebookClient(notebook, timeout=240, resources=resources).execute()
+    check_what_it_shows(notebook)
+
+
+def test_the_outputs_in_the_file_are_whole_and_small():
+    notebook = nbformat.read(TOUR, as_version=4)
+    numbers = [cell.execution_count for cell in code_cells(notebook)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    check_what_it_shows(notebook)
+    assert TOUR.stat().st_size < 500_000

@@ -99,12 +99,12 @@ def measure(command):
                         seconds[label] = time.perf_counter() - start
                         del waiting[label]
                 if command.is_endless and not waiting:
-                    process.send_signal(signal.SIGINT)
+                    process.terminate()
             code = process.wait()
         except BaseException:
             process.kill()
             raise
-    if code:
+    if code and not (command.is_endless and code == -signal.SIGTERM):
         raise CommandError(f"{' '.join(command.words)} ended with exit code {code}")
     for label in [label for label, part in waiting.items() if not part]:
         seconds[label] = time.perf_counter() - start

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import run_kvae
-from kvae import apply, run_folder, videos
+from kvae import apply, clips, run_folder, videos
 from kvae.baselines import RecurrentAutoencoder
 from kvae.config import Config
 from kvae.model import KVAE
@@ -90,6 +90,11 @@ def test_a_clip_is_filled_in_and_goes_on(trained, folder, tmp_path, monkeypatch,
     assert found["samples"].shape == (2, 15, 16, 16)
     assert found["observed"].tolist() == [1, 1, 0, 0, 0, 1, 0, 1, 1, *[0] * 6]
     assert all(found[name].dtype == np.float32 for name in found)
+    (source,) = clips.find(folder / "clip2.mp4")
+    truth = videos.read_clip(source, videos.Look(16, 16, False), 99) / 255
+    of_filled = np.sqrt(np.mean((found["images"][:9] - truth)[[2, 3, 4, 6]] ** 2))
+    of_last = np.sqrt(np.mean((truth[[1, 1, 1, 5]] - truth[[2, 3, 4, 6]]) ** 2))
+    assert f"an error (RMS) of {of_filled:.3f}; the last frame seen, shown on, has {of_last:.3f}" in said
     film = imageio.mimread(output / "filled.mp4", memtest=False)
     assert len(film) == 15
     # Coloured borders at hidden steps, and at imagined ones.
@@ -224,6 +229,14 @@ def test_a_rival_is_told(folder, tmp_path, capsys):
 )
 def test_ranges_are_counted_from_one(ranges, hidden):
     assert apply.hidden_frames(ranges, 10) == hidden
+
+
+def test_before_the_first_frame_seen_that_one_is_shown():
+    truth = np.array([0.0, 0.5, 1.0, 0.25])[:, None, None]
+    errors = apply.errors_on_hidden(truth, np.full([4, 1, 1], 0.5), np.array([0, 1, 0, 1]))
+    assert errors == pytest.approx((np.sqrt((0.5**2 + 0.5**2) / 2), np.sqrt((0.5**2 + 0.5**2) / 2)))
+    errors = apply.errors_on_hidden(truth, truth, np.array([0, 0, 1, 0]))
+    assert errors == pytest.approx((0, np.sqrt((1 + 0.5**2 + 0.75**2) / 3)))
 
 
 def test_black_and_white(folder, tmp_path):

@@ -11,8 +11,11 @@ NUM_SAMPLES = 4
 """Samples of each of them in a film."""
 NUM_SAMPLED = 200
 """Test sequences on which a run judges posterior sampling, which takes as long as all else on all of them."""
-CURVES = {"imputation_planning": "hidden frames", "imputation_random": "probability of hiding a frame"}
-"""The imputation curves of a run: their names, and what is along their x axes."""
+CURVES = {
+    "imputation_planning": ("hidden frames", evaluation.planning_curve),
+    "imputation_random": ("probability of hiding a frame", evaluation.random_curve),
+}
+"""The imputation curves of a run: name -> what is along the x axis, and what computes the curve."""
 
 
 def picture(model, dataset, folder, step, prefix=""):
@@ -97,9 +100,7 @@ def evaluate(model, dataset, folder, step, facts):
             f"{rest + bound['sampled']:.3f} (sampled)"
         ]
     sampled = data.Dataset(dataset.images[:NUM_SAMPLED], dataset.controls[:NUM_SAMPLED], None)
-    for (name, x_label), curve_of in zip(
-        CURVES.items(), (evaluation.planning_curve, evaluation.random_curve), strict=True
-    ):
+    for name, (x_label, curve_of) in CURVES.items():
         curve = curve_of(model, dataset, tuple(method for method in model.methods if method != "sampling"))
         if not curve:
             continue
@@ -138,7 +139,7 @@ def curve_plot(name, lines_of, dataset):
         A `matplotlib.figure.Figure`.
     """
     title = f"{dataset_name(dataset)}: wrong pixels on hidden frames"
-    return plots.imputation_curves(lines_of, CURVES[name], title)
+    return plots.imputation_curves(lines_of, CURVES[name][0], title)
 
 
 def _histograms(model, images, controls):

@@ -56,41 +56,40 @@ class CommandError(RuntimeError):
 
 
 def commands_for(run_folder, folder):
-    """Return the commands by name; `folder` is for what they read and write."""
-    clip = folder / "clip.npy"
-    np.save(clip, make_world("box").sample_sequence(np.random.default_rng(0), 20).images[0])
-    places = ["--data_dir", str(folder), "--log_dir", str(folder / "logs")]
-    asked = "--hide 8-15 --continue 40".split()
+    """Return the commands by name; `folder`, where they are given, gets a clip."""
+    clip = make_world("box").sample_sequence(np.random.default_rng(0), 20).images[0]
+    np.save(folder / "clip.npy", clip)
+    program, run_folder = str(ROOT / "run_kvae.py"), str(run_folder)
+    asked = "clip.npy --hide 8-15 --continue 40".split()
     found = {
         "import tensorflow": Command(["-c", "import tensorflow"], {"imported": ""}),
-        "run_kvae.py --help": Command(["run_kvae.py", "--help"], {"shown": ""}),
+        "run_kvae.py --help": Command([program, "--help"], {"shown": ""}),
         "run_kvae.py --reload_model": Command(
-            ["run_kvae.py", "--reload_model", str(run_folder), *places],
+            [program, "--reload_model", run_folder],
             {"films and plots": "Films and plots are in", "curves over the whole test set": ""},
         ),
         "kvae.apply": Command(
-            ["-m", "kvae.apply", str(run_folder), str(clip), *asked, "--output", str(folder / "out")],
-            {"a clip of 20 frames filled in and continued": ""},
+            ["-m", "kvae.apply", run_folder, *asked], {"a clip of 20 frames filled in and continued": ""}
         ),
     }
     if importlib.util.find_spec("gradio"):
-        words = ["-m", "kvae.explore", str(run_folder), "--browser", "False"]
+        words = ["-m", "kvae.explore", run_folder, "--browser", "False"]
         found["kvae.explore"] = Command(words, {"page": "Explore on http"}, is_endless=True)
     return found
 
 
-def measure(command):
-    """Run a command; return the seconds from its start to each of its milestones.
+def measure(command, folder):
+    """Run a command in a folder; return the seconds from its start to each of its milestones.
 
     Raises:
         CommandError: it failed, or ended without having said what was waited for.
     """
     seconds = {}
     waiting = dict(command.milestones)
-    environment = dict(os.environ, PYTHONUNBUFFERED="1")
+    environment = dict(os.environ, PYTHONUNBUFFERED="1", PYTHONPATH=str(ROOT))
     start = time.perf_counter()
     with subprocess.Popen(
-        [sys.executable, *command.words], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+        [sys.executable, *command.words], cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
     ) as process:
         try:
             for line in process.stdout:
@@ -128,7 +127,7 @@ def main(arguments=None):
         with tempfile.TemporaryDirectory() as folder:
             yardstick = None
             for name, command in commands_for(run_folder, Path(folder)).items():
-                for label, seconds in measure(command).items():
+                for label, seconds in measure(command, folder).items():
                     yardstick = yardstick or seconds
                     lines.append(f"{name:<30}{label:<46}{seconds:8.1f}{seconds / yardstick:9.1f}")
     except CommandError as error:

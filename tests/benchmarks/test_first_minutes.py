@@ -1,5 +1,4 @@
 import time
-from pathlib import Path
 
 import pytest
 import tyro
@@ -11,34 +10,36 @@ from kvae import apply, command_line, run_folder
 SLOW = "import time; print('begun', flush=True); time.sleep(0.3); print('ready now', flush=True)"
 
 
-def test_milestones_are_timed_by_what_the_command_says():
-    found = benchmark.measure(Command(["-c", SLOW], {"begin": "begun", "page": "ready", "all": ""}))
+def test_milestones_are_timed_by_what_the_command_says(tmp_path):
+    command = Command(["-c", SLOW], {"begin": "begun", "page": "ready", "all": ""})
+    found = benchmark.measure(command, tmp_path)
     assert 0 < found["begin"] < found["page"] - 0.25
     assert found["page"] <= found["all"]
 
 
-def test_what_would_not_end_is_stopped():
+def test_what_would_not_end_is_stopped(tmp_path):
     start = time.monotonic()
-    found = benchmark.measure(Command(["-c", f"{SLOW}; time.sleep(60)"], {"page": "ready"}, is_endless=True))
+    command = Command(["-c", f"{SLOW}; time.sleep(60)"], {"page": "ready"}, is_endless=True)
+    found = benchmark.measure(command, tmp_path)
     assert found["page"] <= time.monotonic() - start < 30
 
 
 @pytest.mark.parametrize(
     ("code", "message"), [("exit(3)", "ended with exit code 3"), ("print(1)", "never said 'ready'")]
 )
-def test_a_command_that_fails_is_told(code, message):
+def test_a_command_that_fails_is_told(code, message, tmp_path):
     with pytest.raises(CommandError, match=message):
-        benchmark.measure(Command(["-c", code], {"page": "ready"}))
+        benchmark.measure(Command(["-c", code], {"page": "ready"}), tmp_path)
 
 
 def test_the_commands_are_what_their_parsers_take(tmp_path):
     commands = benchmark.commands_for(benchmark.ROOT / "pretrained" / "box", tmp_path)
     config = command_line.parse(commands["run_kvae.py --reload_model"].words[1:], run_folder.read_options)
-    assert config.data_dir == str(tmp_path)
+    assert config.reload_model == str(benchmark.ROOT / "pretrained" / "box")
     words = commands["kvae.apply"].words[2:]
     options = tyro.cli(apply.Options, args=words, use_underscores=True)
     assert options.run_folder.is_dir()
-    assert Path(options.clip).exists()
+    assert (tmp_path / options.clip).exists()
 
 
 def test_the_report_is_of_what_was_measured(tmp_path, capsys, monkeypatch):

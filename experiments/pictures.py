@@ -10,8 +10,8 @@ The sequences are the first of the test files, simulated in memory. In the folde
 - filling.gif, of box alone: gaps filled in, and how the sequences go on, beside the truth.
 
 All of these are the same in every call, byte for byte on the same machine. `--screenshots` makes explore.png,
-tensorboard.png and tensorboard_histograms.png besides; of the runs of box and pong TensorBoard then shows the
-recorded numbers, and films, plots and histograms of the models.
+tensorboard.png, tensorboard_histograms.png and tensorboard_graph.png besides; of the runs of box and pong
+TensorBoard then shows the recorded numbers, and films, plots, histograms and the graph of the models.
 """
 
 import csv
@@ -112,6 +112,7 @@ def _make(options, log_dir):
             log_dir,
             options.output_dir / "tensorboard.png",
             options.output_dir / "tensorboard_histograms.png",
+            options.output_dir / "tensorboard_graph.png",
         )
     print(f"The pictures are in {options.output_dir}")
 
@@ -127,7 +128,7 @@ def draw_run(model, source, path):
     Returns:
         `path`.
     """
-    from kvae import data, reporting
+    from kvae import data, evaluation, reporting
     from kvae.run_folder import RunFolder
 
     config = model.config
@@ -138,7 +139,9 @@ def draw_run(model, source, path):
     path.mkdir(parents=True)
     folder = RunFolder(path)
     step = replay(source / "metrics.csv", folder)
-    reporting.picture(model, data.Dataset(found.images, controls, None), folder, step)
+    dataset = data.Dataset(found.images, controls, None)
+    folder.events.add_graph(evaluation.graph_of_bound(model, dataset))
+    reporting.picture(model, dataset, folder, step)
     folder.close()
     return path
 

@@ -115,13 +115,14 @@ def explore(run_folder, path):
         _save(page, path, full_page=True)
 
 
-def tensorboard(log_dir, scalars_path, histograms_path):
-    """Write two pages of TensorBoard.
+def tensorboard(log_dir, scalars_path, histograms_path, graph_path):
+    """Write three pages of TensorBoard.
 
     Args:
         log_dir: a folder that holds the runs `box_kvae` and `pong_kvae`.
         scalars_path: the PNG file with curves and pictures of the former.
         histograms_path: the PNG file with alpha of both.
+        graph_path: the PNG file with the graph of the bound.
     """
     command = ["tensorboard.main", "--logdir", log_dir.name, "--port", "0"]
     with serving(command, cwd=log_dir.parent) as address:
@@ -135,3 +136,8 @@ def tensorboard(log_dir, scalars_path, histograms_path):
             page.locator("vz-histogram-timeseries").nth(5).wait_for()
             page.wait_for_timeout(_SETTLING)
             _save(page, histograms_path)
+        with _page(f"{address}#graphs&run=box_kvae%2Ftest", 1500, 900) as page:
+            page.locator("text").filter(has_text="state_space").first.wait_for()
+            page.wait_for_timeout(_SETTLING)
+            # Without the menu beside it, and the bodies of loops.
+            _save(page, graph_path, clip={"x": 352, "y": 70, "width": 970, "height": 440})

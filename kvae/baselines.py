@@ -22,12 +22,22 @@ class CodePredictor(keras.layers.Layer):
         dim_a: dimension of a code.
         dim_u: dimension of a control.
         units: units of the LSTM.
+        variance: of a code about its prediction, where that is a distribution; that of the first code, which
+            nothing predicts, is learned. 0: predictions are points.
         seed: a `keras.random.SeedGenerator` for the initial weights.
     """
 
-    def __init__(self, dim_a: int, dim_u: int, units: int, seed: keras.random.SeedGenerator, **kwargs):
+    def __init__(
+        self,
+        dim_a: int,
+        dim_u: int,
+        units: int,
+        variance: float,
+        seed: keras.random.SeedGenerator,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
-        self.dim_a, self.dim_u = dim_a, dim_u
+        self.dim_a, self.dim_u, self.variance = dim_a, dim_u, variance
         self.cell = keras.layers.LSTMCell(
             units,
             kernel_initializer=glorot(seed),
@@ -37,8 +47,12 @@ class CodePredictor(keras.layers.Layer):
         self.dense = keras.layers.Dense(dim_a, kernel_initializer=glorot(seed), name="dense")
 
     def build(self, input_shape: Sequence[int | None] | None = None) -> None:
-        """Create all weights, `a_0`, the code before the first, among them."""
+        """Create all weights, among them `a_0`, the code before the first, and the first code's variance."""
         self.a_0 = self.add_weight((self.dim_a,), initializer="zeros", name="a_0")
+        if self.variance > 0:
+            self.first_log_variance = self.add_weight(
+                (self.dim_a,), initializer="zeros", name="first_log_variance"
+            )
         self.cell.build((None, self.dim_a + self.dim_u))
         self.dense.build((None, self.cell.units))
 
@@ -72,6 +86,17 @@ class CodePredictor(keras.layers.Layer):
         predicted, fed, *_ = tf.scan(step, tuple(inputs), (tf.zeros_like(first), first, zeros, zeros))
         return tf.transpose(predicted, [1, 0, 2]), tf.transpose(fed, [1, 0, 2])
 
+    def distribution(self, predicted: tf.Tensor) -> tfp.distributions.Distribution:
+        """Return what is predicted of codes [B, T, dim_a], with batch shape [B, T].
+
+        With the variance of all others, the first code's distance from its mean, which is that of any code
+        from any other, would be most of what is left to explain, and keep the codes so close together that
+        the variance hides what can be predicted.
+        """
+        first = tf.exp(0.5 * tf.convert_to_tensor(self.first_log_variance))[None]
+        others = tf.fill([tf.shape(predicted)[1] - 1, self.dim_a], self.variance**0.5)
+        return tfd.MultivariateNormalDiag(predicted, tf.concat([first, others], axis=0))
+
 
 @keras.saving.register_keras_serializable(package="kvae")
 class RecurrentAutoencoder(SequenceAutoencoder):
@@ -80,7 +105,8 @@ class RecurrentAutoencoder(SequenceAutoencoder):
     Where a frame is missing the LSTM goes on from its own prediction. It looks back alone, so it filters;
     there is no smoothing. What is maximised, per observed frame:
 
-    - `vae_rnn`: log p(x|a) - log q(a|x) + log N(a_t; prediction, noise_emission I), a bound.
+    - `vae_rnn`: log p(x|a) - log q(a|x) + log N(a_t; prediction, noise_emission I), a bound; the first
+      code's variance is learned.
     - `ae_rnn`: log p(x|a) + log p(x|prediction), with a the encoder's mean. The prediction is judged by the
       frame it decodes to, for if it were by its distance from the code, small codes would win.
 
@@ -98,6 +124,7 @@ class RecurrentAutoencoder(SequenceAutoencoder):
             self.config.dim_a,
             self.config.dim_u,
             self.config.alpha_units,
+            self.config.noise_emission if self.is_variational else 0.0,
             self.initial_seeds,
             name="predictor",
         )
@@ -142,10 +169,7 @@ class RecurrentAutoencoder(SequenceAutoencoder):
         predicted, _ = self.predictor(codes, seen, self._controls(controls, codes), tf.zeros_like(codes))
         log_px = tf.reduce_sum(observed * self.decode(codes).log_prob(images))
         if self.is_variational:
-            prior = tfd.MultivariateNormalDiag(
-                predicted, tf.fill([self.config.dim_a], self.config.noise_emission**0.5)
-            )
-            prediction = prior.log_prob(codes)
+            prediction = self.predictor.distribution(predicted).log_prob(codes)
         else:
             prediction = self.decode(predicted).log_prob(images)
         prediction = tf.reduce_sum(observed * prediction)

@@ -127,8 +127,9 @@ def run(config, signals, after_epoch=None):
         step = config.num_epochs * -(-train_data.shape[0] // config.batch_size)
         print(f"Evaluating the best model, that of epoch {best_epoch}", flush=True)
     reporting.picture(model, test_data, folder, step, prefix="final_")
-    print(f"Films and plots are in {folder.path}. Now the curves, on the whole test set", flush=True)
-    print(reporting.evaluate(model, test_data, folder, step, facts))
+    print(f"Films and plots are in {folder.path}. Now the curves, on the whole test set: minutes", flush=True)
+    for line in reporting.evaluate(model, test_data, folder, step, facts):
+        print(line, flush=True)
     folder.close()
     print(f"\nFilms, plots, curves and the model are in {folder.path}")
     print(f"See them all:    tensorboard --logdir {folder.path.parent}")

@@ -87,44 +87,51 @@ def evaluate(model, dataset, folder, step, facts):
         step: TensorBoard's time.
         facts: what else to put into evaluation.json.
 
-    Returns:
-        A text that sums it up.
+    Yields:
+        Lines of text that sum it up, each as soon as it is known: the whole takes minutes.
     """
     bound = evaluation.test_bound(model, dataset)
     baseline = evaluation.baseline(dataset.images)
-    lines = [f"Test bound per frame: {bound['total']:.3f}"]
+    line = f"Test bound per frame: {bound['total']:.3f}"
     if "exact" in bound:
         rest = bound["total"] - bound["state_space"]
-        lines = [
+        line = (
             f"Test bound per frame: {rest + bound['exact']:.3f} (exact state space term), "
             f"{rest + bound['sampled']:.3f} (sampled)"
-        ]
-    sampled = data.Dataset(dataset.images[:NUM_SAMPLED], dataset.controls[:NUM_SAMPLED], None)
-    for name, (x_label, curve_of) in CURVES.items():
-        curve = curve_of(model, dataset, tuple(method for method in model.methods if method != "sampling"))
-        if not curve:
-            continue
-        if "sampling" in model.methods:
-            curve += curve_of(model, sampled, ("sampling",))
-        folder.write_curve(name, curve, model.config.model)
-        lines_of = {
-            method: tuple(
-                zip(*((x, error.wrong_pixels) for x, of, error in curve if of == method), strict=True)
-            )
-            for method in model.methods
-        }
-        folder.add_plot(name, curve_plot(name, lines_of, model.config.dataset), step, folder="")
-        lines.append(f"Fraction of wrong pixels on hidden frames, by {x_label}:")
-        xs = lines_of[model.methods[0]][0]
-        lines.append(" " * 12 + "".join(f"{x:>8}" for x in xs))
-        for method, (_, wrong) in lines_of.items():
-            lines.append(f"{method:>12}" + "".join(f"{value:8.4f}" for value in wrong))
-        if "sampling" in model.methods and len(dataset.images) > NUM_SAMPLED:
-            lines.append(f"{'':>12}  (sampling: the first {NUM_SAMPLED} test sequences)")
+        )
+    yield line
+    for name in CURVES:
+        yield from _evaluate_curve(name, model, dataset, folder, step)
     if baseline is not None:
-        lines.append(f"Baseline, between early and late frames of one video: {baseline:.4f}")
+        yield f"Baseline, between early and late frames of one video: {baseline:.4f}"
     folder.write_json("evaluation.json", {**facts, "test_bound": bound, "baseline": baseline})
-    return "\n".join(lines)
+
+
+def _evaluate_curve(name, model, dataset, folder, step):
+    """Compute, write and plot one of `CURVES`; yield the lines of its table."""
+    x_label, curve_of = CURVES[name]
+    sampled = data.Dataset(dataset.images[:NUM_SAMPLED], dataset.controls[:NUM_SAMPLED], None)
+    # Sampling takes as long as all others together, so they are shown first.
+    others = tuple(method for method in model.methods if method != "sampling")
+    whole, lines_of = [], {}
+    for methods, part in ((others, dataset), (("sampling",), sampled)):
+        if methods[0] not in model.methods:
+            continue
+        curve = curve_of(model, part, methods)
+        if not curve:
+            return
+        if not whole:
+            yield f"Fraction of wrong pixels on hidden frames, by {x_label}:"
+            yield " " * 12 + "".join(f"{x:>8}" for x in dict.fromkeys(point.x for point in curve))
+        whole += curve
+        for method in methods:
+            points = ((x, error.wrong_pixels) for x, of, error in curve if of == method)
+            lines_of[method] = tuple(zip(*points, strict=True))
+            yield f"{method:>12}" + "".join(f"{value:8.4f}" for value in lines_of[method][1])
+    if "sampling" in lines_of and len(dataset.images) > NUM_SAMPLED:
+        yield f"{'':>12}  (sampling: the first {NUM_SAMPLED} test sequences)"
+    folder.write_curve(name, whole, model.config.model)
+    folder.add_plot(name, curve_plot(name, lines_of, model.config.dataset), step, folder="")
 
 
 def curve_plot(name, lines_of, dataset):

@@ -182,6 +182,24 @@ class SequenceAutoencoder(keras.Model):
         """Return the first phase of training that trains a variable."""
         raise NotImplementedError
 
+    @property
+    def dynamics_variables(self) -> list[keras.Variable]:
+        """The weights of what explains how codes move."""
+        raise NotImplementedError
+
+    def codes_log_likelihood(
+        self, codes: tf.Tensor, mask: tf.Tensor | None, controls: tf.Tensor, weight: tf.Tensor
+    ) -> tf.Tensor:
+        """Return how likely the dynamics hold codes, which refining them maximises.
+
+        Args:
+            codes: [B, T, dim_a].
+            mask: [B, T], 1 = observed; None: every code is.
+            controls: [B, T, dim_u].
+            weight: [B], what each sequence counts in the sum.
+        """
+        raise NotImplementedError
+
     def compile(
         self,
         optimizer: keras.optimizers.Optimizer | None = None,

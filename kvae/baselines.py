@@ -140,8 +140,23 @@ class RecurrentAutoencoder(SequenceAutoencoder):
 
     def phase_of(self, variable: keras.Variable) -> int:
         """Return the first phase of training that trains a variable."""
-        own = self.predictor.trainable_variables
+        own = self.dynamics_variables
         return PHASE_DYNAMICS if any(variable is weight for weight in own) else PHASE_VAE
+
+    @property
+    def dynamics_variables(self) -> list[keras.Variable]:
+        """The weights of the LSTM, and of what its predictions are a distribution with."""
+        return self.predictor.trainable_variables
+
+    def codes_log_likelihood(
+        self, codes: tf.Tensor, mask: tf.Tensor | None, controls: tf.Tensor, weight: tf.Tensor
+    ) -> tf.Tensor:
+        """Return the weighted sum of log p(a) of B sequences, of `vae_rnn`; see the base class."""
+        seen = tf.ones(tf.shape(codes)[:2]) if mask is None else mask
+        codes = hide(codes, seen)
+        predicted, _ = self.predictor(codes, seen, controls, tf.zeros_like(codes))
+        log_prob = self.predictor.distribution(predicted).log_prob(codes)
+        return tf.reduce_sum(weight[:, None] * seen * log_prob)
 
     def elbo(
         self,
@@ -166,13 +181,13 @@ class RecurrentAutoencoder(SequenceAutoencoder):
         if self.is_variational:
             codes += q.stddev() * self._noise(tf.shape(codes), training)
             log_qa = tf.reduce_sum(observed * q.log_prob(codes))
-        predicted, _ = self.predictor(codes, seen, self._controls(controls, codes), tf.zeros_like(codes))
+        controls = self._controls(controls, codes)
         log_px = tf.reduce_sum(observed * self.decode(codes).log_prob(images))
         if self.is_variational:
-            prediction = self.predictor.distribution(predicted).log_prob(codes)
+            prediction = self.codes_log_likelihood(codes, seen, controls, weight)
         else:
-            prediction = self.decode(predicted).log_prob(images)
-        prediction = tf.reduce_sum(observed * prediction)
+            predicted, _ = self.predictor(codes, seen, controls, tf.zeros_like(codes))
+            prediction = tf.reduce_sum(observed * self.decode(predicted).log_prob(images))
         num_observed = tf.reduce_sum(observed)
         scale = tf.math.divide_no_nan(1.0, num_observed)
         return Bound(

@@ -136,7 +136,7 @@ class Config:
     """Second phase: epochs that train encoder, decoder, A, B, C and a_0, but not the alpha network."""
     refine_epochs: int = 0
     """Last phase, after num_epochs: epochs that train the dynamics alone, on codes encoded once. Each takes a
-    few hundredths of the time of another."""
+    few hundredths of the time of another. Not with ae_rnn."""
     sample_z: bool = False
     """Decode the smoothed codes in training, in place of the encoded ones."""
     train_miss_prob: float = 0.0

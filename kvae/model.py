@@ -91,6 +91,17 @@ class KVAE(SequenceAutoencoder):
             return PHASE_ALL
         return PHASE_DYNAMICS if holds(self.lgssm) else PHASE_VAE
 
+    @property
+    def dynamics_variables(self) -> list[keras.Variable]:
+        """The weights of the state space models, alpha's among them."""
+        return self.lgssm.trainable_variables
+
+    def codes_log_likelihood(
+        self, codes: tf.Tensor, mask: tf.Tensor | None, controls: tf.Tensor, weight: tf.Tensor
+    ) -> tf.Tensor:
+        """Return the weighted sum of log p(a) of B sequences, by the Kalman filter; see the base class."""
+        return self.lgssm.compiled_log_likelihood(codes, mask, controls, weight)
+
     def elbo(
         self,
         images: TensorLike,
@@ -137,7 +148,7 @@ class KVAE(SequenceAutoencoder):
         sampled_term = sampled_term or self.config.kf_elbo == "sampled"
         with tf.name_scope("state_space"):
             if training and not (sampled_term or self.config.sample_z):
-                exact = self.lgssm.compiled_log_likelihood(codes, mask, controls, weight)
+                exact = self.codes_log_likelihood(codes, mask, controls, weight)
             else:
                 filtered, dynamics = self.lgssm.filter(codes, mask, controls)
                 exact = total_of(weight, filtered)

@@ -9,7 +9,7 @@ import typing
 from typing import TYPE_CHECKING, Any, Literal
 
 from kvae.errors import UserError
-from kvae.presets import KVAE_OPTIONS, WORLD_PRESETS
+from kvae.presets import WORLD_PRESETS, without_effect
 
 if TYPE_CHECKING:
     from kvae.config import Config
@@ -175,7 +175,7 @@ def _check_combinations(config: "Config") -> None:
         (config.train_miss_prob == 0, "train_miss_prob=0", ["t_init_train_miss"]),
         (config.warmup_epochs == 0, "warmup_epochs=0", ["warmup_scale"]),
         (config.learn_u, "learn_u=True", ["use_controls"]),
-        (config.model != "kvae", f"model={config.model}", KVAE_OPTIONS),
+        (True, f"model={config.model}", without_effect(config.model)),
     ]
     for holds, setting, ignored in rules:
         for name in ignored:

@@ -68,9 +68,17 @@ OWN_VIDEOS: dict[str, Any] = (
 
 KVAE_OPTIONS = (
     "dim_z K noise_transition init_cov init_kf_matrices alpha_rnn alpha_layers alpha_activation fifo_size "
-    "learn_noise learn_offset learn_u refine_epochs kf_elbo sample_z num_paths use_vae"
+    "learn_noise learn_offset learn_u kf_elbo sample_z num_paths use_vae"
 ).split()
 """Options that mean nothing to the rivals."""
+
+
+def without_effect(model: str) -> list[str]:
+    """Return the options that mean nothing to a model."""
+    if model == "kvae":
+        return []
+    # What AE-RNN predicts is judged by the frames it decodes to, so not by codes alone.
+    return KVAE_OPTIONS if model == "vae_rnn" else [*KVAE_OPTIONS, "refine_epochs"]
 
 
 def is_own_videos(dataset: str) -> bool:
@@ -100,10 +108,8 @@ def preset_options(
         of_dataset = _own_video_options(given or {})
     else:
         of_dataset = WORLD_PRESETS.get(dataset, {})
-    options = of_dataset | PRESETS.get(preset, {})
-    if model == "kvae":
-        return options
-    return {name: value for name, value in options.items() if name not in KVAE_OPTIONS}
+    options, idle = of_dataset | PRESETS.get(preset, {}), without_effect(model)
+    return {name: value for name, value in options.items() if name not in idle}
 
 
 def _own_video_options(given: Mapping[str, str]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The last phase of training: the dynamics alone, on codes that are encoded once.
 
-A training step is nearly all convolutions, and the state space model a few percent of it. So when encoder and
-decoder have found their codes, the dynamics can go on learning at a small part of the cost.
+A training step is nearly all convolutions, and the dynamics a few percent of it. So when encoder and decoder
+have found their codes, the dynamics can go on learning at a small part of the cost.
 """
 
 from typing import NamedTuple
@@ -39,7 +39,7 @@ def encode(model, dataset, mask=None):
     """Encode every frame.
 
     Args:
-        model: a built `KVAE`.
+        model: a built `KVAE` or `RecurrentAutoencoder`.
         dataset: a `data.Dataset` or `shards.Shards` of N sequences.
         mask: [N, T] or None.
 
@@ -67,13 +67,13 @@ def encode(model, dataset, mask=None):
 
 
 def refine(model, codes, num_epochs, learning_rate):
-    """Train the dynamics of a model by the exact likelihood of codes, drawn from q(a|x) anew at each step.
+    """Train the dynamics of a model by the likelihood of codes, drawn from q(a|x) anew at each step.
 
     Adam starts afresh, with a learning rate that falls to zero along a cosine. The result depends on the
     model, the codes and config.seed alone.
 
     Args:
-        model: a built `KVAE`.
+        model: a built `KVAE`, or a `RecurrentAutoencoder` that is variational.
         codes: an `EncodedSequences`.
         num_epochs: passes over them.
         learning_rate: the first one.
@@ -84,7 +84,7 @@ def refine(model, codes, num_epochs, learning_rate):
     Raises:
         TrainingError: the likelihood is not finite any more.
     """
-    lgssm, variables = model.lgssm, model.lgssm.trainable_variables
+    variables = model.dynamics_variables
     count, num_steps = codes.mean.shape[:2]
     size = min(BATCH_SIZE, count)
     steps = count // size
@@ -97,7 +97,7 @@ def refine(model, codes, num_epochs, learning_rate):
         num_observed = tf.cast(size * num_steps, tf.float32) if mask is None else tf.reduce_sum(mask)
         weight = tf.math.divide_no_nan(tf.ones([size]), num_observed)
         with tf.GradientTape() as tape:
-            loss = -lgssm.compiled_log_likelihood(batch, mask, controls, weight)
+            loss = -model.codes_log_likelihood(batch, mask, controls, weight)
         sources = [variable.value for variable in variables]
         gradients = tape.gradient(loss, sources, unconnected_gradients="zero")
         optimizer.apply(gradients, variables)
@@ -117,9 +117,9 @@ def refine(model, codes, num_epochs, learning_rate):
                 if not np.isfinite(loss):
                     numbers = ", ".join(map(str, part))
                     raise TrainingError(
-                        f"Training broke in epoch {epoch + 1} of the dynamics alone, as elbo/exact is "
-                        f"{-float(loss)}. The batch holds the sequences {numbers}. The model before is "
-                        "saved: leave them out, or try --refine_epochs 0"
+                        f"Training broke in epoch {epoch + 1} of the dynamics alone, as the likelihood of "
+                        f"the codes is {-float(loss)}. The batch holds the sequences {numbers}. The model "
+                        "before is saved: leave them out, or try --refine_epochs 0"
                     )
                 bar.update()
     return num_epochs * steps

@@ -155,6 +155,10 @@ def test_it_learns(kind):
 def test_options_of_the_state_space_model_are_refused():
     with pytest.raises(ConfigError, match="K=5 has no effect with model=ae_rnn"):
         Config(model="ae_rnn", K=5)
+    with pytest.raises(ConfigError, match="refine_epochs=5 has no effect with model=ae_rnn"):
+        Config(model="ae_rnn", refine_epochs=5)
+    assert preset_options("", "box", "vae_rnn")["refine_epochs"] == 100
+    assert "refine_epochs" not in preset_options("", "box", "ae_rnn")
     of_pong = preset_options("", "pong", "ae_rnn")
     assert of_pong["dim_a"] == 4
     assert not set(of_pong) & {"dim_z", "K"}

@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from kvae import data, refinement
+from kvae.baselines import RecurrentAutoencoder
 from kvae.config import Config
 from kvae.errors import TrainingError
 from kvae.model import KVAE
@@ -65,6 +66,31 @@ def test_the_motion_is_found(masked):
     best = (6 * 2 * -np.log(0.1) - 8 * 2 * 0.5 * (1 + np.log(2 * np.pi))) / 8
     assert before < best - 3
     assert best - 1.2 < log_likelihood(model, lines()) < best + 1
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_recurrent_rival_learns_to_predict_codes(masked):
+    """Before it has learned anything it is a code's own size off."""
+    config = Config(model="vae_rnn", num_filters=(4,), alpha_units=20, noise_emission=0.1)
+    model, codes = RecurrentAutoencoder(config), lines()
+    model.build((None, None, 8, 8))
+    codes = codes._replace(mean=codes.mean / codes.mean.std())
+    means = tf.constant(codes.mean)
+    if masked:
+        seen = np.random.default_rng(1).random([64, 8]) < 0.8
+        hidden = np.where(seen[..., None], codes.mean, np.float32(np.nan))
+        codes = codes._replace(mean=hidden, mask=np.float32(seen))
+
+    def error():
+        predicted, _ = model.predictor(means, tf.ones([64, 8]), tf.zeros([64, 8, 1]), tf.zeros_like(means))
+        return float(tf.sqrt(tf.reduce_mean((predicted - means)[:, 2:] ** 2)))
+
+    decoder = [weight.numpy() for weight in model.decoder.weights]
+    before = error()
+    refinement.refine(model, codes, num_epochs=200, learning_rate=0.02)
+    assert error() < 0.25 < before
+    for weight, old in zip(model.decoder.weights, decoder, strict=True):
+        np.testing.assert_array_equal(weight, old)
 
 
 def test_encoder_and_decoder_stay_and_a_repetition_ends_the_same():

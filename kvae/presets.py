@@ -39,9 +39,8 @@ _SWITCHING = {"K": 9, "alpha_units": 100, "learn_noise": True, "learn_offset": T
 WORLD_PRESETS: dict[str, dict[str, Any]] = {
     "box": _SWITCHING | _FALLING_RATE,
     "box_gravity": _SWITCHING | _FALLING_RATE,
-    # Six walls, six ways to bounce. Without a refinement, twice as many epochs.
-    "polygon": {"K": 6} | _FALLING_RATE | {"num_epochs": 30, "decay_rate": 0.9},
-    # The paddles lag behind the ball, and need codes of their own.
+    "polygon": _SWITCHING | _FALLING_RATE,
+    # The paddles lag behind the ball, and need codes of their own. Without a refinement, twice as many epochs.
     "pong": {"dim_a": 4, "dim_z": 8, "K": 6} | _FALLING_RATE | {"num_epochs": 30, "decay_rate": 0.9},
     "pendulum": {
         "out_distr": "gaussian",

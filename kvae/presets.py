@@ -40,7 +40,7 @@ WORLD_PRESETS: dict[str, dict[str, Any]] = {
     "box": _SWITCHING | _FALLING_RATE,
     "box_gravity": _SWITCHING | _FALLING_RATE,
     "polygon": _SWITCHING | _FALLING_RATE,
-    # The paddles lag behind the ball, and need codes of their own. Without a refinement, twice as many epochs.
+    # The paddles lag behind the ball, and need codes of their own. No refinement, but twice as many epochs.
     "pong": {"dim_a": 4, "dim_z": 8, "K": 6} | _FALLING_RATE | {"num_epochs": 30, "decay_rate": 0.9},
     "pendulum": {
         "out_distr": "gaussian",

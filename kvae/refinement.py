@@ -117,9 +117,9 @@ def refine(model, codes, num_epochs, learning_rate):
                 if not np.isfinite(loss):
                     numbers = ", ".join(map(str, part))
                     raise TrainingError(
-                        f"Training broke in epoch {epoch + 1} of the dynamics alone, as the likelihood of "
-                        f"the codes is {-float(loss)}. The batch holds the sequences {numbers}. The model "
-                        "before is saved: leave them out, or try --refine_epochs 0"
+                        f"Training broke in epoch {epoch + 1} of the dynamics alone: the log-likelihood is "
+                        f"{-float(loss)}. The batch holds the sequences {numbers}. The model before is "
+                        "saved: leave them out, or try --refine_epochs 0"
                     )
                 bar.update()
     return num_epochs * steps

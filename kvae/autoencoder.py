@@ -180,7 +180,8 @@ class SequenceAutoencoder(keras.Model):
 
     def phase_of(self, variable: keras.Variable) -> int:
         """Return the first phase of training that trains a variable."""
-        raise NotImplementedError
+        is_of_dynamics = any(variable is weight for weight in self.dynamics_variables)
+        return PHASE_DYNAMICS if is_of_dynamics else PHASE_VAE
 
     @property
     def dynamics_variables(self) -> list[keras.Variable]:

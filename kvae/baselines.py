@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from kvae.autoencoder import PHASE_DYNAMICS, PHASE_VAE, SequenceAutoencoder
+from kvae.autoencoder import SequenceAutoencoder
 from kvae.config import Config
 from kvae.kalman import hide
 from kvae.networks import glorot
@@ -137,11 +137,6 @@ class RecurrentAutoencoder(SequenceAutoencoder):
     def build_dynamics(self) -> None:
         """Create the weights of the LSTM."""
         self.predictor.build()
-
-    def phase_of(self, variable: keras.Variable) -> int:
-        """Return the first phase of training that trains a variable."""
-        own = self.dynamics_variables
-        return PHASE_DYNAMICS if any(variable is weight for weight in own) else PHASE_VAE
 
     @property
     def dynamics_variables(self) -> list[keras.Variable]:

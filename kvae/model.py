@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from kvae import imputation
-from kvae.autoencoder import PHASE_ALL, PHASE_DYNAMICS, PHASE_VAE, SequenceAutoencoder
+from kvae.autoencoder import PHASE_ALL, SequenceAutoencoder
 from kvae.config import Config
 from kvae.lgssm import MixtureStateSpaceModel, total_of
 from kvae.networks import DynamicsParameterNetwork
@@ -82,14 +82,10 @@ class KVAE(SequenceAutoencoder):
         self.lgssm.build()
 
     def phase_of(self, variable: keras.Variable) -> int:
-        """Return the first phase of training that trains a variable."""
-
-        def holds(layer):
-            return any(variable is weight for weight in layer.trainable_variables)
-
-        if holds(self.alpha):
+        """Return the first phase of training that trains a variable: alpha learns last."""
+        if any(variable is weight for weight in self.alpha.trainable_variables):
             return PHASE_ALL
-        return PHASE_DYNAMICS if holds(self.lgssm) else PHASE_VAE
+        return super().phase_of(variable)
 
     @property
     def dynamics_variables(self) -> list[keras.Variable]:

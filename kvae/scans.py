@@ -21,15 +21,19 @@ def scan(step, inputs, start, constants=(), reverse=False):
         The carries, a structure like `start` of tensors [T, ...].
     """
     arguments = (inputs, start, constants)
+    flat = [tf.convert_to_tensor(tensor) for tensor in tf.nest.flatten(arguments)]
+    inputs, start, constants = tf.nest.pack_sequence_as(arguments, flat)
 
     @tf.custom_gradient
     def forward(*flat):
-        inputs, start, constants = tf.nest.pack_sequence_as(arguments, flat)
-        carries = tf.scan(lambda carry, x: step(carry, x, constants), inputs, start, reverse=reverse)
+        # A tape that saw what goes in would prepare another gradient of this loop, at several times its cost.
+        # So `backward` takes what is outside of here, where gradients have gradients.
+        unseen = tf.nest.pack_sequence_as(arguments, [tf.stop_gradient(tensor) for tensor in flat])
+        carries = tf.scan(lambda carry, x: step(carry, x, unseen[2]), *unseen[:2], reverse=reverse)
 
         def backward(*upstream):
             upstream = tf.nest.pack_sequence_as(start, upstream)
-            before = tf.nest.map_structure(lambda first, all: _shift(first, all, reverse), start, carries)
+            before = tf.nest.map_structure(lambda first, all: _shift(first, all, reverse), start, results)
             of_carries, of_inputs, of_constants = _reverse_scan(
                 step, upstream, before, inputs, constants, not reverse
             )
@@ -39,8 +43,8 @@ def scan(step, inputs, start, constants=(), reverse=False):
 
         return tf.nest.flatten(carries), backward
 
-    flat = [tf.convert_to_tensor(tensor) for tensor in tf.nest.flatten(arguments)]
-    return tf.nest.pack_sequence_as(start, forward(*flat))
+    results = tf.nest.pack_sequence_as(start, forward(*flat))
+    return results
 
 
 def _shift(first, carries, reverse):

@@ -130,21 +130,22 @@ def curves_of(run_folder, data_dir=None):
         measure = "fraction of wrong pixels"
         of_run = read_curve(run_folder / "imputation_planning.csv")
         found = {method: [error for error, _ in curve.values()] for method, curve in of_run.items()}
-        found["linear motion"] = _linear_errors(path, test, observed)
+        found["linear motion"] = linear_errors(path, test, observed)
     else:
         measure = "mean squared error of a pixel"
         found = _squared_errors(model, test, observed)
     return {method: (counts, errors) for method, errors in found.items()}, measure
 
 
-def _linear_errors(path, test, masks):
+def linear_errors(path, test, masks):
     """Return the wrong pixels of linear motion under each mask [T]."""
     metadata = read_metadata(path)
     world = make_world(metadata["world"], **metadata["options"])
     errors = []
     for observed in masks:
         hidden = observed < 0.5
-        frames = world.render(linear_motion(test.states, observed)[:, hidden])
+        # Whole sequences, for paddles of pong are where they followed the ball to.
+        frames = world.render(linear_motion(test.states, observed))[:, hidden]
         errors.append(wrong_pixels(frames / 255.0, test.images[:, hidden] / 255.0))
     return errors
 
@@ -185,7 +186,8 @@ def report_of(run_folder, facts, evaluation, seconds, curves, measure):
         "",
         circumstances_of(facts),
         "",
-        f"- Training: {seconds / 60:.0f} minutes for {epochs_of(options)}, evaluations on the way included.",
+        f"- Training: {seconds / 60:.0f} minutes for {epochs_of(options)}, evaluations and pauses on the way "
+        "included.",
         f"- Best epoch by test bound, the one evaluated here: {evaluation['best_epoch']}.",
         f"- Test bound per frame: {rest + bound['exact']:.2f} with the exact state space term, "
         f"{rest + bound['sampled']:.2f} with the sampled one.",

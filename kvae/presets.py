@@ -40,8 +40,8 @@ WORLD_PRESETS: dict[str, dict[str, Any]] = {
     "box": _SWITCHING | _FALLING_RATE,
     "box_gravity": _SWITCHING | _FALLING_RATE,
     "polygon": _SWITCHING | _FALLING_RATE,
-    # The paddles lag behind the ball, and need codes of their own. No refinement, but twice as many epochs.
-    "pong": {"dim_a": 4, "dim_z": 8, "K": 6} | _FALLING_RATE | {"num_epochs": 30, "decay_rate": 0.9},
+    # The paddles lag behind the ball, and need codes of their own.
+    "pong": {"dim_a": 4, "dim_z": 8} | _SWITCHING | _FALLING_RATE,
     "pendulum": {
         "out_distr": "gaussian",
         "learn_pixel_var": True,

@@ -1,6 +1,15 @@
 import numpy as np
 
-from experiments.rivals import cross_fade, last_seen, linear_motion, squared_error, wrong_pixels
+from experiments.rivals import (
+    cross_fade,
+    last_seen,
+    linear_errors,
+    linear_motion,
+    squared_error,
+    wrong_pixels,
+)
+from kvae.data import load
+from simulation.dataset import generate
 
 OBSERVED = np.array([1, 1, 0, 0, 0, 1, 0])
 
@@ -14,6 +23,15 @@ def test_linear_motion():
     np.testing.assert_allclose(found[0, :, 0], [5, 1, 2, 3, 4, 5, 5])
     np.testing.assert_allclose(found[1, :, 2], [0, 4, 3, 2, 1, 0, 0])
     assert (found[0, :, 1:] == 0).all()
+
+
+def test_linear_motion_of_pong_has_paddles(tmp_path):
+    """They depend on where the ball was before, so not on the hidden frames alone."""
+    generate("pong", tmp_path, num_train=1, num_test=30, seed=0, report=lambda file: None)
+    path = tmp_path / "pong_test.npz"
+    observed = np.ones(20)
+    observed[10] = 0
+    assert linear_errors(path, load(path), [observed])[0] < 0.01
 
 
 def test_last_frame_and_cross_fade():

@@ -1,5 +1,6 @@
 """Posterior sampling of hidden codes, where the truth is known: exactly for K = 1, else by quadrature."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -12,6 +13,8 @@ from tests.kvae.test_lgssm import codes_and_controls, state_space_model
 NUM_PATHS = 8000
 
 
+# Once for all masks, for what samples is traced anew for every model.
+@functools.cache
 def model_and_sequences(batch, num_steps, **options):
     """A model, and codes and controls that it could have made itself."""
     model = state_space_model(**options)

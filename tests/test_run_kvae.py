@@ -134,7 +134,8 @@ def test_a_finished_run_that_is_resumed_is_evaluated_again(trained, capsys):
 
 
 def test_a_rival_leaves_a_run_folder_too(data_dir, tmp_path, capsys):
-    assert run(data_dir, tmp_path, "rival", *SMALL, "--model", "ae_rnn") == 0
+    shorter = ["--num_epochs", "1", "--generate_step", "9"]
+    assert run(data_dir, tmp_path, "rival", *SMALL, *shorter, "--model", "ae_rnn") == 0
     folder = tmp_path / "rival_ae_rnn"
     assert "Test bound per frame" in capsys.readouterr().out
     planning = read_csv(folder / "imputation_planning.csv")
@@ -200,7 +201,8 @@ def test_the_pendulum_from_shards(tmp_path, capsys):
     sizes = "--dataset pendulum --num_train 20 --num_test 6 --num_steps 10 --shards 3 --data_dir".split()
     assert simulation.generate.main([*sizes, str(tmp_path)]) == 0
     places = ["--data_dir", str(tmp_path), "--log_dir", str(tmp_path / "logs"), "--run_name", "a"]
-    assert run_kvae.main(["--dataset", "pendulum", *places, *SMALL_KVAE, "--generate_step", "9"]) == 0
+    shorter = ["--num_epochs", "1", "--generate_step", "9"]
+    assert run_kvae.main(["--dataset", "pendulum", *places, *SMALL_KVAE, *shorter]) == 0
     folder = tmp_path / "logs" / "a_kvae"
     assert "pendulum: 20 sequences of 10 frames, 16x16" in capsys.readouterr().out
     assert json.loads((folder / "config.json").read_text())["options"]["learn_pixel_var"] is True

@@ -82,11 +82,11 @@ def test_it_trains_what_is_missing_and_sets_all_side_by_side(command, tmp_path, 
 
     # Given again nothing is trained; a run that was stopped goes on; a run of other options is not taken.
     started.clear()
-    assert run("--models", "kvae", "ae_rnn") == 0
+    assert run("--models", "kvae", "ae_rnn", "--quick") == 0
     assert started == []
     folder = tmp_path / "logs" / "reproduce_box_0_ae_rnn"
     (folder / "evaluation.json").unlink()
-    assert run("--models", "kvae", "ae_rnn") == 0
+    assert run("--models", "kvae", "ae_rnn", "--quick") == 0
     assert started == [["--resume", str(folder)]]
     facts = json.loads((folder / "config.json").read_text())
     facts["options"]["num_epochs"] = 7

@@ -307,8 +307,9 @@ def figure_of(dataset, curves):
             points = zip(*values.items(), strict=True)
             (handles[label],) = axes.plot(*points, style, color=colour, linewidth=1.3)
         axes.set_xlabel(title)
-        axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
+    # After both, for a limit that is set stays where it is.
+    figure.axes[0].set_ylim(bottom=0)
     figure.axes[0].set_ylabel("fraction of wrong pixels")
     figure.suptitle(f"{dataset}: filling in hidden frames")
     figure.legend(handles.values(), handles.keys(), loc="outside right center", frameon=False)

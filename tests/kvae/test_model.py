@@ -83,7 +83,8 @@ def test_every_option_trains(options, masked):
         dict(batch=2, num_steps=3, height=4, width=10),
     ],
 )
-@pytest.mark.parametrize(("K", "masked"), [(1, True), (2, False)])
+@pytest.mark.parametrize("K", [1, 2])
+@pytest.mark.parametrize("masked", [False, True])
 def test_the_smallest_shapes_work(shape, K, masked):
     images = videos(**{"height": 4, "width": 4, **shape})
     batch, num_steps = images.shape[:2]

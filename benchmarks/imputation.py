@@ -83,10 +83,11 @@ def main(arguments=None):
     except (OSError, UserError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2
+    from kvae import device
     from kvae.imputation import NUM_DRAWS
 
     lines = [
-        *heading("imputation", given, ("tensorflow",)),
+        *heading("imputation", given, ("tensorflow",), device.gpu_names()),
         f"{len(images)} sequences of {images.shape[1]} frames, {HIDDEN} hidden, batches of {BATCH}; up to "
         f"{NUM_DRAWS} paths decoded.",
         "",

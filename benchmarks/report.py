@@ -6,23 +6,25 @@ import platform
 import shlex
 
 
-def heading(module, arguments, packages):
+def heading(module, arguments, packages, gpus=()):
     """Return the first lines of a report: the command, and what it ran on.
 
     Args:
         module: name of the benchmark's module.
         arguments: its command line, a list of strings; where the report goes is left out.
         packages: names of the packages whose versions matter.
+        gpus: names of the GPUs in use.
     """
     words = list(arguments)
     if "--output" in words:
         place = words.index("--output")
         del words[place : place + 2]
     versions = ", ".join(f"{package} {importlib.metadata.version(package)}" for package in packages)
+    machine = ", ".join([platform.platform(), f"{os.cpu_count()} cores", *gpus])
     return [
         f"# {shlex.join(['python', '-m', f'benchmarks.{module}', *words])}",
         "",
-        f"{platform.platform()}, {os.cpu_count()} cores; Python {platform.python_version()}, {versions}",
+        f"{machine}; Python {platform.python_version()}, {versions}",
     ]
 
 

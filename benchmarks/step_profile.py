@@ -27,6 +27,7 @@ from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from benchmarks.report import heading, publish
 from benchmarks.training_step import training_step
+from kvae import device
 
 COMPILED = "CpuExecutable::ExecuteAsyncOnStream"
 """Event of what XLA compiled. In this step that is the state space model, and nothing else."""
@@ -112,7 +113,7 @@ def main(arguments=None):
     for name, seconds in found.items():
         parts[part_of(name)] += seconds
     total, per_step = sum(parts.values()), 1e3 / options.steps
-    publish(heading("step_profile", given, ("tensorflow", "keras", "numpy")))
+    publish(heading("step_profile", given, ("tensorflow", "keras", "numpy"), device.gpu_names()))
     print(f"Batch {shape}, {options.precision}, {options.steps} steps.")
     print(f"A step takes {1e3 * np.median(plain):.0f} ms (median, not profiled).\n")
     print(f"{'':32}{'ms a step':>10}{'share':>8}")

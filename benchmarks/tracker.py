@@ -73,7 +73,7 @@ def main(arguments=None):
     """Run the benchmark; return its exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = tyro.cli(Options, args=given, use_underscores=True)
-    from kvae import load
+    from kvae import device, load
     from simulation import make_world
 
     try:
@@ -84,7 +84,7 @@ def main(arguments=None):
     frames = make_world("box_gravity").sample_sequence(np.random.default_rng(0), 200).images[0]
     seconds = measure(model, frames, options.num_frames)
     lines = [
-        *heading("tracker", given, ("tensorflow",)),
+        *heading("tracker", given, ("tensorflow",), device.gpu_names()),
         "",
         f"{'frames':>16}{'median ms':>12}{'slowest ms':>12}",
     ]

@@ -19,6 +19,7 @@ import tensorflow as tf
 import tyro
 
 from benchmarks.report import heading, publish
+from kvae import device
 from kvae.config import Config
 from kvae.masks import random_mask
 from kvae.model import KVAE
@@ -34,6 +35,8 @@ class Options:
     """Sequences in a batch."""
     num_steps: int = 20
     """Frames in a sequence."""
+    gpu: str = ""
+    """As for `run_kvae.py`: empty is whatever is there, `cpu` the processor."""
 
 
 def bare_convolutions(precision):
@@ -56,7 +59,7 @@ def bare_step(precision, images):
     model = bare_convolutions(precision)
     frames = tf.reshape(tf.cast(images > 0, tf.float32), [-1, 32, 32, 1])
 
-    @tf.function
+    @tf.function(jit_compile=device.has_gpu(), autograph=False)
     def step():
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(model(frames))
@@ -74,7 +77,8 @@ def training_step(precision, images, mask):
     model.compile()
     model.optimizer.build(model.trainable_variables)
     batch = {"images": images} | ({} if mask is None else {"mask": mask})
-    step = tf.function(model.train_step)
+    # As training compiles it.
+    step = tf.function(model.train_step, jit_compile=model.jit_compile, autograph=False)
     return lambda: float(step(batch)["total"])
 
 
@@ -82,6 +86,7 @@ def main(arguments=None):
     """Run the benchmark; return its exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = tyro.cli(Options, args=given, use_underscores=True)
+    device.select(options.gpu)
     rng = np.random.default_rng(0)
     shape = (options.batch_size, options.num_steps, 32, 32)
     images = tf.constant(((rng.random(shape) < 0.1) * 255).astype(np.uint8))
@@ -101,7 +106,7 @@ def main(arguments=None):
             run()
             seconds[name].append(time.perf_counter() - start)
 
-    publish(heading("training_step", given, ("tensorflow", "keras", "numpy")))
+    publish(heading("training_step", given, ("tensorflow", "keras", "numpy"), device.gpu_names()))
     print(f"Batch {shape}, {options.pairs} runs each, in turn; ratios are medians of pairs.\n")
     print(f"{'':32}{'median':>10}{'quartiles':>18}{'/ bare, same':>14}{'/ bare float32':>16}")
     for name, times in seconds.items():

@@ -38,6 +38,12 @@ def has_gpu():
     return bool(tf.config.get_visible_devices("GPU"))
 
 
+def gpu_names():
+    """Return the makers' names of the GPUs that TensorFlow will use."""
+    gpus = tf.config.get_visible_devices("GPU")
+    return [tf.config.experimental.get_device_details(gpu).get("device_name") or gpu.name for gpu in gpus]
+
+
 def trunk_policy(precision):
     """Return the Keras dtype policy of the hidden layers of encoder and decoder.
 

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from kvae import movies, plots
+from kvae import device, movies, plots
 from kvae.archives import free_memory
 from kvae.autoencoder import SequenceAutoencoder
 from kvae.config import Config, ConfigError
@@ -105,7 +104,6 @@ class RunFolder:
 
     def write_config(self, config, precision):
         """Write config.json: options, versions, the git commit, the machine, the precision in use."""
-        gpus = [gpu.name for gpu in tf.config.get_visible_devices("GPU")]
         facts = {
             "options": config.to_dict(),
             "precision": precision,
@@ -117,7 +115,7 @@ class RunFolder:
             "machine": {
                 "platform": platform.platform(),
                 "processor": _processor(),
-                "gpus": gpus,
+                "gpus": device.gpu_names(),
             },
         }
         self.write_json("config.json", facts)

@@ -10,6 +10,11 @@ def test_a_report_begins_with_the_command_but_for_where_it_goes():
     assert lines[2].endswith(f", numpy {importlib.metadata.version('numpy')}")
 
 
+def test_a_report_names_the_gpus_in_use():
+    assert " cores, this, that; Python " in report.heading("this", [], (), ["this", "that"])[2]
+    assert " cores; Python " in report.heading("this", [], ())[2]
+
+
 def test_a_report_is_printed_and_written(tmp_path, capsys):
     output = tmp_path / "new" / "report.txt"
     report.publish(["one", "", "two"], output)

@@ -13,7 +13,8 @@ def machine(monkeypatch):
     def of(*capabilities):
         gpus = [f"gpu {i}" for i in range(len(capabilities))]
         details = {
-            gpu: {} if capability is None else {"compute_capability": capability}
+            gpu: {"device_name": f"maker's {gpu}"}
+            | ({} if capability is None else {"compute_capability": capability})
             for gpu, capability in zip(gpus, capabilities, strict=True)
         }
         monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
@@ -125,3 +126,10 @@ def test_a_gpu_is_known_by_its_generation(machine, monkeypatch, capabilities, ex
 def test_precision_is_what_was_asked_for(monkeypatch, precision, capable, policy):
     monkeypatch.setattr(device, "has_bfloat16", lambda: capable)
     assert device.trunk_policy(precision) == policy
+
+
+def test_gpus_are_called_by_their_makers_names(machine):
+    machine(None, None)
+    assert device.gpu_names() == ["maker's gpu 0", "maker's gpu 1"]
+    machine()
+    assert device.gpu_names() == []

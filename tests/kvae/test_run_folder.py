@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from kvae import run_folder
+from kvae import device, run_folder
 from kvae.config import Config
 from kvae.errors import UserError
 from kvae.evaluation import CurvePoint, ImputationError
@@ -89,7 +89,7 @@ def test_the_configuration_is_written_down(folder, config):
     expected = {"python": platform.python_version(), **{name: version(name) for name in packages}}
     assert facts["versions"] == expected
     assert facts["machine"]["platform"] == platform.platform()
-    assert facts["machine"]["gpus"] == [gpu.name for gpu in tf.config.get_visible_devices("GPU")]
+    assert facts["machine"]["gpus"] == device.gpu_names()
 
 
 def test_the_commit_is_written_down(folder, config, monkeypatch):

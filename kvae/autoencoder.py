@@ -10,7 +10,7 @@ import tensorflow_probability as tfp
 from kvae import distribution
 from kvae.config import Config
 from kvae.data import to_pixels
-from kvae.device import has_gpu, trunk_policy
+from kvae.device import has_gpu, trunk_policy, use_full_float32
 from kvae.networks import Decoder, Encoder
 from kvae.outputs import Bound, Decoded, TensorLike
 
@@ -47,6 +47,7 @@ class SequenceAutoencoder(keras.Model):
 
     def __init__(self, config: Config | None = None, **kwargs: Any):
         super().__init__(**kwargs)
+        use_full_float32()
         self.config = config or Config()
         # Whether codes are drawn from q(a|x); else they are its mean.
         self.is_variational = self.config.use_vae and self.config.model != "ae_rnn"
@@ -62,8 +63,8 @@ class SequenceAutoencoder(keras.Model):
             **self._trunk_options(),
             name="encoder",
         )
-        # Both are what `kvae.Schedule` sets.
-        self.phase = tf.Variable(PHASE_ALL, trainable=False, name="phase")
+        # Both are what `kvae.Schedule` sets. As for int64, see `_counter`.
+        self.phase = tf.Variable(PHASE_ALL, dtype=tf.int64, trainable=False, name="phase")
         self.reconstruction_scale = tf.Variable(
             self.config.scale_reconstruction, trainable=False, name="reconstruction_scale"
         )
@@ -399,7 +400,9 @@ class SequenceAutoencoder(keras.Model):
         return self.add_weight(
             (),
             initializer="zeros",
-            dtype="int32",
+            # TensorFlow keeps int32 variables on the processor, where what XLA compiles for a GPU cannot
+            # reach them.
+            dtype="int64",
             trainable=False,
             name=name,
             aggregation="only_first_replica",
@@ -414,7 +417,7 @@ class SequenceAutoencoder(keras.Model):
         """Return a new stateless seed: config.seed, and the number of the draw."""
         counter = self.training_draws if training else self.evaluation_draws
         counter.assign_add(1)
-        return tf.stack([self.config.seed, 2 * counter.value + int(training)])
+        return tf.stack([self.config.seed, 2 * tf.cast(counter.value, tf.int32) + int(training)])
 
     def _update_metrics(self, bound, **others):
         values = {name: getattr(bound, name) for name in self.means if hasattr(bound, name)}

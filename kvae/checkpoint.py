@@ -11,7 +11,7 @@ from kvae.errors import UserError
 from kvae.files import replacing
 from kvae.weights import named_weights
 
-FORMAT = 2
+FORMAT = 3
 
 
 class CheckpointError(UserError):

@@ -33,6 +33,16 @@ def select(gpu, deterministic=False):
     tf.config.set_visible_devices([gpus[number] for number in numbers], "GPU")
 
 
+def use_full_float32():
+    """Have GPUs multiply float32 matrices in float32, for the whole program.
+
+    TensorFlow lets them round what they multiply to TensorFloat-32, three decimal digits, which is enough for
+    a network, and too little for a covariance: filters that are the same by algebra then differ by half a
+    percent. The hidden layers of encoder and decoder, which are most of the work, have their own format.
+    """
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+
+
 def has_gpu():
     """Tell whether TensorFlow will use a GPU."""
     return bool(tf.config.get_visible_devices("GPU"))

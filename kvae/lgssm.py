@@ -9,12 +9,12 @@ import tensorflow_probability as tfp
 
 from kvae import kalman, kalman_parallel
 from kvae import small_matrices as small
-from kvae.device import has_gpu
+from kvae.device import has_gpu, use_full_float32
 
 tfd = tfp.distributions
 
 PARALLEL_FROM = 100
-"""Steps from which a GPU runs filter and smoother in parallel. A guess: no GPU was at hand to measure it."""
+"""Steps from which a GPU runs filter and smoother in parallel. A guess, not measured."""
 
 
 class Dynamics(NamedTuple):
@@ -90,6 +90,7 @@ class MixtureStateSpaceModel(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        use_full_float32()
         self.network = network
         self.dim_a, self.dim_z, self.dim_u, self.K = dim_a, dim_z, dim_u, K
         self.learn_noise, self.learn_offset = learn_noise, learn_offset

@@ -202,6 +202,8 @@ class DynamicsParameterNetwork(keras.layers.Layer):
                 return_sequences=True,
                 kernel_initializer=glorot(seed),
                 recurrent_initializer=keras.initializers.Orthogonal(seed=seed),
+                # On a GPU Keras takes cuDNN's kernel otherwise, which XLA cannot compile.
+                use_cudnn=False,
                 name="lstm",
             )
         else:

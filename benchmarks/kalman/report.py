@@ -4,11 +4,11 @@ import os
 import platform
 
 import numpy as np
-import tensorflow as tf
 from matplotlib.figure import Figure
 
 from benchmarks.kalman.candidates import TASKS
 from benchmarks.kalman.measure import TOLERANCE
+from kvae.device import gpu_names
 
 
 def cell_text(cell):
@@ -94,7 +94,7 @@ def figure_of(table):
 
 def report_of(table, options, command, versions):
     """Return the text of kalman.md."""
-    gpus = len(tf.config.list_physical_devices("GPU"))
+    machine = ", ".join([platform.platform(), f"{os.cpu_count()} cores", *gpu_names()])
     models = "others A and C in every sequence and step"
     if options.one_model:
         models = (
@@ -117,7 +117,7 @@ def report_of(table, options, command, versions):
         [
             "# Kalman filters and smoothers\n",
             f"    {command}\n",
-            f"{platform.platform()}, {os.cpu_count()} cores, {gpus} GPUs;",
+            f"{machine};",
             ", ".join(f"{name} {version}" for name, version in versions.items()) + ".\n",
             *(f"- {note}" for note in notes),
             "\n## Milliseconds: median (quartiles), run in turn\n",

@@ -2,7 +2,9 @@ import pytest
 import tensorflow as tf
 
 from kvae import device
+from kvae.config import Config
 from kvae.errors import UserError
+from kvae.factory import make_model
 
 
 @pytest.fixture
@@ -133,3 +135,10 @@ def test_gpus_are_called_by_their_makers_names(machine):
     assert device.gpu_names() == ["maker's gpu 0", "maker's gpu 1"]
     machine()
     assert device.gpu_names() == []
+
+
+@pytest.mark.parametrize("model", ["kvae", "ae_rnn"])
+def test_a_model_multiplies_matrices_in_full_float32(model):
+    tf.config.experimental.enable_tensor_float_32_execution(True)
+    make_model(Config(model=model, num_filters=(4,)))
+    assert not tf.config.experimental.tensor_float_32_execution_enabled()

@@ -91,6 +91,7 @@ def test_in_step_and_over_the_sequence_give_the_same(options, num_steps):
 
 
 def test_long_sequences_are_filtered_in_parallel_on_a_gpu(monkeypatch):
+    monkeypatch.setattr(lgssm, "has_gpu", lambda: False)
     long = lgssm.PARALLEL_FROM
     assert lgssm.inference_for(long) is kalman
     model = state_space_model()

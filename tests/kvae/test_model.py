@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from kvae.autoencoder import PHASE_ALL, PHASE_DYNAMICS, PHASE_VAE
 from kvae.config import Config
+from kvae.factory import make_model
 from kvae.model import KVAE
 from kvae.option_rules import ShapeError
 
@@ -507,3 +508,14 @@ def test_evaluation_on_samples_draws():
     np.testing.assert_array_equal(mean.reconstruct(images).codes, mean.encode(images).mean())
     distance = np.abs(sampled.reconstruct(images).codes - sampled.encode(images).mean())
     assert 1e-3 < distance.max() < 1
+
+
+@pytest.mark.parametrize("model", ["kvae", "vae_rnn"])
+def test_no_variable_is_one_that_tensorflow_keeps_on_the_processor(model):
+    """There a training step that XLA has compiled for a GPU cannot reach it."""
+    model = make_model(Config(**TINY, model=model))
+    model.build((None, None, 8, 8))
+    model.compile()
+    model.optimizer.build(model.trainable_variables)
+    variables = [*model.variables, *model.optimizer.variables, model.phase, model.reconstruction_scale]
+    assert "int32" not in {tf.as_dtype(variable.dtype).name for variable in variables}

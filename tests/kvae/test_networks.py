@@ -142,3 +142,15 @@ def test_the_head_is_upscaling_then_a_convolution():
     np.testing.assert_allclose(head(inputs), expected + 0.5, rtol=1e-5, atol=1e-6)
     # What comes in as bfloat16 is multiplied in float32.
     assert head(tf.cast(inputs, tf.bfloat16)).dtype == tf.float32
+
+
+def test_the_lstm_is_made_of_operations_that_xla_compiles_on_a_gpu_too(monkeypatch):
+    """There Keras prefers cuDNN's kernel, which XLA does not know."""
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: ["a GPU"])
+
+    def operations(layer):
+        graph = tf.function(layer).get_concrete_function(tf.TensorSpec([2, 5, 2])).graph
+        return {operation.type for operation in graph.get_operations()}
+
+    assert "CudnnRNNV3" in operations(keras.layers.LSTM(6))
+    assert not any("Cudnn" in name for name in operations(dynamics(K=3)))

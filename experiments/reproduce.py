@@ -166,7 +166,8 @@ def _collect(options, runs):
 
 def _evaluate_slowly(folder, data_dir):
     """Write whole_MASK.csv: posterior sampling on the whole test set, and the trivial rivals."""
-    if all((folder / f"whole_{mask}.csv").exists() for mask in MASKS):
+    missing = [mask for mask in MASKS if not (folder / f"whole_{mask}.csv").exists()]
+    if not missing:
         return
     from kvae import data, evaluation, run_folder
 
@@ -174,8 +175,8 @@ def _evaluate_slowly(folder, data_dir):
     test = data.load(dataset_path(data_dir, model.config.dataset, "test"))
     print(f"Evaluating {folder} on {len(test.images)} test sequences", flush=True)
     of_curves = {"planning": evaluation.planning_curve, "random": evaluation.random_curve}
-    for mask, curve_of in of_curves.items():
-        curve = curve_of(model, test, ("sampling",)) + _trivial_curve(model, test, mask)
+    for mask in missing:
+        curve = of_curves[mask](model, test, ("sampling",)) + _trivial_curve(model, test, mask)
         run_folder.RunFolder(folder).write_curve(f"whole_{mask}", curve, "kvae")
 
 

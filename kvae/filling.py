@@ -155,7 +155,8 @@ def _draw(model: KVAE, pixels: np.ndarray, seen: np.ndarray, num_draws: int) -> 
         encoded, seen[None, : len(pixels)], None, model.config.num_paths, num_draws
     )
     u = tf.zeros([num_draws, len(seen), model.config.dim_u])
-    seed = tf.random.fold_in(tf.constant([model.config.seed, len(seen)]), model.evaluation_draws.value)
+    draw = tf.cast(model.evaluation_draws.value, tf.int32)
+    seed = tf.random.fold_in(tf.constant([model.config.seed, len(seen)]), draw)
     # Before the end this repeats each draw; after it the draw goes on by itself.
     states, alpha = _roll_out(lgssm, found.sampled_states[0], found.paths[0], u, seed)
     C = lgssm.mix(alpha)[2].numpy().astype(np.float64)

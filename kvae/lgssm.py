@@ -298,7 +298,8 @@ class MixtureStateSpaceModel(keras.layers.Layer):
         batch, num_steps = kalman.batch_size(u), tf.shape(u)[1]
         num_given = tf.shape(given_states)[1]
         padding = [[0, 0], [0, num_steps - num_given], [0, 0]]
-        is_given = tf.broadcast_to(tf.range(num_steps)[None] < num_given, [batch, num_steps])
+        # [T, B] at once: of a transposed bool TensorFlow says that it is slow without AVX-512.
+        is_given = tf.broadcast_to(tf.range(num_steps)[:, None] < num_given, [num_steps, batch])
         code_noise = tf.zeros([batch, num_steps, self.dim_a])
         state_noise = tf.zeros([batch, num_steps, self.dim_z])
         if noise_seed is not None:
@@ -312,7 +313,7 @@ class MixtureStateSpaceModel(keras.layers.Layer):
 
         def step(carry, inputs):
             z, code, _, network_state = carry
-            is_given_t, given_t, has_code_t, given_code_t, u_t, code_noise_t, state_noise_t = inputs
+            is_given_t, has_code_t, given_t, given_code_t, u_t, code_noise_t, state_noise_t = inputs
             alpha, learned_u, network_state = self.network.step(code, network_state)
             A, B, C = self.mix(alpha)
             u_t = self.inputs(u_t, learned_u)
@@ -321,9 +322,9 @@ class MixtureStateSpaceModel(keras.layers.Layer):
             code = tf.where(has_code_t[:, None], given_code_t, tf.linalg.matvec(C, z) + code_noise_t)
             return z, code, alpha, network_state
 
-        given = (is_given, tf.pad(given_states, padding), has_code, tf.pad(given_codes, padding))
-        inputs = (*given, u, code_noise, state_noise)
-        inputs = [_swap_batch_and_time(x) for x in inputs]
+        given_states, given_codes = (tf.pad(given, padding) for given in (given_states, given_codes))
+        others = (given_states, given_codes, u, code_noise, state_noise)
+        inputs = (is_given, has_code, *map(_swap_batch_and_time, others))
         start = (
             tf.zeros([batch, self.dim_z]),
             tf.broadcast_to(self.a_0, [batch, self.dim_a]),

@@ -50,6 +50,7 @@ def test_own_videos_start_from_options_of_their_own():
     config = configure(*"--dataset my/videos --timesteps 10 --stride=5 --frame-size 48,64".split())
     assert (config.frame_size, config.stride, config.t_steps_mask) == ((48, 64), 5, 6)
     assert (config.out_distr, config.learn_pixel_var, config.K) == ("gaussian", True, 9)
+    assert (config.num_epochs, config.decay_steps, config.init_lr) == (120, 8, 0.002)
     config = configure(*"--dataset my/videos --out_distr bernoulli --K 2 --t_init_mask 3".split())
     assert (config.out_distr, config.learn_pixel_var, config.K, config.t_init_mask) == (
         "bernoulli",

@@ -197,6 +197,7 @@ def test_rivals_of_a_ball_world(trained, data_dir, tmp_path, capsys):
     assert rivals.main([str(trained.parent)]) == 2
 
 
+@pytest.mark.slow
 def test_the_pendulum_from_shards(tmp_path, capsys):
     sizes = "--dataset pendulum --num_train 20 --num_test 6 --num_steps 10 --shards 3 --data_dir".split()
     assert simulation.generate.main([*sizes, str(tmp_path)]) == 0

@@ -73,7 +73,7 @@ def run(config, signals, after_epoch=None):
     resumed, config = config.resume, dataclasses.replace(config, resume="")
     train_file, test_file = _dataset_files(config, foreign=bool(resumed or config.reload_model))
 
-    with chatter.held_back(show=config.gpu not in ("", "cpu")):
+    with chatter.held_back(wants_gpu=config.gpu not in ("", "cpu")):
         from kvae import data, device, distribution, reporting, run_folder, shards, training
         from kvae.factory import make_model
 
@@ -107,7 +107,8 @@ def run(config, signals, after_epoch=None):
         if config.reload_model:
             folder.events.add_options(config)
     if where.is_chief:
-        print(f"Writing to {folder.path}; convolutions in {precision}", flush=True)
+        devices = ", ".join(device.gpu_names()) or "the processor"
+        print(f"Writing to {folder.path}; on {devices}, convolutions in {precision}", flush=True)
     else:
         print("Working for the chief, the first worker, which alone writes", flush=True)
 

@@ -11,39 +11,34 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-_HARMLESS = re.compile(
-    rb"WARNING: All log messages before absl"
-    # Information; and that there is no driver of a GPU, where none was asked for.
-    rb"|I\d{4} |E\d{4} .*(cuInit|cuda_|CUDA)"
-)
-"""Beginnings of the lines that are not passed on."""
+_HARMLESS = re.compile(rb"WARNING: All log messages before absl|I\d{4} ")
+"""Beginnings of the lines that are not passed on: information."""
+_NO_GPU = re.compile(rb"E\d{4} .*(cuInit|cuda_|CUDA)")
+"""Those that say that there is no driver of a GPU."""
 
 
 @contextlib.contextmanager
-def held_back(show: bool = False) -> Iterator[None]:
+def held_back(wants_gpu: bool = False) -> Iterator[None]:
     """Hold back what any library writes to standard error in the block; afterwards pass on what matters.
 
     After an exception everything is passed on.
 
     Args:
-        show: pass everything on at once.
+        wants_gpu: a GPU was asked for, so that it matters if there is none.
     """
-    if show:
-        yield
-        return
     sys.stderr.flush()
     with tempfile.TemporaryFile() as said, os.fdopen(os.dup(2), "wb") as stderr:
         os.dup2(said.fileno(), 2)
-        harmless: re.Pattern[bytes] | None = None
+        harmless: tuple[re.Pattern[bytes], ...] = ()
         try:
             yield
-            harmless = _HARMLESS
+            harmless = (_HARMLESS,) if wants_gpu else (_HARMLESS, _NO_GPU)
         finally:
             sys.stderr.flush()
             os.dup2(stderr.fileno(), 2)
             said.seek(0)
             for line in said:
-                if harmless is None or not harmless.match(line):
+                if not any(pattern.match(line) for pattern in harmless):
                     stderr.write(line)
 
 

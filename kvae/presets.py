@@ -61,8 +61,8 @@ OWN_VIDEOS: dict[str, Any] = (
     | _FALLING_RATE
     # As for the pendulum, whose pixels are grey too.
     | {"out_distr": "gaussian", "learn_pixel_var": True, "noise_pixel_var": 0.01}
-    # Of hundreds of sequences, not thousands: as many steps take more epochs. From 0.007, the boxes' rate, the
-    # codes were given up at times.
+    # Of hundreds of sequences, not thousands: as many steps take more epochs. From the boxes' rate, 0.007,
+    # the codes were given up at times.
     | {"num_epochs": 120, "decay_steps": 8, "init_lr": 0.002, "display_step": 10}
 )
 """What training on one's own videos starts from."""

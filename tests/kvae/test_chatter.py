@@ -22,14 +22,17 @@ def test_passes_on_what_matters_alone(capfd):
     assert capfd.readouterr().err == MATTERS.decode() + "after\n"
 
 
-def test_passes_everything_on_after_an_error_or_where_it_was_asked_for(capfd):
+def test_passes_everything_on_after_an_error(capfd):
     with pytest.raises(KeyError), chatter.held_back():
         os.write(2, CHATTER)
         raise KeyError
     assert capfd.readouterr().err == CHATTER.decode()
-    with chatter.held_back(show=True):
-        os.write(2, NO_DRIVER)
-    assert capfd.readouterr().err == NO_DRIVER.decode()
+
+
+def test_passes_on_that_there_is_no_driver_where_a_gpu_was_asked_for(capfd):
+    with chatter.held_back(wants_gpu=True):
+        os.write(2, CHATTER + NO_DRIVER + MATTERS)
+    assert capfd.readouterr().err == (NO_DRIVER + MATTERS).decode()
 
 
 def test_silence_is_of_standard_output_alone():

@@ -173,7 +173,7 @@ def check(inference, groups, seed):
     return count
 
 
-@pytest.mark.parametrize("inference", [kalman, kalman_parallel])
+@pytest.mark.parametrize("inference", [kalman, pytest.param(kalman_parallel, marks=pytest.mark.slow)])
 def test_some_random_models(inference):
     groups = [(10, num_steps, *sizes) for num_steps in SHORT for sizes in SIZES for _ in range(2)]
     assert check(inference, groups, seed=0) == 420

@@ -39,6 +39,7 @@ def test_the_report_says_when_the_target_was_reached():
     ]
 
 
+@pytest.mark.slow
 def test_runs_are_those_of_the_command_line(tmp_path, capsys):
     generate("box", tmp_path / "data", num_train=8, num_test=4, seed=0, report=lambda file: None)
     of_run = ["--dataset", "box", "--data_dir", str(tmp_path / "data"), *TINY.split()]

@@ -232,7 +232,7 @@ def test_controls_move_the_codes():
         model.smooth(images, controls=np.zeros([3, 6, 1]))
 
 
-@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("masked", [pytest.param(False, marks=pytest.mark.slow), True])
 @pytest.mark.parametrize(
     "options", [dict(), dict(learn_u=True), dict(learn_noise=True, learn_offset=True), dict(sample_z=True)]
 )

@@ -92,7 +92,7 @@ def test_commands_on_own_videos_have_these_options(command):
 @pytest.mark.parametrize("command", [command for command in COMMANDS if "run_kvae" in command])
 def test_trainings_on_own_videos_have_these_options(command):
     config = command_line.parse(shlex.split(command)[2:], read_run_options=None)
-    assert config.dataset in ("my_videos/", "cup/")
+    assert config.dataset in ("my_videos/", "cup/", "films/box.npz")
     assert config.out_distr == "gaussian"
 
 

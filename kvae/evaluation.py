@@ -9,8 +9,6 @@ import tensorflow as tf
 from kvae import data, imputation, masks
 from kvae.autoencoder import SequenceAutoencoder
 
-DROP_PROBABILITIES = tuple(round(0.1 * i, 1) for i in range(1, 11))
-
 
 class ImputationError(NamedTuple):
     """Error over the hidden frames.
@@ -100,14 +98,7 @@ def masks_of_curve(
 ) -> list[tuple[float, np.ndarray]]:
     """Return the (x, mask [N, T]) of a curve, `planning` or `random`; the latter is drawn from the seed."""
     num_sequences, num_steps = dataset.images.shape[:2]
-    given = model.config.t_init_mask
-    if kind == "planning":
-        hidden = range(1, num_steps - given, 2)
-        return [(count, masks.planning_mask(num_sequences, num_steps, given, count)) for count in hidden]
-    return [
-        (p, masks.random_mask(num_sequences, num_steps, given, p, [seed, i]))
-        for i, p in enumerate(DROP_PROBABILITIES)
-    ]
+    return masks.masks_of_curve(kind, num_sequences, num_steps, model.config.t_init_mask, seed)
 
 
 def baseline(images: np.ndarray) -> float | None:

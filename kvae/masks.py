@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+DROP_PROBABILITIES = tuple(round(0.1 * i, 1) for i in range(1, 11))
+
 
 def planning_mask(num_sequences: int, num_steps: int, num_given: int, num_hidden: int) -> NDArray[np.float32]:
     """Hide `num_hidden` frames after the first `num_given`: [num_sequences, num_steps], 1 = observed.
@@ -40,6 +42,31 @@ def random_mask(
     hidden = np.random.default_rng(seed).random([num_sequences, num_steps]) < probability
     hidden[:, :num_given] = False
     return 1.0 - hidden.astype(np.float32)
+
+
+def masks_of_curve(
+    kind: str, num_sequences: int, num_steps: int, num_given: int, seed: int = 0
+) -> list[tuple[float, NDArray[np.float32]]]:
+    """Return the masks of a curve of errors, with where they stand on its axis.
+
+    Args:
+        kind: `planning`: 1, 3, 5, .. frames are hidden after the given ones; `random`: each frame is, with
+            the probability 0.1 .. 1.
+        num_sequences: N.
+        num_steps: T.
+        num_given: first frames that are never hidden.
+        seed: what random masks are drawn from.
+
+    Returns:
+        A list of (x, [N, T]), 1 = observed.
+    """
+    if kind == "planning":
+        hidden = range(1, num_steps - num_given, 2)
+        return [(count, planning_mask(num_sequences, num_steps, num_given, count)) for count in hidden]
+    return [
+        (p, random_mask(num_sequences, num_steps, num_given, p, [seed, i]))
+        for i, p in enumerate(DROP_PROBABILITIES)
+    ]
 
 
 def hidden_steps(observed: ArrayLike | None, num_sequences: int, num_steps: int) -> NDArray[np.bool_]:

@@ -59,7 +59,7 @@ def test_it_trains_what_is_missing_and_sets_all_side_by_side(command, tmp_path, 
     cells = " | ".join(f"{float(row['wrong_pixels']):.4f}" for row in of_linear)
     assert f"| **linear motion of KVAE's codes** | {cells} |" in report
     assert "| paper: KVAE, smoothing | 0.0061 | 0.0078 |" in report
-    assert "| perfect observer | 0.0030 | 0.0039 |" in report
+    assert "| perfect observer, by Metropolis | 0.0030 | 0.0039 |" in report
     assert (tmp_path / "out" / "box.png").stat().st_size > 10000
     assert (tmp_path / "out" / "box.md").read_text().startswith("# box: hidden frames")
 

@@ -312,11 +312,11 @@ def figure_of(dataset, curves):
                 deviation = errors.std(axis=1, ddof=1)
                 axes.fill_between(xs, mean - deviation, mean + deviation, color=f"C{i}", alpha=0.2)
         for label, values in _references(dataset, mask).items():
-            name, style = label.removeprefix("paper: "), "--"
-            if name == label:
-                colour, style = {LIMIT: "black", LIMIT_BY_METROPOLIS: "darkgrey"}[label], ":"
-            else:
-                colour = f"C{list(LABELS.values()).index(name)}"
+            if label == LIMIT_BY_METROPOLIS:
+                continue
+            name = label.removeprefix("paper: ")
+            colour = "black" if label == LIMIT else f"C{list(LABELS.values()).index(name)}"
+            style = ":" if label == LIMIT else "--"
             points = zip(*values.items(), strict=True)
             (handles[label],) = axes.plot(*points, style, color=colour, linewidth=1.3)
         axes.set_xlabel(title)

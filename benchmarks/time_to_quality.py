@@ -113,7 +113,8 @@ def one_run(arguments, hidden, started):
 
             test = data.load(dataset_path(config.data_dir, config.dataset, "test"))
             mask = masks.planning_mask(*test.images.shape[:2], config.t_init_mask, hidden)
-            return evaluation.imputation_errors(model, test, [mask])[0]["smoothing"].wrong_pixels
+            (errors,) = evaluation.imputation_errors(model, test, [mask], ("smoothing",))
+            return errors["smoothing"].wrong_pixels
 
         watch = Stopwatch(measure, started)
         run_kvae.run(config, signals, watch.after_epoch)

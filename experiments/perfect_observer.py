@@ -160,8 +160,8 @@ def curves(options, world, images, states):
         of the share of drawn motions whose frames are those seen.
     """
     count, num_steps = images.shape[:2]
-    # Masks are drawn for a whole test set: that of the models' curves has 1,000 sequences.
-    masks = {kind: masks_of_curve(kind, max(count, 1000), num_steps, NUM_GIVEN) for kind in MASKS}
+    # A sequence's random masks are the same however many sequences there are: those of the models' curves.
+    masks = {kind: masks_of_curve(kind, count, num_steps, NUM_GIVEN) for kind in MASKS}
     found = {kind: [[] for _ in of_kind] for kind, of_kind in masks.items()}
     for n in tqdm(range(count), unit="sequence", disable=None, leave=False):
         rng = np.random.default_rng([0, n])

@@ -36,7 +36,11 @@ from simulation.dataset_file import read_metadata
 NUM_GIVEN = 4
 """First frames that are never hidden, the default of run_kvae.py's t_init_mask."""
 
-MASKS = {"planning": "hidden frames after the first 4", "random": "probability of hiding a frame"}
+TITLES = {
+    "planning": "hidden frames after the first 4",
+    "random": "probability of hiding a frame after the first 4",
+}
+"""What the axis of a curve is, by the kind of its masks."""
 
 # Where bodies overlap, pymunk lets them by so much, and leaves this share of the rest after a time of 1.
 _SLOP = 0.1
@@ -161,7 +165,7 @@ def curves(options, world, images, states):
     """
     count, num_steps = images.shape[:2]
     # A sequence's random masks are the same however many sequences there are: those of the models' curves.
-    masks = {kind: masks_of_curve(kind, count, num_steps, NUM_GIVEN) for kind in MASKS}
+    masks = {kind: masks_of_curve(kind, count, num_steps, NUM_GIVEN) for kind in TITLES}
     found = {kind: [[] for _ in of_kind] for kind, of_kind in masks.items()}
     for n in tqdm(range(count), unit="sequence", disable=None, leave=False):
         rng = np.random.default_rng([0, n])
@@ -252,7 +256,7 @@ def _report(options, given, points, shares, seconds):
     )
     for mask, of_mask in points.items():
         xs, rates, errors, counts = zip(*of_mask, strict=True)
-        lines += ["", f"## By {MASKS[mask]}", "", row_of("", xs), row_of("---", ["---"] * len(xs))]
+        lines += ["", f"## By {TITLES[mask]}", "", row_of("", xs), row_of("---", ["---"] * len(xs))]
         lines.append(row_of("wrong pixels", [f"{rate:.4f}" for rate in rates]))
         lines.append(row_of("standard error", [f"{error:.5f}" for error in errors]))
         lines.append(row_of("sequences with hidden frames, and a motion that fits", counts))

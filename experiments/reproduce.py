@@ -21,17 +21,15 @@ import tyro
 from matplotlib.figure import Figure
 
 from experiments.compare import REFERENCE, circumstances_of, command_of, read_curve, row_of
-from experiments.perfect_observer import csv_path
+from experiments.perfect_observer import TITLES, csv_path
 from experiments.rivals import wrong_pixels
 from kvae.errors import UserError
 from kvae.files import replacing
 from simulation.dataset import dataset_path
 
 ROOT = Path(__file__).parent.parent
-MASKS = {
-    "planning": ("hidden frames after the first 4", "hidden_steps"),
-    "random": ("probability of hiding a frame after the first 4", "drop_probability"),
-}
+KEYS = {"planning": "hidden_steps", "random": "drop_probability"}
+"""What results/reference calls the axis of a curve."""
 LABELS = {
     ("kvae", "sampling"): "KVAE, posterior sampling",
     ("kvae", "smoothing"): "KVAE, smoothing",
@@ -149,7 +147,7 @@ def _check_options(folder, arguments):
 
 def _collect(options, runs):
     """Return mask -> (model, method) -> x -> errors, one for each seed."""
-    curves = {mask: {} for mask in MASKS}
+    curves = {mask: {} for mask in TITLES}
     for model, folders in runs.items():
         for seed, folder in enumerate(folders):
             if model == "kvae" and not options.quick:
@@ -169,7 +167,7 @@ def _collect(options, runs):
 
 def _evaluate_slowly(folder, data_dir):
     """Write whole_MASK.csv: posterior sampling on the whole test set, and the trivial rivals."""
-    missing = [mask for mask in MASKS if not (folder / f"whole_{mask}.csv").exists()]
+    missing = [mask for mask in TITLES if not (folder / f"whole_{mask}.csv").exists()]
     if not missing:
         return
     from kvae import data, evaluation, run_folder
@@ -212,7 +210,7 @@ def _references(dataset, mask):
     """Return label -> x -> error: the paper's curves and the physical limit, where they are of this world."""
     found = {}
     if dataset == "box":
-        _, key = MASKS[mask]
+        key = KEYS[mask]
         paper = json.loads((REFERENCE / "figure3.json").read_text())[mask]
         limit = json.loads((REFERENCE / "limits.json").read_text())[mask]
         found = {
@@ -249,7 +247,7 @@ def report_of(options, given, runs, curves):
         seeds = f"means of {options.seeds} seeds, in brackets the standard deviation"
     part = ", but for sampling, a part of it" if options.quick else ""
     lines.append(f"Fraction of wrong pixels on hidden frames, whole test set{part}; {seeds}.")
-    for mask, (title, _) in MASKS.items():
+    for mask, title in TITLES.items():
         of_mask, references = curves[mask], _references(options.dataset, mask)
         xs = sorted(next(iter(of_mask.values())))
         lines += ["", f"## By {title}", "", row_of("", xs), row_of("---", ["---"] * len(xs))]
@@ -299,7 +297,7 @@ def figure_of(dataset, curves):
     """Draw the curves of both masks side by side, seeds as a band of one standard deviation."""
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     handles = {}
-    for axes, (mask, (title, _)) in zip(figure.subplots(1, 2, sharey=True), MASKS.items(), strict=True):
+    for axes, (mask, title) in zip(figure.subplots(1, 2, sharey=True), TITLES.items(), strict=True):
         for i, (key, label) in enumerate(LABELS.items()):
             # The trivial ones are so far off that they would press the others together.
             if key not in curves[mask] or key in (("any", "last"), ("kvae", "linear")):

@@ -71,11 +71,12 @@ def run(config, signals, after_epoch=None):
         Stopped: a signal came.
     """
     resumed, config = config.resume, dataclasses.replace(config, resume="")
-    train_file, test_file = _dataset_files(config, foreign=bool(resumed or config.reload_model))
+    train_file, test_file = _dataset_files(
+        config, foreign=bool(resumed or config.reload_model or config.init_model)
+    )
 
     with chatter.held_back(wants_gpu=config.gpu not in ("", "cpu")):
         from kvae import data, device, distribution, reporting, run_folder, shards, training
-        from kvae.factory import make_model
 
         device.select(config.gpu, config.deterministic)
         # Looks for GPUs, which is when TensorFlow says that there is no driver for any.
@@ -92,8 +93,7 @@ def run(config, signals, after_epoch=None):
         _check_against_data(config, train_data)
         where.check_batch_size(config.batch_size)
         with where.guard(), where.scope():
-            model = make_model(config)
-            model.build(train_data.shape)
+            model = _model_to_train(config, train_data, resumed)
         print(f"Learning from {train_file}: {_describe(train_data)}; testing on {_describe(test_data)}")
     precision = "bfloat16" if "bfloat16" in model.trunk_dtype else "float32"
     if resumed:
@@ -126,7 +126,8 @@ def run(config, signals, after_epoch=None):
         model = run_folder.load(folder.path)
         facts = {"best_epoch": best_epoch}
         step = config.num_epochs * -(-train_data.shape[0] // config.batch_size)
-        print(f"Evaluating the best model, that of epoch {best_epoch}", flush=True)
+        which = f"that of epoch {best_epoch}" if best_epoch else "the one it began with"
+        print(f"Evaluating the best model, {which}", flush=True)
     reporting.picture(model, test_data, folder, step, prefix="final_")
     print(f"Films and plots are in {folder.path}. Now the curves, on the whole test set: minutes", flush=True)
     for line in reporting.evaluate(model, test_data, folder, step, facts):
@@ -136,6 +137,21 @@ def run(config, signals, after_epoch=None):
     print(f"See them all:    tensorboard --logdir {folder.path.parent}")
     print(f"Evaluate again:  python run_kvae.py --reload_model {folder.path}")
     return folder.path
+
+
+def _model_to_train(config, train_data, resumed):
+    """Return a new model, or that of config.init_model, built for these sequences."""
+    from kvae import run_folder
+    from kvae.factory import make_model
+
+    # A run with a checkpoint needs the one that it began with no more.
+    if config.init_model and not (resumed and run_folder.RunFolder(resumed).checkpoint.exists()):
+        model = run_folder.load(config.init_model, config)
+        _check_frames(model, train_data)
+    else:
+        model = make_model(config)
+        model.build(train_data.shape)
+    return model
 
 
 def _dataset_files(config, foreign):
@@ -182,7 +198,7 @@ def _files_of_videos(config, may_write):
 
 
 def _check_frames(model, dataset):
-    """Raise ConfigError where a model that is reloaded was trained on frames of other sides."""
+    """Raise ConfigError where the model of an earlier run was trained on frames of other sides."""
     expected = (model.decoder.height, model.decoder.width)
     if dataset.shape[2:] != expected:
         raise ConfigError(

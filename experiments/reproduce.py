@@ -20,7 +20,7 @@ import numpy as np
 import tyro
 from matplotlib.figure import Figure
 
-from experiments.compare import REFERENCE, circumstances_of, command_of, read_curve, row_of
+from experiments.compare import PLACES, REFERENCE, circumstances_of, command_of, read_curve, row_of
 from experiments.perfect_observer import TITLES, csv_path
 from experiments.rivals import wrong_pixels
 from kvae.errors import UserError
@@ -62,8 +62,10 @@ class Options:
     """Runs of each model, with the seeds 0, 1, ..; more than one give means and standard deviations."""
     preset: str = ""
     """Preset of run_kvae.py; empty: what the world and the model start from."""
-    num_epochs: int | None = None
-    """Epochs of every run, by default the preset's."""
+    run_options: tuple[str, ...] = ()
+    """More options of run_kvae.py for every run, such as num_epochs=20."""
+    init_dir: Path | None = None
+    """Folder of runs that this command made: train their models on, by their options where none are given."""
     log_dir: Path = Path("logs")
     """Folder of the runs."""
     data_dir: Path = Path("data")
@@ -100,11 +102,15 @@ def main(arguments=None):
 
 def run_arguments(options, model, seed):
     """Return the arguments of run_kvae.py for a run that is not there yet."""
-    words = ["--dataset", options.dataset, "--model", model, "--seed", str(seed)]
-    if options.preset:
-        words += ["--preset", options.preset]
-    if options.num_epochs:
-        words += ["--num_epochs", str(options.num_epochs)]
+    words = ["--dataset", options.dataset, "--seed", str(seed)]
+    if options.init_dir:
+        # Model and preset are those of the run.
+        words += ["--init_model", str(options.init_dir / f"{_run_name(options, seed)}_{model}")]
+    else:
+        words += ["--model", model]
+        if options.preset:
+            words += ["--preset", options.preset]
+    words += [f"--{option}" for option in options.run_options]
     places = ["--log_dir", str(options.log_dir), "--data_dir", str(options.data_dir)]
     return [*words, *places, "--run_name", _run_name(options, seed)]
 
@@ -134,10 +140,12 @@ def _run(options, model, seed):
 def _check_options(folder, arguments):
     """Raise ReproduceError where a run that is there is not the one that was asked for."""
     from kvae.command_line import parse
+    from kvae.run_folder import read_options
 
     found = json.loads((folder / "config.json").read_text())["options"]
-    wanted = parse(arguments, None).to_dict()
-    for name in ("dataset", "model", "seed", "preset", "num_epochs"):
+    wanted = parse(arguments, read_options).to_dict()
+    asked = {word[2:].partition("=")[0].replace("-", "_") for word in arguments if word.startswith("--")}
+    for name in sorted(asked - set(PLACES)):
         if found.get(name) != wanted[name]:
             raise ReproduceError(
                 f"{folder} is there already, with {name} {found.get(name)!r} and not {wanted[name]!r}: "

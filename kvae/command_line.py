@@ -12,10 +12,20 @@ EVALUATION_OPTIONS = frozenset(
 )
 """Options that do not touch what was learned: those that --reload_model may change."""
 
+MODEL_OPTIONS = frozenset(
+    "preset model out_distr conv activation filter_size num_filters vae_num_units num_layers noise_pixel_var "
+    "learn_pixel_var use_vae dim_a dim_z dim_u K noise_emission noise_transition init_cov init_kf_matrices "
+    "alpha_rnn alpha_units alpha_layers alpha_activation fifo_size learn_noise learn_offset learn_u".split()
+)
+"""Options that say what is learned, or where it starts: those that --init_model may not change."""
+
+OF_A_NEW_MODEL = {"only_vae_epochs": 0, "kf_update_steps": 0, "warmup_epochs": 0, "warmup_scale": 5.0}
+"""What --init_model starts from in place of the run's: phases that are for a model that knows nothing yet."""
+
 COMMAND_OPTIONS = frozenset(
     "gpu strategy run_name log_dir n_steps_gen reload_model display_step generate_step quiet profile".split()
 )
-"""Options that --reload_model takes from the command line alone, as the original code does."""
+"""Options that --reload_model, as in the original code, and --init_model take from the command line alone."""
 
 RESUME_OPTIONS = frozenset("resume gpu strategy quiet profile".split())
 """Options that work beside --resume; the last two are those of the command, whatever the run had."""
@@ -25,7 +35,7 @@ def parse(arguments, read_run_options):
     """Turn a command line into a configuration.
 
     Explicit options win over those of the preset, those over what the dataset's world starts from. Over the
-    options of a run that is reloaded, only explicit ones win.
+    options of a run that is reloaded, or trained on, only explicit ones win.
 
     Args:
         arguments: a list of strings.
@@ -35,7 +45,7 @@ def parse(arguments, read_run_options):
         A `Config`.
 
     Raises:
-        ConfigError: an explicit option would change the model that is reloaded.
+        ConfigError: an explicit option would change the model that is reloaded or trained on.
         SystemExit: with exit code 2 for a bad option, after a message; with 0 for --help.
     """
     given = _given_options(arguments)
@@ -61,8 +71,14 @@ def parse(arguments, read_run_options):
                 f"--{refused[0]} cannot change a model that is reloaded. "
                 f"With --reload_model these work: {', '.join(sorted(EVALUATION_OPTIONS))}"
             )
-        options = read_run_options(run_folder)
-        base = {name: value for name, value in options.items() if name not in COMMAND_OPTIONS}
+        base = _of_run(run_folder, read_run_options)
+    elif run_folder := given.get("init_model", ""):
+        if refused := sorted(set(given) & MODEL_OPTIONS):
+            raise ConfigError(
+                f"--{refused[0]} cannot change a model that is trained on. "
+                f"With --init_model all options work but: {', '.join(sorted(MODEL_OPTIONS))}"
+            )
+        base = _of_run(run_folder, read_run_options) | OF_A_NEW_MODEL | {"init_model": run_folder}
     return tyro.cli(
         Config,
         prog="run_kvae.py",
@@ -77,6 +93,12 @@ def parse(arguments, read_run_options):
         config=(tyro.conf.FlagConversionOff,),
         registry=_registry(),
     )
+
+
+def _of_run(run_folder, read_run_options):
+    """Return the options of an earlier run but those that are the command's."""
+    options = read_run_options(run_folder)
+    return {name: value for name, value in options.items() if name not in COMMAND_OPTIONS}
 
 
 def _given_options(arguments):

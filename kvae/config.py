@@ -180,6 +180,9 @@ class Config:
     """Folder of all runs."""
     run_name: str = ""
     """Name of this run; its folder is LOG_DIR/RUN_NAME_MODEL. Empty: the date and time."""
+    init_model: str = ""
+    """Folder of an earlier run to begin with: train its model on, from its options where none are given, and
+    into a new run folder. With --num_epochs 0 its dynamics alone, for refine_epochs."""
     reload_model: str = ""
     """Folder of an earlier run: evaluate its model, without training, into a new run folder."""
     resume: str = ""

@@ -72,7 +72,7 @@ def _is_whole_number(value):
 
 _AT_LEAST_ONE = (
     "filter_size vae_num_units num_layers dim_a dim_z dim_u K alpha_units alpha_layers fifo_size "
-    "batch_size num_epochs decay_steps t_init_mask t_steps_mask n_steps_gen display_step generate_step"
+    "batch_size decay_steps t_init_mask t_steps_mask n_steps_gen display_step generate_step"
 ).split()
 _AT_LEAST_ZERO = (
     "only_vae_epochs kf_update_steps refine_epochs warmup_epochs num_paths t_init_train_miss seed "
@@ -113,6 +113,9 @@ def _check_bounds(config: "Config") -> None:
         require(name, getattr(config, name) >= 1, "at least 1")
     for name in _AT_LEAST_ZERO:
         require(name, getattr(config, name) >= 0, "at least 0")
+    # A model that has been trained before may be refined alone.
+    fewest = 0 if config.init_model and config.refine_epochs else 1
+    require("num_epochs", config.num_epochs >= fewest, f"at least {fewest}")
     for name, largest in _AT_MOST.items():
         require(name, getattr(config, name) <= largest, f"at most {largest}")
     for name in _POSITIVE:

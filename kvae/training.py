@@ -121,7 +121,8 @@ class Progress:
 class Recorder:
     """Write into the run's folder while a model learns, and tell how it goes.
 
-    After every config.display_step epochs: the test bound, a row of metrics.csv, TensorBoard's scalars,
+    First, where config.init_model names a model to begin with, that one's test bound, as epoch 0. After every
+    config.display_step epochs: the test bound, a row of metrics.csv, TensorBoard's scalars,
     a line of progress; model.keras where the test bound is the best so far. After the first epoch the
     graph of the bound. After the first and every config.generate_step: films and plots, and the imputation
     of the first test batch. The last epoch's films are left to the final evaluation, which uses the best
@@ -155,6 +156,26 @@ class Recorder:
             variable.assign(self.distribution.read(trained))
         return self._twin
 
+    def begin(self, progress):
+        """Evaluate and record the model of an earlier run as epoch 0: what was saved is never worse than it.
+
+        Args:
+            progress: the `Progress`, in which nothing has been done.
+
+        Raises:
+            TrainingError: the bound is not finite.
+        """
+        if not self.distribution.is_chief:
+            return
+        model = self.model
+        test = evaluation.test_bound(model, self.test)
+        self._check_finite("test", test["total"], 0)
+        progress.best_bound = test["total"]
+        self.folder.save_model(model)
+        self._add_graph(model)
+        self.folder.record(0, 0, {"seconds": 0.0}, test)
+        self.say(f"{self.config.init_model} begins with   test {test['total']:9.3f}")
+
     def end_epoch(self, progress, step, seconds):
         """Evaluate and record, if it is time for it.
 
@@ -179,7 +200,7 @@ class Recorder:
         if test["total"] > progress.best_bound:
             progress.best_bound, progress.best_epoch = test["total"], done
             self.folder.save_model(model)
-        if done == 1:
+        if done == 1 and not self.config.init_model:
             self._add_graph(model)
         if look:
             test |= self._imputation(model)
@@ -261,7 +282,8 @@ def train(model, train_data, test_data, folder, signals, after_epoch=None, distr
         distribution: the `Distribution` in whose scope the model was built, by default none.
 
     Returns:
-        The epoch whose model was the best by test bound, the one in the folder's model.keras.
+        The epoch whose model was the best by test bound, the one in the folder's model.keras; 0: the one of
+        config.init_model that training began with.
 
     Raises:
         TrainingError: the bound is not finite any more.
@@ -311,6 +333,8 @@ def train(model, train_data, test_data, folder, signals, after_epoch=None, distr
         recorder = Recorder(model, folder, test_data, bar.write, distribution)
         profiles = config.profile and distribution.is_chief
         profiler = Profiler(folder.path / "train" if profiles else None, bar.write)
+        if config.init_model and not folder.checkpoint.exists():
+            recorder.begin(progress)
         while progress.epoch < config.num_epochs:
             if progress.batch == 0:
                 model.reset_metrics()

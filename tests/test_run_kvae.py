@@ -17,6 +17,7 @@ import pytest
 import run_kvae
 import simulation.generate
 from experiments import compare, rivals, summarise
+from kvae import run_folder
 
 ROOT = Path(__file__).parent.parent
 SMALL = (
@@ -133,6 +134,45 @@ def test_a_finished_run_that_is_resumed_is_evaluated_again(trained, capsys):
         assert (trained / path).read_text() == text
 
 
+def weights_of(folder, layer):
+    model = run_folder.load(folder)
+    return getattr(model, layer).get_weights()
+
+
+def test_a_model_can_be_trained_on(trained, data_dir, tmp_path, capsys):
+    begin = ["--init_model", str(trained), "--n_steps_gen", "12", "--generate_step", "9"]
+    dynamics = [*begin, "--num_epochs", "0", "--refine_epochs", "300", "--seed", "4"]
+    assert run(data_dir, tmp_path, "dynamics", *dynamics) == 0
+    folder = tmp_path / "dynamics_kvae"
+    said = capsys.readouterr().out
+    metrics = read_csv(folder / "metrics.csv")
+    assert [row["epoch"] for row in metrics] == ["0", "300"]
+    # But for the draws of the codes.
+    first = json.loads((trained / "evaluation.json").read_text())["test_bound"]
+    assert float(metrics[0]["test_elbo_total"]) == pytest.approx(first["total"], rel=1e-2)
+    exact = [float(row["test_elbo_exact"]) for row in metrics]
+    assert exact[1] > exact[0] + 0.05
+    assert f"{trained} begins with" in said
+    assert "the best model, that of epoch 300" in said
+    for before, after in zip(weights_of(trained, "encoder"), weights_of(folder, "encoder"), strict=True):
+        np.testing.assert_array_equal(before, after)
+    assert (weights_of(trained, "lgssm")[0] != weights_of(folder, "lgssm")[0]).any()
+
+    # And wholly, until its checkpoint stands for where it began. The rate does harm: the first one is kept.
+    shutil.copytree(trained, tmp_path / "first_kvae")
+    harm = [*begin, "--num_epochs", "1", "--init_lr", "3", "--max_grad_norm", "1e9"]
+    harm[1] = str(tmp_path / "first_kvae")
+    assert run(data_dir, tmp_path, "all", *harm) == 0
+    assert "the best model, the one it began with" in capsys.readouterr().out
+    folder = tmp_path / "all_kvae"
+    assert [row["epoch"] for row in read_csv(folder / "metrics.csv")] == ["0", "1"]
+    shutil.rmtree(tmp_path / "first_kvae")
+    assert run_kvae.main(["--resume", str(folder)]) == 0
+    assert len(read_csv(folder / "metrics.csv")) == 2
+    assert run(data_dir, tmp_path, "none", *begin, "--num_epochs", "0") == 2
+    assert "num_epochs must be at least 1" in capsys.readouterr().err
+
+
 def test_a_rival_leaves_a_run_folder_too(data_dir, tmp_path, capsys):
     shorter = ["--num_epochs", "1", "--generate_step", "9"]
     assert run(data_dir, tmp_path, "rival", *SMALL, *shorter, "--model", "ae_rnn") == 0
@@ -228,6 +268,8 @@ def test_the_pendulum_from_shards(tmp_path, capsys):
         (["--resume", "DATA"], "not a run folder"),
         (["--resume", "RUN", "--K", "4"], "--K cannot change a run that is resumed"),
         (["--reload_model", "RUN", "--K", "4"], "--K cannot change a model that is reloaded"),
+        (["--init_model", "DATA"], "not a run folder"),
+        (["--init_model", "RUN", "--K", "4"], "--K cannot change a model that is trained on"),
         (["--dim_a", "0"], "dim_a must be at least 1"),
         (["--alpha_rnn", "False", "--dim_zz", "3"], "Unrecognized"),
         (["--kf_elbo", "precise"], "'exact'"),

@@ -36,7 +36,7 @@ def command(tmp_path, monkeypatch):
     monkeypatch.setattr(reproduce, "subprocess", SimpleNamespace(run=start))
 
     def run(*options):
-        output = ["--output_dir", str(tmp_path / "out"), "--num_epochs", "1"]
+        output = ["--output_dir", str(tmp_path / "out"), "--run_options", "num_epochs=1"]
         return reproduce.main([*options, *output, *places])
 
     return run, started
@@ -45,7 +45,7 @@ def command(tmp_path, monkeypatch):
 def test_it_trains_what_is_missing_and_sets_all_side_by_side(command, tmp_path, capsys):
     run, started = command
     assert run("--models", "kvae", "ae_rnn") == 0
-    assert [arguments[3] for arguments in started] == ["kvae", "ae_rnn"]
+    assert [arguments[5] for arguments in started] == ["kvae", "ae_rnn"]
     report = capsys.readouterr().out
     with (tmp_path / "out" / "box.csv").open() as file:
         rows = list(csv.DictReader(file))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kvae.command_line import parse
+from kvae.command_line import MODEL_OPTIONS, OF_A_NEW_MODEL, parse
 from kvae.config import Config, ConfigError, option_names
 from kvae.presets import WORLD_PRESETS
 
@@ -274,6 +274,48 @@ def test_a_run_that_cannot_be_read_says_so():
 
     with pytest.raises(ConfigError, match="the/run is not a run"):
         parse(["--reload_model=the/run"], read)
+
+
+def train_on(*arguments, **options):
+    return parse(["--init_model", "the/run", *arguments], lambda path: {**RUN.to_dict(), **options})
+
+
+def test_what_trains_on_keeps_the_run_s_options_but_those_of_the_command():
+    config = train_on()
+    of_command = {*FROM_THE_COMMAND_LINE, "strategy", "profile"}
+    for name in set(option_names()) - {"init_model"}:
+        expected = OF_A_NEW_MODEL.get(name, getattr(Config() if name in of_command else RUN, name))
+        assert getattr(config, name) == expected, name
+    assert config.init_model == "the/run"
+
+
+def test_how_and_what_it_trains_on_may_change():
+    config = train_on(
+        *"--dataset box --num_epochs 0 --refine_epochs 7 --init_lr 0.1 --kf_update_steps 1".split()
+    )
+    assert (config.dataset, config.num_epochs, config.refine_epochs, config.kf_update_steps) == (
+        "box",
+        0,
+        7,
+        1,
+    )
+    assert (config.init_lr, config.K) == (0.1, RUN.K)
+
+
+@pytest.mark.parametrize("name", sorted(MODEL_OPTIONS))
+def test_what_would_change_a_model_that_is_trained_on_is_refused(name):
+    with pytest.raises(ConfigError, match=f"--{name} cannot change a model that is trained on"):
+        parse([f"--{name}=1", "--init-model=the/run"], no_run)
+
+
+def test_it_may_begin_with_one_that_did_so_itself():
+    before = {"num_epochs": 0, "refine_epochs": 5, "init_model": "logs/first"}
+    assert train_on("--num_epochs", "2", **before).init_model == "the/run"
+
+
+def test_it_does_not_train_on_what_it_only_evaluates():
+    with pytest.raises(ConfigError, match="--init_model cannot change a model that is reloaded"):
+        train_on("--reload_model", "other/run")
 
 
 def resume(*arguments, **options):

@@ -49,6 +49,7 @@ DEFAULTS = {
     "t_init_train_miss": 3,
     "gpu": "",
     "strategy": "default",
+    "init_model": "",
     "reload_model": "",
     "resume": "",
     "quiet": False,
@@ -139,6 +140,7 @@ CONVOLUTIONAL = {
     "generate_step": 7,
     "log_dir": "runs",
     "run_name": "a name, with é",
+    "init_model": "logs/first_kvae",
     "reload_model": "logs/old_kvae",
     "resume": "logs/cut_kvae",
     "quiet": True,
@@ -320,6 +322,14 @@ def test_a_generation_holds_its_given_frames():
     assert Config(n_steps_gen=4).n_steps_gen == 4
     with pytest.raises(ConfigError, match=r"at least t_init_mask \(4\)\. Received: n_steps_gen=3"):
         Config(n_steps_gen=3)
+
+
+def test_only_a_trained_model_can_do_without_epochs():
+    config = Config(num_epochs=0, init_model="logs/first_kvae", refine_epochs=3)
+    assert config.num_epochs == 0
+    for options in ({"init_model": "logs/first_kvae"}, {"refine_epochs": 3}):
+        with pytest.raises(ConfigError, match="num_epochs must be at least 1"):
+            Config(num_epochs=0, **options)
 
 
 def test_an_unknown_option_is_told_the_known_ones():

@@ -113,9 +113,9 @@ def _check_bounds(config: "Config") -> None:
         require(name, getattr(config, name) >= 1, "at least 1")
     for name in _AT_LEAST_ZERO:
         require(name, getattr(config, name) >= 0, "at least 0")
-    # A model that has been trained before may be refined alone.
-    fewest = 0 if config.init_model and config.refine_epochs else 1
-    require("num_epochs", config.num_epochs >= fewest, f"at least {fewest}")
+    is_refinement = config.num_epochs == 0 and config.init_model and config.refine_epochs
+    wanted = "at least 1, or 0 with init_model and refine_epochs"
+    require("num_epochs", config.num_epochs >= 1 or is_refinement, wanted)
     for name, largest in _AT_MOST.items():
         require(name, getattr(config, name) <= largest, f"at most {largest}")
     for name in _POSITIVE:

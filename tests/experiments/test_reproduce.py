@@ -8,6 +8,8 @@ import pytest
 import run_kvae
 import simulation.generate
 from experiments import reproduce
+from kvae.command_line import parse
+from kvae.run_folder import read_options
 
 SMALL = (
     "--kf_update_steps 1 --num_filters 4,4 --alpha_units 4 --batch_size 8 --generate_step 9 "
@@ -93,6 +95,15 @@ def test_it_trains_what_is_missing_and_sets_all_side_by_side(command, tmp_path, 
     (folder / "config.json").write_text(json.dumps(facts))
     assert run("--models", "ae_rnn") == 2
     assert "num_epochs 7 and not 1" in capsys.readouterr().err
+
+
+def test_runs_can_begin_with_those_of_another_folder():
+    first = reproduce.ROOT / "results" / "runs"
+    options = reproduce.Options(init_dir=first, run_options=("num_epochs=0", "refine_epochs=75"))
+    for model in ("kvae", "vae_rnn"):
+        config = parse(reproduce.run_arguments(options, model, 2), read_options)
+        assert config.init_model == str(first / f"reproduce_box_2_{model}")
+        assert (config.model, config.seed, config.num_epochs, config.refine_epochs) == (model, 2, 0, 75)
 
 
 def test_a_run_that_fails_ends_it(command, monkeypatch, capsys):

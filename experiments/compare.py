@@ -13,6 +13,7 @@ from typing import Annotated
 
 import tyro
 
+from kvae.command_line import MODEL_OPTIONS, OF_A_NEW_MODEL
 from kvae.config import Config
 from kvae.presets import preset_options
 
@@ -124,13 +125,21 @@ def epochs_of(options):
 
 
 def command_of(options):
-    """Return the command that a run's options belong to: those that are not the defaults."""
+    """Return the command that a run's options belong to: those that are not the defaults.
+
+    Of a run that began with another's model: if that one had the defaults.
+    """
     defaults = Config(
         **preset_options(options["preset"], options["dataset"], options.get("model", "kvae"))
     ).to_dict()
     words = ["python run_kvae.py --dataset", options["dataset"]]
+    implied = {"dataset", *PLACES}
+    if options.get("init_model"):
+        # Those come with the model.
+        implied |= MODEL_OPTIONS
+        defaults |= OF_A_NEW_MODEL
     for name, value in options.items():
-        if name not in ("dataset", *PLACES) and value != defaults[name]:
+        if name not in implied and value != defaults[name]:
             text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
             words.append(f"--{name} {shlex.quote(text)}")
     return " ".join(words)

@@ -1,5 +1,6 @@
 import csv
 import json
+import shlex
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import run_kvae
 import simulation.generate
 from experiments import reproduce
+from experiments.compare import command_of
 from kvae.command_line import parse
 from kvae.run_folder import read_options
 
@@ -104,6 +106,10 @@ def test_runs_can_begin_with_those_of_another_folder():
         config = parse(reproduce.run_arguments(options, model, 2), read_options)
         assert config.init_model == str(first / f"reproduce_box_2_{model}")
         assert (config.model, config.seed, config.num_epochs, config.refine_epochs) == (model, 2, 0, 75)
+        # What the table says that made the run does.
+        words = shlex.split(command_of(config.to_dict()))[2:]
+        places = ["--run_name", config.run_name, "--data_dir", "data", "--log_dir", "logs"]
+        assert parse([*words, *places], read_options) == config
 
 
 def test_a_run_that_fails_ends_it(command, monkeypatch, capsys):

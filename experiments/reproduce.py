@@ -238,7 +238,9 @@ def report_of(options, given, runs, curves):
     """Return the table as Markdown."""
     first = json.loads((next(iter(runs.values()))[0] / "config.json").read_text())
     lines = [f"# {options.dataset}: hidden frames", "", "Made by", ""]
-    lines += [f"    {shlex.join(['python', '-m', 'experiments.reproduce', *given])}", "", "which ran", ""]
+    lines += [f"    {shlex.join(['python', '-m', 'experiments.reproduce', *given])}", ""]
+    elsewhere = options.data_dir != Options.data_dir
+    lines += [f"which ran, each with --data_dir {options.data_dir}," if elsewhere else "which ran", ""]
     for folders in runs.values():
         for folder in folders:
             facts = json.loads((folder / "config.json").read_text())

@@ -19,7 +19,12 @@ MODEL_OPTIONS = frozenset(
 )
 """Options that say what is learned, or where it starts: those that --init_model may not change."""
 
-OF_A_NEW_MODEL = {"only_vae_epochs": 0, "kf_update_steps": 0, "warmup_epochs": 0, "warmup_scale": 5.0}
+OF_A_NEW_MODEL = {
+    "only_vae_epochs": 0,
+    "kf_update_steps": 0,
+    "warmup_epochs": 0,
+    "warmup_scale": Config.warmup_scale,
+}
 """What --init_model starts from in place of the run's: phases that are for a model that knows nothing yet."""
 
 COMMAND_OPTIONS = frozenset(

@@ -9,12 +9,12 @@ import os
 import sys
 from pathlib import Path
 
-from kvae import chatter
-from kvae.command_line import parse
 from kvae.config import ConfigError
+from kvae.config.command_line import parse
+from kvae.config.presets import is_own_videos
 from kvae.errors import UserError
-from kvae.presets import is_own_videos
-from kvae.stopping import Stopped, StopSignals
+from kvae.system import console
+from kvae.system.signals import Stopped, StopSignals
 
 
 def main(arguments=None):
@@ -33,7 +33,7 @@ def main(arguments=None):
         try:
             with StopSignals() as signals:
                 config = parse(sys.argv[1:] if arguments is None else arguments, read_run_options)
-                with chatter.silenced(config.quiet):
+                with console.silenced(config.quiet):
                     folder = run(config, signals)
                 if config.quiet and folder is not None:
                     print(folder)
@@ -75,8 +75,14 @@ def run(config, signals, after_epoch=None):
         config, foreign=bool(resumed or config.reload_model or config.init_model)
     )
 
-    with chatter.held_back(wants_gpu=config.gpu not in ("", "cpu")):
-        from kvae import data, device, distribution, reporting, run_folder, shards, training
+    with console.held_back(wants_gpu=config.gpu not in ("", "cpu")):
+        from kvae.data import dataset as data
+        from kvae.data import shards
+        from kvae.evaluation import report as reporting
+        from kvae.runs import run_folder
+        from kvae.system import device
+        from kvae.training import distribution
+        from kvae.training import loop as training
 
         device.select(config.gpu, config.deterministic)
         # Looks for GPUs, which is when TensorFlow says that there is no driver for any.
@@ -141,8 +147,8 @@ def run(config, signals, after_epoch=None):
 
 def _model_to_train(config, train_data, resumed):
     """Return a new model, or that of config.init_model, built for these sequences."""
-    from kvae import run_folder
-    from kvae.factory import make_model
+    from kvae.models.factory import make_model
+    from kvae.runs import run_folder
 
     # A run with a checkpoint needs the one that it began with no more.
     if config.init_model and not (resumed and run_folder.RunFolder(resumed).checkpoint.exists()):
@@ -184,8 +190,8 @@ def _dataset_files(config, foreign):
 def _files_of_videos(config, may_write):
     """Return the paths of the training and test data of the user's own videos."""
     # None of them imports TensorFlow, whose talk is held back only later.
-    from kvae import video_dataset
-    from kvae.option_rules import check_frame_sides
+    from kvae.config.rules import check_frame_sides
+    from kvae.videos import dataset as video_dataset
 
     cut = video_dataset.cut_of(config)
     if config.conv:
@@ -227,8 +233,8 @@ def _describe(dataset):
 
 def read_run_options(path):
     """Return the options in the config.json of a run folder."""
-    with chatter.held_back():
-        from kvae.run_folder import read_options
+    with console.held_back():
+        from kvae.runs.run_folder import read_options
 
     return read_options(path)
 

@@ -41,7 +41,9 @@ class Options:
 
 def model_and_images(options):
     """Return a model, and test sequences in whole batches."""
-    from kvae import KVAE, Config, data, run_folder
+    from kvae import KVAE, Config
+    from kvae.data import dataset as data
+    from kvae.runs import run_folder
     from simulation import make_world
     from simulation.dataset import dataset_path
     from simulation.sampling import simulate
@@ -59,7 +61,7 @@ def model_and_images(options):
 
 def measure(model, images, num_paths):
     """Return seconds for each batch, and the fraction of wrong pixels on hidden frames."""
-    from kvae import masks
+    from kvae.data import masks
 
     mask = masks.planning_mask(BATCH, images.shape[1], GIVEN, HIDDEN)
     hidden = mask < 0.5
@@ -83,8 +85,8 @@ def main(arguments=None):
     except (OSError, UserError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2
-    from kvae import device
-    from kvae.imputation import NUM_DRAWS
+    from kvae.inference.posterior import NUM_DRAWS
+    from kvae.system import device
 
     lines = [
         *heading("imputation", given, ("tensorflow",), device.gpu_names()),

@@ -27,7 +27,7 @@ from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from benchmarks.report import heading, publish
 from benchmarks.training_step import training_step
-from kvae import device
+from kvae.system import device
 
 COMPILED = "CpuExecutable::ExecuteAsyncOnStream"
 """Event of what XLA compiled. In this step that is the state space model, and nothing else."""

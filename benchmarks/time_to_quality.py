@@ -25,9 +25,9 @@ import tyro
 
 import run_kvae
 from benchmarks.report import heading, publish, write
-from kvae.command_line import parse
+from kvae.config.command_line import parse
 from kvae.errors import UserError
-from kvae.stopping import StopSignals
+from kvae.system.signals import StopSignals
 from simulation.dataset import dataset_path
 
 DEFAULT = "--dataset box --preset quick"
@@ -109,7 +109,9 @@ def one_run(arguments, hidden, started):
         config = parse([*places, *arguments], run_kvae.read_run_options)
 
         def measure(model):
-            from kvae import data, evaluation, masks
+            from kvae.data import dataset as data
+            from kvae.data import masks
+            from kvae.evaluation import metrics as evaluation
 
             test = data.load(dataset_path(config.data_dir, config.dataset, "test"))
             mask = masks.planning_mask(*test.images.shape[:2], config.t_init_mask, hidden)

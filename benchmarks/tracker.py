@@ -73,7 +73,8 @@ def main(arguments=None):
     """Run the benchmark; return its exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = tyro.cli(Options, args=given, use_underscores=True)
-    from kvae import device, load
+    from kvae import load
+    from kvae.system import device
     from simulation import make_world
 
     try:

@@ -43,7 +43,7 @@ def peak_megabytes(folder):
     """Train on the data in a folder for an epoch; return the most memory that this process ever had."""
     import run_kvae
     from kvae.config import Config
-    from kvae.stopping import StopSignals
+    from kvae.system.signals import StopSignals
 
     small = {"num_filters": (4, 4, 4), "alpha_units": 8, "precision": "float32"}
     config = Config(data_dir=str(folder), log_dir=str(folder / "logs"), num_epochs=1, **small)

@@ -19,10 +19,10 @@ import tensorflow as tf
 import tyro
 
 from benchmarks.report import heading, publish
-from kvae import device
 from kvae.config import Config
-from kvae.masks import random_mask
-from kvae.model import KVAE
+from kvae.data.masks import random_mask
+from kvae.models.kvae import KVAE
+from kvae.system import device
 
 
 @dataclass(frozen=True)

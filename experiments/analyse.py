@@ -23,7 +23,7 @@ from scipy import ndimage
 
 from experiments.compare import circumstances_of, command_of, row_of
 from kvae.errors import UserError
-from kvae.files import replacing
+from kvae.system.files import replacing
 from simulation import make_world
 from simulation.dataset import dataset_path
 from simulation.dataset_file import read_metadata
@@ -98,7 +98,8 @@ def main(arguments=None):
 
 
 def _load(options):
-    from kvae import data, run_folder
+    from kvae.data import dataset as data
+    from kvae.runs import run_folder
     from simulation.worlds.ball import BallWorld
 
     model = run_folder.load(options.run_folder)
@@ -146,7 +147,7 @@ def _with_ones(values):
 
 def calibration(model, images, num_bins=20):
     """Return method -> `Reliability`, on the frames that imputation hides by default."""
-    from kvae import masks
+    from kvae.data import masks
 
     config = model.config
     mask = masks.planning_mask(*images.shape[:2], config.t_init_mask, config.t_steps_mask)

@@ -13,9 +13,9 @@ from typing import Annotated
 
 import tyro
 
-from kvae.command_line import MODEL_OPTIONS, OF_A_NEW_MODEL
 from kvae.config import Config
-from kvae.presets import preset_options
+from kvae.config.command_line import MODEL_OPTIONS, OF_A_NEW_MODEL
+from kvae.config.presets import preset_options
 
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 # Options that say where a run was written and what it told, not what it did.

@@ -26,9 +26,9 @@ from scipy.special import ndtr, ndtri
 from tqdm import tqdm
 
 from experiments.compare import row_of
+from kvae.data.masks import masks_of_curve
 from kvae.errors import UserError
-from kvae.files import replacing
-from kvae.masks import masks_of_curve
+from kvae.system.files import replacing
 from simulation import make_world
 from simulation.dataset import dataset_path
 from simulation.dataset_file import read_metadata

@@ -5,7 +5,7 @@ python -m experiments.pictures --screenshots
 
 The sequences are the first of the test files, simulated in memory. In the folder of every world:
 
-- imputation_strip, codes, alpha: what a run draws in its end (`kvae.reporting.picture`);
+- imputation_strip, codes, alpha: what a run draws in its end (`kvae.evaluation.report.picture`);
 - imputation_planning, imputation_random: the curves in the model's folder, drawn, of black and white worlds;
 - filling.gif, of box alone: gaps filled in, and how the sequences go on, beside the truth.
 
@@ -29,10 +29,10 @@ import tyro
 
 from experiments import screenshots
 from experiments.compare import read_curve
-from kvae import chatter
 from kvae.config import Config
 from kvae.errors import UserError
-from kvae.files import replacing
+from kvae.system import console
+from kvae.system.files import replacing
 from simulation import make_world
 from simulation.dataset import SEED
 from simulation.sampling import simulate
@@ -82,8 +82,10 @@ def main(arguments=None):
 
 
 def _make(options, log_dir):
-    with chatter.held_back():
-        from kvae import device, movies, run_folder
+    with console.held_back():
+        from kvae.plots import films
+        from kvae.runs import run_folder
+        from kvae.system import device
 
         device.has_gpu()
     others = IN_TENSORBOARD if options.screenshots else ()
@@ -104,7 +106,7 @@ def _make(options, log_dir):
             draw_curves(source, options.output_dir / world)
         if world == "box":
             with replacing(options.output_dir / world / "filling.gif") as path:
-                path.write_bytes(movies.encode_gif(film_of_filling(model), FPS))
+                path.write_bytes(films.encode_gif(film_of_filling(model), FPS))
     if options.screenshots:
         print("Screenshots ...", flush=True)
         screenshots.explore(options.pretrained / "box", options.output_dir / "explore.png")
@@ -128,8 +130,10 @@ def draw_run(model, source, path):
     Returns:
         `path`.
     """
-    from kvae import data, evaluation, reporting
-    from kvae.run_folder import RunFolder
+    from kvae.data import dataset as data
+    from kvae.evaluation import metrics as evaluation
+    from kvae.evaluation import report as reporting
+    from kvae.runs.run_folder import RunFolder
 
     config = model.config
     world = make_world(config.dataset)
@@ -148,7 +152,7 @@ def draw_run(model, source, path):
 
 def replay(metrics, folder):
     """Record the rows of a metrics.csv in a `RunFolder` and its TensorBoard files; return the last step."""
-    from kvae.run_folder import TAGS
+    from kvae.runs.run_folder import TAGS
 
     columns = {name: tag.replace("/", "_") for name, tag in TAGS.items()}
     with metrics.open() as file:
@@ -164,7 +168,9 @@ def replay(metrics, folder):
 
 def draw_curves(source, output_dir):
     """Draw the imputation curves in the folder of a model."""
-    from kvae import plots, reporting, run_folder
+    from kvae.evaluation import report as reporting
+    from kvae.plots import figures
+    from kvae.runs import run_folder
 
     dataset = run_folder.read_options(source)["dataset"]
     for name in reporting.CURVES:
@@ -173,7 +179,7 @@ def draw_curves(source, output_dir):
             method: (list(points), [wrong for wrong, _ in points.values()])
             for method, points in curves.items()
         }
-        plots.save_png(output_dir / f"{name}.png", reporting.curve_plot(name, lines, dataset))
+        figures.save_png(output_dir / f"{name}.png", reporting.curve_plot(name, lines, dataset))
 
 
 def film_of_filling(model, num_imagined=NUM_IMAGINED):
@@ -186,7 +192,10 @@ def film_of_filling(model, num_imagined=NUM_IMAGINED):
     Returns:
         uint8 [T, height, width, 3].
     """
-    from kvae import filling, masks, movies, reporting
+    from kvae.apply import filling
+    from kvae.data import masks
+    from kvae.evaluation import report as reporting
+    from kvae.plots import films
 
     config, world = model.config, make_world(model.config.dataset)
     num_steps, count = world.num_steps, reporting.NUM_SEQUENCES
@@ -200,11 +209,11 @@ def film_of_filling(model, num_imagined=NUM_IMAGINED):
     seen = np.stack([filled.observed for filled in found])
     rows = {
         "truth": truth,
-        "model sees": np.where(seen[..., None, None] > 0, truth, movies.BLANK_COLOUR[0] / 255),
+        "model sees": np.where(seen[..., None, None] > 0, truth, films.BLANK_COLOUR[0] / 255),
         "filled in": np.stack([filled.images for filled in found]),
         "imagined": np.stack([filled.samples[0] for filled in found]),
     }
-    return movies.film(rows, seen)
+    return films.film(rows, seen)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import tyro
 from experiments.compare import PLACES, command_of, read_curve, row_of
 from kvae.config import Config
 from kvae.errors import UserError
-from kvae.files import replacing
+from kvae.system.files import replacing
 
 FILES = ("evaluation.json", "imputation_planning.csv", "imputation_random.csv", "metrics.csv", "model.keras")
 LARGEST = 10**6

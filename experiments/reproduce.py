@@ -24,7 +24,7 @@ from experiments.compare import PLACES, REFERENCE, circumstances_of, command_of,
 from experiments.perfect_observer import TITLES, csv_path
 from experiments.rivals import wrong_pixels
 from kvae.errors import UserError
-from kvae.files import replacing
+from kvae.system.files import replacing
 from simulation.dataset import dataset_path
 
 ROOT = Path(__file__).parent.parent
@@ -139,8 +139,8 @@ def _run(options, model, seed):
 
 def _check_options(folder, arguments):
     """Raise ReproduceError where a run that is there is not the one that was asked for."""
-    from kvae.command_line import parse
-    from kvae.run_folder import read_options
+    from kvae.config.command_line import parse
+    from kvae.runs.run_folder import read_options
 
     found = json.loads((folder / "config.json").read_text())["options"]
     wanted = parse(arguments, read_options).to_dict()
@@ -178,7 +178,9 @@ def _evaluate_slowly(folder, data_dir):
     missing = [mask for mask in TITLES if not (folder / f"whole_{mask}.csv").exists()]
     if not missing:
         return
-    from kvae import data, evaluation, run_folder
+    from kvae.data import dataset as data
+    from kvae.evaluation import metrics as evaluation
+    from kvae.runs import run_folder
 
     model = run_folder.load(folder)
     test = data.load(dataset_path(data_dir, model.config.dataset, "test"))
@@ -191,7 +193,7 @@ def _evaluate_slowly(folder, data_dir):
 
 def _trivial_curve(model, test, mask):
     """Return the points of the last frame seen, and of codes on a line between those around a gap."""
-    from kvae import evaluation
+    from kvae.evaluation import metrics as evaluation
 
     codes = np.concatenate(
         [model.reconstruct(test.images[i : i + 100]).codes.numpy() for i in range(0, len(test.images), 100)]

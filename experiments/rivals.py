@@ -21,7 +21,7 @@ import tyro
 
 from experiments.compare import circumstances_of, command_of, epochs_of, read_curve, row_of
 from kvae.errors import UserError
-from kvae.files import replacing
+from kvae.system.files import replacing
 from simulation import make_world
 from simulation.dataset import dataset_path
 from simulation.dataset_file import read_metadata
@@ -114,8 +114,9 @@ def curves_of(run_folder, data_dir=None):
     Returns:
         {method: (numbers of hidden frames, errors)}, and what the error is.
     """
-    from kvae import data, masks
-    from kvae import run_folder as folders
+    from kvae.data import dataset as data
+    from kvae.data import masks
+    from kvae.runs import run_folder as folders
 
     model = folders.load(run_folder)
     config = model.config
@@ -206,15 +207,15 @@ def report_of(run_folder, facts, evaluation, seconds, curves, measure):
 
 
 def _write(options, world, report, curves, measure):
-    from kvae import plots
+    from kvae.plots import figures
 
-    figure = plots.imputation_curves(
+    figure = figures.imputation_curves(
         {method: values for method, values in curves.items() if method != "generation"},
         "hidden frames",
         f"{world}: hidden frames",
         y_label=measure,
     )
-    plots.save_png(options.output_dir / f"{world}.png", figure)
+    figures.save_png(options.output_dir / f"{world}.png", figure)
     pictures = {"films/final_imputation_strip.png": "strip", "plots/final_codes.png": "codes"}
     for source, name in pictures.items():
         shutil.copyfile(options.run_folder / source, options.output_dir / f"{world}_{name}.png")

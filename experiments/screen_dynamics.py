@@ -2,8 +2,8 @@
 
 python -m experiments.screen_dynamics pretrained/box "" K=6 K=6,learn_noise=True
 
-Each trial trains new dynamics, from their first values, as `kvae.refinement` does. What wins need not win
-when encoder and decoder learn too, but what is hopeless shows.
+Each trial trains new dynamics, from their first values, as `kvae.training.refinement` does. What wins need
+not win when encoder and decoder learn too, but what is hopeless shows.
 """
 
 import shlex
@@ -62,7 +62,9 @@ def main(arguments=None):
 
 def _load(options):
     """Return the trained model, its `EncodedSequences` of the training data, and the test `Dataset`."""
-    from kvae import data, refinement, run_folder
+    from kvae.data import dataset as data
+    from kvae.runs import run_folder
+    from kvae.training import refinement
 
     model = run_folder.load(options.run_folder)
     if model.config.model != "kvae":
@@ -78,9 +80,9 @@ def with_new_dynamics(trained, trial):
     Raises:
         UserError: an option of the trial is not one of the dynamics.
     """
-    from kvae.command_line import parse
     from kvae.config import Config
-    from kvae.model import KVAE
+    from kvae.config.command_line import parse
+    from kvae.models.kvae import KVAE
 
     words = [f"--{word.strip()}" for word in trial.split(",") if word.strip()]
     changed = {word[2:].split("=")[0] for word in words}
@@ -122,7 +124,10 @@ def _head(options, given, trained):
 
 
 def _row(options, trained, train_codes, test, trial):
-    from kvae import data, evaluation, masks, refinement
+    from kvae.data import dataset as data
+    from kvae.data import masks
+    from kvae.evaluation import metrics as evaluation
+    from kvae.training import refinement
 
     model = with_new_dynamics(trained, trial)
     start = time.monotonic()

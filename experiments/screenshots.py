@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from kvae.errors import UserError
-from kvae.files import replacing
+from kvae.system.files import replacing
 
 PATIENCE = 300
 """Seconds that anything may take: far more than it does on a machine with nothing else to do."""

@@ -10,13 +10,13 @@ import platform
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kvae.apply.tracker import Tracker as Tracker
     from kvae.config import Config as Config
-    from kvae.model import KVAE as KVAE
-    from kvae.run_folder import load as load
-    from kvae.tracker import Tracker as Tracker
-    from kvae.training import Schedule as Schedule
-    from kvae.weights import load_weights as load_weights
-    from kvae.weights import save_weights as save_weights
+    from kvae.models.kvae import KVAE as KVAE
+    from kvae.runs.run_folder import load as load
+    from kvae.runs.weights import load_weights as load_weights
+    from kvae.runs.weights import save_weights as save_weights
+    from kvae.training.loop import Schedule as Schedule
 
 if platform.machine() in ("x86_64", "AMD64"):
     # TensorFlow's convolutions from oneDNN, which it chooses by itself on the latest processors alone. Where
@@ -26,12 +26,12 @@ if platform.machine() in ("x86_64", "AMD64"):
 
 _HOMES = {
     "Config": "kvae.config",
-    "KVAE": "kvae.model",
-    "Schedule": "kvae.training",
-    "Tracker": "kvae.tracker",
-    "load": "kvae.run_folder",
-    "load_weights": "kvae.weights",
-    "save_weights": "kvae.weights",
+    "KVAE": "kvae.models.kvae",
+    "Schedule": "kvae.training.loop",
+    "Tracker": "kvae.apply.tracker",
+    "load": "kvae.runs.run_folder",
+    "load_weights": "kvae.runs.weights",
+    "save_weights": "kvae.runs.weights",
 }
 __all__ = sorted(_HOMES)
 

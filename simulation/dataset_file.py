@@ -22,7 +22,7 @@ from typing import IO, Any, BinaryIO
 
 import numpy as np
 
-from kvae.archives import read_arrays
+from kvae.data.archives import read_arrays
 from simulation.interrupts import HeldBackSignals
 from simulation.sampling import Workers
 from simulation.worlds import Quantity, World

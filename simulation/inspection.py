@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from kvae.archives import read_arrays
+from kvae.data.archives import read_arrays
 from simulation.dataset_file import read_metadata
 from simulation.sampling import Workers
 from simulation.worlds import make_world

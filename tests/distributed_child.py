@@ -13,10 +13,14 @@ def main(strategy, log_dir, num_epochs=17):
     import numpy as np
     import tensorflow as tf
 
-    from kvae import data, distribution, reporting, run_folder, training
     from kvae.config import Config
-    from kvae.model import KVAE
-    from kvae.stopping import StopSignals
+    from kvae.data import dataset as data
+    from kvae.evaluation import report as reporting
+    from kvae.models.kvae import KVAE
+    from kvae.runs import run_folder
+    from kvae.system.signals import StopSignals
+    from kvae.training import distribution
+    from kvae.training import loop as training
 
     if strategy == "mirrored":
         (cpu,) = tf.config.list_physical_devices("CPU")

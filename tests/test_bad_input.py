@@ -15,9 +15,11 @@ import pytest
 
 import run_kvae
 import simulation.generate
-from kvae import archives, data, run_folder
 from kvae.config import Config, option_names
+from kvae.data import archives
+from kvae.data import dataset as data
 from kvae.errors import UserError
+from kvae.runs import run_folder
 from simulation import dataset, dataset_file
 
 SHAPE = (3, 4, 16, 16)

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import simulation.generate
-from kvae import distribution
-from kvae.distribution import DistributionError
+from kvae.training import distribution
+from kvae.training.distribution import DistributionError
 
 ROOT = Path(__file__).parent.parent
 

@@ -13,8 +13,10 @@ import tensorflow as tf
 import tyro
 
 import kvae
-from kvae import apply, clips, command_line
+from kvae.apply import __main__ as apply
+from kvae.config import command_line
 from kvae.explore import __main__ as explore
+from kvae.videos import sources as clips
 
 ROOT = Path(__file__).parent.parent
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs" / "extend.md").read_text(), re.M | re.S)

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 import simulation.generate
-from kvae import archives, run_folder
+from kvae.data import archives
+from kvae.runs import run_folder
 
 ROOT = Path(__file__).parent.parent
 OPTIONS = (

@@ -30,7 +30,7 @@ def megabytes_after_epochs(folder, num_epochs, generate_step):
     """Train a model of the default size; return the memory in use after every epoch."""
     import run_kvae
     from kvae.config import Config
-    from kvae.stopping import StopSignals
+    from kvae.system.signals import StopSignals
 
     config = Config(
         data_dir=str(folder / "data"),

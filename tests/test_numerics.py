@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kvae import kalman, kalman_parallel
+from kvae.inference import kalman, kalman_parallel
 
 VARIANCES = (1e-4, 1e2)
 LARGEST_RADIUS = 1.05

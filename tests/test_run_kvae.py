@@ -17,7 +17,7 @@ import pytest
 import run_kvae
 import simulation.generate
 from experiments import compare, rivals, summarise
-from kvae import run_folder
+from kvae.runs import run_folder
 
 ROOT = Path(__file__).parent.parent
 SMALL = (

@@ -14,10 +14,12 @@ import pytest
 
 import run_kvae
 import simulation.generate
-from kvae import archives, checkpoint, data, run_folder, weights
 from kvae.config import Config
+from kvae.data import archives
+from kvae.data import dataset as data
 from kvae.errors import UserError
-from kvae.model import KVAE
+from kvae.models.kvae import KVAE
+from kvae.runs import checkpoint, run_folder, weights
 from simulation import dataset_file, inspection
 
 TINY = {"num_filters": (4,), "alpha_units": 4, "K": 2, "num_paths": 0}

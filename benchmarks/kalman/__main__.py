@@ -24,8 +24,8 @@ import tyro
 from benchmarks.kalman.dynamax_client import dynamax_python, dynamax_versions
 from benchmarks.kalman.measure import Options, benchmark
 from benchmarks.kalman.report import figure_of, report_of
-from kvae.files import replacing
-from kvae.plots import save_png
+from kvae.plots.figures import save_png
+from kvae.system.files import replacing
 
 
 def main(arguments=None):

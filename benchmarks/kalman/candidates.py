@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from kvae import kalman, kalman_parallel
+from kvae.inference import kalman, kalman_parallel
 
 tfd = tfp.distributions
 

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from benchmarks.kalman.candidates import ours, random_problem, tensorflow_runs, tensors
 from benchmarks.kalman.dynamax_client import DynamaxWorker, dynamax_python
-from kvae import kalman
-from kvae.device import use_full_float32
+from kvae.inference import kalman
+from kvae.system.device import use_full_float32
 
 TOLERANCE = 1e-3
 """Largest error of a result, relative to the largest entry of the right one."""

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.kalman.candidates import TASKS
 from benchmarks.kalman.measure import TOLERANCE
-from kvae.device import gpu_names
+from kvae.system.device import gpu_names
 
 
 def cell_text(cell):

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import tyro
 
-from kvae import chatter
 from kvae.errors import UserError
+from kvae.system import console
 
 _ADDRESS = "127.0.0.1"
 _PORTS_TRIED = 20
@@ -68,10 +68,11 @@ def _run(options: Options) -> None:
     start = time.perf_counter()
     print("Loading the model ...", flush=True)
 
-    with chatter.held_back():
-        from kvae import device, run_folder
+    with console.held_back():
         from kvae.explore import source
         from kvae.explore.session import Exploration
+        from kvae.runs import run_folder
+        from kvae.system import device
 
         device.has_gpu()
 

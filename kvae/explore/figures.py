@@ -8,12 +8,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse, Patch
 
-from kvae import plots
 from kvae.explore.plane import Plane
 from kvae.explore.session import Future, Look
-from kvae.movies import HIDDEN_COLOUR
+from kvae.plots import figures
+from kvae.plots.films import HIDDEN_COLOUR
 
-ENCODED, FILTERED, IMAGINED, POSTERIOR = plots.COLOURS[:4]
+ENCODED, FILTERED, IMAGINED, POSTERIOR = figures.COLOURS[:4]
 """Colours as in the plots of a run: what is encoded, filtering, generation, sampling."""
 HIDDEN = "#{:02x}{:02x}{:02x}".format(*HIDDEN_COLOUR)
 
@@ -71,7 +71,7 @@ def code_plane(plane: Plane, look: Look, all_codes: np.ndarray, future: Future |
     star: dict[str, Any] = {"color": _INK, "marker": "*", "linestyle": "none"}
     axes.plot(*mean[0], **star, markersize=13, markeredgecolor="white", zorder=5)
     handles.append(Line2D([], [], **star, markersize=10, label="start"))
-    plots.style_axes(axes)
+    figures.style_axes(axes)
     axes.set_xlabel(plane.labels[0])
     axes.set_ylabel(plane.labels[1])
     figure.legend(handles=handles, loc="upper center", ncols=4, frameon=False, fontsize=9, columnspacing=1.2)
@@ -80,7 +80,7 @@ def code_plane(plane: Plane, look: Look, all_codes: np.ndarray, future: Future |
 
 def alpha_over_time(look: Look) -> Figure:
     """Plot the posterior mean of alpha, stacked, with an orange bar over hidden steps."""
-    figure = plots.alpha_over_time(look.alpha[None], size=(5.6, 2.0))
+    figure = figures.alpha_over_time(look.alpha[None], size=(5.6, 2.0))
     (axes,) = figure.axes
     for step in np.flatnonzero(look.hidden):
         axes.axvspan(step + 0.5, step + 1.5, 1.02, 1.06, color=HIDDEN, linewidth=0, clip_on=False)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 import numpy as np
 
-from kvae import masks
+from kvae.data import masks
 from kvae.explore import figures, html, words
 from kvae.explore.session import MAX_FUTURE, Exploration, Look, middle
 

@@ -5,11 +5,11 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from kvae import imputation
-from kvae.data import Dataset
+from kvae.data.dataset import Dataset
 from kvae.errors import UserError
 from kvae.explore.plane import Plane
-from kvae.model import KVAE
+from kvae.inference import posterior as imputation
+from kvae.models.kvae import KVAE
 
 NUM_SAMPLES = 3
 """Whole sequences shown of those drawn."""

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from kvae import data, video_dataset
 from kvae.config import Config
+from kvae.config.presets import is_own_videos
+from kvae.data import dataset as data
 from kvae.errors import UserError
 from kvae.explore.session import frame_sides
-from kvae.model import KVAE
-from kvae.presets import is_own_videos
+from kvae.models.kvae import KVAE
+from kvae.videos import dataset as video_dataset
 
 NUM_SIMULATED = 100
 """Sequences that are simulated where there is no file: a second's work."""

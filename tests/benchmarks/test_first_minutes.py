@@ -5,7 +5,9 @@ import tyro
 
 from benchmarks import first_minutes as benchmark
 from benchmarks.first_minutes import Command, CommandError
-from kvae import apply, command_line, run_folder
+from kvae.apply import __main__ as apply
+from kvae.config import command_line
+from kvae.runs import run_folder
 
 SLOW = "import time; print('begun', flush=True); time.sleep(0.3); print('ready now', flush=True)"
 

@@ -6,9 +6,9 @@ import pytest
 import simulation.generate
 from experiments import analyse
 from kvae.config import Config
-from kvae.data import Dataset
-from kvae.model import KVAE
-from kvae.run_folder import RunFolder
+from kvae.data.dataset import Dataset
+from kvae.models.kvae import KVAE
+from kvae.runs.run_folder import RunFolder
 from simulation import make_world
 
 

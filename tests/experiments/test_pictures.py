@@ -5,11 +5,13 @@ import pytest
 from PIL import Image
 
 from experiments import pictures, screenshots
-from kvae import filling, movies, reporting
+from kvae.apply import filling
 from kvae.config import Config
-from kvae.evaluation import CurvePoint, ImputationError
-from kvae.model import KVAE
-from kvae.run_folder import RunFolder
+from kvae.evaluation import report as reporting
+from kvae.evaluation.metrics import CurvePoint, ImputationError
+from kvae.models.kvae import KVAE
+from kvae.plots import films
+from kvae.runs.run_folder import RunFolder
 from simulation import make_world
 from simulation.dataset import SEED
 from simulation.sampling import simulate
@@ -45,9 +47,9 @@ def test_the_film_shows_what_the_model_sees_and_does_not(model, monkeypatch):
     film = pictures.film_of_filling(model, num_imagined=3)
     truth = simulate(make_world("box"), "test", 4, 23, SEED).images > 0
     hidden = np.isin(np.arange(23), [*range(4, 16), 20, 21, 22])
-    seen = np.where(hidden[:, None, None], movies.BLANK_COLOUR[0] / 255, truth)
+    seen = np.where(hidden[:, None, None], films.BLANK_COLOUR[0] / 255, truth)
     rows = {"truth": truth, "model sees": seen, "filled in": 0.0 * seen, "imagined": 0.0 * seen + 1}
-    np.testing.assert_array_equal(film, movies.film(rows, np.tile(~hidden, [4, 1])))
+    np.testing.assert_array_equal(film, films.film(rows, np.tile(~hidden, [4, 1])))
 
 
 def test_the_command(model, monkeypatch, tmp_path, capsys):
@@ -66,7 +68,7 @@ def test_the_command(model, monkeypatch, tmp_path, capsys):
         first = simulate(make_world("box"), "test", 6, 20, SEED).images
         np.testing.assert_array_equal(dataset.images, first)
         for path in ("films/imputation_strip.png", "plots/codes.png", "plots/alpha.png"):
-            movies.write_png(folder.path / path, np.zeros([len(path), 2, 3], np.uint8))
+            films.write_png(folder.path / path, np.zeros([len(path), 2, 3], np.uint8))
 
     # It has tests of its own, and takes its time.
     monkeypatch.setattr(reporting, "picture", picture)

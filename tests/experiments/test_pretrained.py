@@ -6,7 +6,7 @@ import pytest
 
 import kvae
 from experiments import pretrained
-from kvae import masks
+from kvae.data import masks
 from simulation.sampling import simulate
 from simulation.worlds import make_world
 

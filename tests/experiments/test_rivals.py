@@ -8,7 +8,7 @@ from experiments.rivals import (
     squared_error,
     wrong_pixels,
 )
-from kvae.data import load
+from kvae.data.dataset import load
 from simulation.dataset import generate
 
 OBSERVED = np.array([1, 1, 0, 0, 0, 1, 0])

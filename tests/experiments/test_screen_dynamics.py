@@ -5,8 +5,8 @@ import simulation.generate
 from experiments import screen_dynamics
 from kvae.config import Config
 from kvae.errors import UserError
-from kvae.model import KVAE
-from kvae.run_folder import RunFolder
+from kvae.models.kvae import KVAE
+from kvae.runs.run_folder import RunFolder
 
 
 def tiny(**options):

@@ -3,7 +3,7 @@ import tensorflow as tf
 
 from benchmarks.kalman import candidates
 from benchmarks.kalman.measure import error_of
-from kvae import kalman
+from kvae.inference import kalman
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,216 @@
+"""Fill in and continue a clip of video by the model of a run: `python -m kvae.apply RUN_FOLDER CLIP`.
+
+Imports no TensorFlow before the options are read, so that --help is quick.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import tyro
+
+from kvae.errors import UserError
+from kvae.system import console
+
+if TYPE_CHECKING:
+    from kvae.apply.filling import Filled
+
+_BLANK = 222 / 255
+"""Grey of a frame that the model did not see."""
+_LONGEST_STRIP = 40
+"""Steps in the strip."""
+_FILM_CELL = 160
+"""Screen pixels along the longer side of a frame of the film, about."""
+_BYTES_OF_CELL = 250_000
+"""Of the film, before it is compressed, with the label beside a cell."""
+
+
+class ApplyError(UserError):
+    """What was asked of a clip cannot be done; the message says why."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Fill in hidden frames of a clip, and imagine how it goes on, by the model of a run; no training.
+
+    The folder OUTPUT then holds filled.mp4, strip.png and filled.npz, whose arrays
+    `kvae.apply.filling.Filled` describes.
+    """
+
+    run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN_FOLDER")]
+    """The folder that run_kvae.py left."""
+
+    clip: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="CLIP")]
+    """A video (mp4, gif, avi, mov, webm), a folder of png or jpg, or an .npy or .npz with [T, H, W]; cut and
+    resized as the frames of the run."""
+
+    hide: str = ""
+    """Frames to hide from the model and to fill in, counted from 1: 8-15, or 8-15,20."""
+
+    continue_: Annotated[int, tyro.conf.arg(name="continue")] = 0
+    """Frames to imagine after the last one."""
+
+    samples: int = 3
+    """Whole sequences to show that the model holds possible, at most 16."""
+
+    output: str = ""
+    """Folder to write to, which must not be there yet. By default here, CLIP's name and _applied."""
+
+    max_frames: int = 1000
+    """Most frames, those imagined included; memory and time grow with them."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code: 0, or 2 after a message about what the user gave."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    options = tyro.cli(Options, prog="python -m kvae.apply", args=arguments, use_underscores=True)
+    try:
+        _run(options)
+    except (UserError, OSError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _run(options: Options) -> None:
+    with console.held_back():
+        from kvae.apply.filling import fill
+        from kvae.data.archives import free_memory
+        from kvae.plots import films
+        from kvae.runs import run_folder
+        from kvae.system import device, files
+        from kvae.videos import frames as videos
+        from kvae.videos import sources as clips
+
+        device.has_gpu()
+
+    _check(options)
+    output = Path(options.output or f"{clips.short_name(options.clip)}_applied")
+    if output.exists():
+        raise ApplyError(f"There is a {output} already: choose another --output, or delete it")
+    sources = clips.find(options.clip)
+    if len(sources) > 1:
+        raise ApplyError(f"{options.clip} holds {len(sources)} videos: give one of them")
+    model = run_folder.load(options.run_folder)
+    height, width = model.get_build_config()["input_shape"][-2:]
+    look = videos.Look(height, width, black_and_white=model.config.out_distr == "bernoulli")
+    frames = videos.read_clip(sources[0], look, options.max_frames - options.continue_)
+    num_steps = len(frames) + options.continue_
+    observed = np.ones(len(frames), np.float32)
+    observed[hidden_frames(options.hide, len(frames))] = 0
+    num_rows = options.samples + 3
+    needed = num_steps * (num_rows * _BYTES_OF_CELL + 8 * (num_rows + 5) * height * width)
+    if needed > free_memory():
+        raise ApplyError(
+            f"{num_steps:,} frames would take {needed / 1e9:.1f} GB, more than the memory that is free: cut "
+            "the clip, or choose a smaller --continue"
+        )
+    seen = model.pixels(frames).numpy()
+    found = fill(model, frames, observed, options.continue_, options.samples)
+
+    rows = _rows(seen, found)
+    scale = max(1, round(_FILM_CELL / max(height, width)))
+    film = films.film({label: row[None] for label, row in rows.items()}, found.observed[None], scale)
+    films.write_mp4(output / "filled.mp4", film)
+    first = _first_of_strip(found.observed)
+    part = slice(first, first + _LONGEST_STRIP)
+    # A row that has ended before the strip begins has nothing to show in it.
+    shown = {label: row[part] for label, row in rows.items() if len(row) > first}
+    strip = films.strip(shown, found.observed[part], complete=("seen",), first_step=first + 1)
+    films.write_png(output / "strip.png", strip)
+    with files.replacing(output / "filled.npz") as temporary:
+        np.savez_compressed(temporary, **found._asdict())
+    hidden = int((observed == 0).sum())
+    print(
+        f"{options.clip}: {len(frames)} frames, {hidden} of them filled in, {options.continue_} imagined.\n"
+        f"Film, strip and numbers are in {output}"
+    )
+    if hidden:
+        of_filled, of_last = errors_on_hidden(seen, found.images[: len(seen)], observed)
+        print(
+            f"A hidden pixel, if the clip is sound, was filled in with an error (RMS) of {of_filled:.3f}; "
+            f"the last frame seen, shown on, has {of_last:.3f}"
+        )
+
+
+def hidden_frames(ranges: str, num_frames: int) -> list[int]:
+    """Return the indices, from 0, of frames that are written as 8-15,20, counted from 1, ends included.
+
+    Raises:
+        ApplyError: it is written otherwise, a frame is not there, or none is left to see.
+    """
+    hidden: set[int] = set()
+    for part in filter(None, ranges.split(",")):
+        found = re.fullmatch(r"\s*([0-9]{1,9})(?:\s*-\s*([0-9]{1,9}))?\s*", part)
+        if not found:
+            raise ApplyError(f"--hide must be ranges of frames such as 8-15,20. Received: {ranges!r}")
+        first, last = int(found[1]), int(found[2] or found[1])
+        if not 1 <= first <= last <= num_frames:
+            raise ApplyError(f"--hide must name frames of 1 to {num_frames}, in order. Received: {part!r}")
+        hidden.update(range(first - 1, last))
+    if len(hidden) == num_frames:
+        raise ApplyError(f"--hide {ranges} leaves none of the {num_frames} frames to see")
+    return sorted(hidden)
+
+
+def errors_on_hidden(truth: np.ndarray, filled: np.ndarray, observed: np.ndarray) -> tuple[float, float]:
+    """Return the root mean squared errors of hidden frames: as filled in, and as the last frame seen.
+
+    Args:
+        truth: [T, H, W], pixels in [0, 1].
+        filled: [T, H, W].
+        observed: [T], 1 = observed; some frame is hidden, and some is not. Before the first that is seen,
+            that one stands for the last.
+    """
+    steps = np.arange(len(observed))
+    last = np.maximum.accumulate(np.where(observed > 0, steps, np.argmax(observed > 0)))
+    hidden = observed == 0
+    of_filled, of_last = (
+        float(np.sqrt(np.mean((frames - truth)[hidden] ** 2))) for frames in (filled, truth[last])
+    )
+    return of_filled, of_last
+
+
+def _check(options: Options) -> None:
+    if not options.hide and not options.continue_:
+        raise ApplyError("There is nothing to do: say which frames to --hide, or how many to --continue")
+    for name, value, least, most in (
+        ("continue", options.continue_, 0, 100_000),
+        ("samples", options.samples, 0, 16),
+        ("max_frames", options.max_frames, 1, 1_000_000),
+    ):
+        if not least <= value <= most:
+            raise ApplyError(f"--{name} must be between {least} and {most}. Received: {value}")
+    if options.continue_ >= options.max_frames:
+        raise ApplyError(
+            f"--continue {options.continue_} leaves no frame of --max_frames {options.max_frames} to the clip"
+        )
+
+
+def _rows(seen: np.ndarray, found: "Filled") -> dict[str, np.ndarray]:
+    """Return the rows of film and strip, [T, H, W] or [T + N, H, W], by label."""
+    is_seen = found.observed[: len(seen), None, None] > 0
+    largest = float(found.uncertainty.max())
+    rows = {
+        "seen": np.where(is_seen, seen, _BLANK),
+        "filled in": found.images,
+        # As bright as it gets: of a good model it is small.
+        f"uncertainty (white: {largest:.2g})": found.uncertainty / (largest or 1),
+    }
+    return rows | {f"sample {i}": sample for i, sample in enumerate(found.samples, start=1)}
+
+
+def _first_of_strip(observed: np.ndarray) -> int:
+    """Return where a strip begins, from 0: a little before the first hidden frame."""
+    if len(observed) <= _LONGEST_STRIP:
+        return 0
+    return max(0, int(np.argmin(observed)) - 4)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,198 @@
+"""Fill in one clip, and imagine how it goes on: draws from the posterior of a trained model.
+
+A draw is a path of hidden codes and, given that, states z_1..z_T of the whole clip, see
+`kvae.inference.posterior`. It goes on from its own last state, and from the alpha network's state after
+its own codes, with all the noise of the model: so the draws of a continuation spread as the model's
+predictions do.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from kvae.errors import UserError
+from kvae.models.autoencoder import SequenceAutoencoder
+from kvae.models.kvae import KVAE
+from kvae.models.lgssm import MixtureStateSpaceModel
+
+NUM_DRAWS = 64
+
+_FRAMES_AT_ONCE = 512
+"""Frames that are decoded together: a bound on memory."""
+
+
+class FillingError(UserError):
+    """A clip cannot be filled in so; the message says why."""
+
+
+class Filled(NamedTuple):
+    """A clip of T frames, filled in, and N frames that go on from it; all float32.
+
+    Attributes:
+        images: [T + N, H, W] in [0, 1]: frames that were seen as the model saw them; else the mean over draws
+            of what C_t z_t decodes to, the probability (Bernoulli) or the mean (Gaussian) of a pixel.
+        uncertainty: [T + N, H, W], the standard deviation over draws of what they decode to; 0 in frames that
+            were seen. The noise of a pixel given its code is not in it: not p (1 - p) of a Bernoulli pixel,
+            not the variance of a Gaussian one.
+        samples: [S, T + N, H, W], single draws, decoded; frames that were seen are as in `images`.
+        codes: [T + N, dim_a], means of C_t z_t; in seen steps smoothed, too. Up to T each draw's mean is
+            exact given its path, after it they are means over draws.
+        code_cov: [T + N, dim_a, dim_a], covariances of C_t z_t, within and between the draws.
+        code_stddev: [T + N, dim_a], the roots of its diagonals.
+        observed: [T + N], 1 where the frame was seen.
+    """
+
+    images: np.ndarray
+    uncertainty: np.ndarray
+    samples: np.ndarray
+    codes: np.ndarray
+    code_cov: np.ndarray
+    code_stddev: np.ndarray
+    observed: np.ndarray
+
+
+class _Draws(NamedTuple):
+    """C_t z_t of D draws, in float64.
+
+    Attributes:
+        sampled: [D, T + N, dim_a].
+        mean: [D, T, dim_a], exact given the path of each draw.
+        cov: [D, T, dim_a, dim_a], likewise.
+    """
+
+    sampled: np.ndarray
+    mean: np.ndarray
+    cov: np.ndarray
+
+
+def fill(
+    model: SequenceAutoencoder,
+    frames: np.ndarray,
+    observed: np.ndarray,
+    num_steps: int = 0,
+    num_samples: int = 3,
+    num_draws: int = NUM_DRAWS,
+) -> Filled:
+    """Fill in the hidden frames of a clip, and go on from its end.
+
+    Control inputs are zeros, but where the model learns its own.
+
+    Args:
+        model: a trained `KVAE`; as rivals of it look back alone, they cannot do this.
+        frames: [T, H, W]: 0..255 if they are integers, else in [0, 1]. What is hidden is not looked at.
+        observed: [T], 1 where the model may see the frame.
+        num_steps: N, frames to imagine after the last one.
+        num_samples: S, at most `num_draws`.
+        num_draws: draws behind every mean, at least 2.
+
+    Returns:
+        A `Filled`.
+
+    Raises:
+        FillingError: the model is no `KVAE`, or the clip has not its frames' sides.
+        ValueError: the mask does not go with the frames, or a number is out of range.
+    """
+    if not isinstance(model, KVAE):
+        raise FillingError(
+            f"A model of the kind {model.config.model} looks back alone: it cannot fill in a gap from "
+            "both sides. Give a run of --model kvae"
+        )
+    if frames.ndim != 3 or observed.shape != frames.shape[:1]:
+        raise ValueError(
+            f"frames must be [T, H, W] and observed [T]. Received: shapes {frames.shape} and {observed.shape}"
+        )
+    if num_steps < 0 or num_draws < 2 or not 0 <= num_samples <= num_draws:
+        raise ValueError(
+            "num_steps must be 0 or more, num_draws at least 2, num_samples at most that. Received: "
+            f"num_steps={num_steps}, num_draws={num_draws}, num_samples={num_samples}"
+        )
+    height, width = model.get_build_config()["input_shape"][-2:]
+    if frames.shape[1:] != (height, width):
+        raise FillingError(
+            f"The model was trained on frames of {height}x{width}. "
+            f"Received: {frames.shape[1]}x{frames.shape[2]}"
+        )
+    seen = np.pad((observed > 0).astype(np.float32), [(0, num_steps)])
+    pixels = model.pixels(frames).numpy()
+    # Whatever stood there, a number that is none for example, must not reach the networks.
+    pixels = np.where(seen[: len(frames), None, None] > 0, pixels, np.float32(0))
+    draws = _draw(model, pixels, seen, num_draws)
+
+    shown = np.pad(pixels, [(0, num_steps), (0, 0), (0, 0)])
+    is_seen = seen[:, None, None] > 0
+    # Evenly spaced, as neighbours among the draws may come from the same path.
+    chosen = [i * num_draws // num_samples for i in range(num_samples)]
+    samples = np.zeros([num_samples, *shown.shape], np.float32)
+    mean = np.zeros(shown.shape)
+    squares = np.zeros(shown.shape)
+    for i, codes in enumerate(draws.sampled):
+        decoded = _decode(model, codes)
+        if i in chosen:
+            samples[chosen.index(i)] = np.where(is_seen, shown, decoded)
+        # Welford's running moments: as good as two passes, without all draws in memory.
+        deviation = decoded - mean
+        mean += deviation / (i + 1)
+        squares += deviation * (decoded - mean)
+    codes, cov = _moments(draws)
+    stddev = np.sqrt(np.maximum(np.diagonal(cov, axis1=-2, axis2=-1), 0))
+    found = (
+        np.where(is_seen, shown, mean),
+        np.where(is_seen, 0, np.sqrt(squares / num_draws)),
+        samples,
+        codes,
+        cov,
+        stddev,
+        seen,
+    )
+    return Filled(*(array.astype(np.float32) for array in found))
+
+
+def _draw(model: KVAE, pixels: np.ndarray, seen: np.ndarray, num_draws: int) -> _Draws:
+    """Draw whole sequences of T + N codes, given the seen ones among T frames [T, H, W]; seen is [T + N]."""
+    lgssm = model.lgssm
+    encoded = model.reconstruct(pixels[None]).codes
+    found = model.sample_posterior(
+        encoded, seen[None, : len(pixels)], None, model.config.num_paths, num_draws
+    )
+    u = tf.zeros([num_draws, len(seen), model.config.dim_u])
+    draw = tf.cast(model.evaluation_draws.value, tf.int32)
+    seed = tf.random.fold_in(tf.constant([model.config.seed, len(seen)]), draw)
+    # Before the end this repeats each draw; after it the draw goes on by itself.
+    states, alpha = _roll_out(lgssm, found.sampled_states[0], found.paths[0], u, seed)
+    C = lgssm.mix(alpha)[2].numpy().astype(np.float64)
+    sampled = np.einsum("dtij,dtj->dti", C, states.numpy().astype(np.float64))
+    exact = (x[0].numpy().astype(np.float64) for x in (found.codes, found.code_cov))
+    return _Draws(sampled, *exact)
+
+
+# Step by step in Python it would take ten times as long.
+@tf.function(reduce_retracing=True, autograph=False)
+def _roll_out(
+    lgssm: MixtureStateSpaceModel, states: tf.Tensor, codes: tf.Tensor, u: tf.Tensor, seed: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    rolled = lgssm.roll_out(states, u, seed, given_codes=codes)
+    return rolled.states, rolled.alpha
+
+
+def _moments(draws: _Draws) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean [T + N, dim_a] and covariance [T + N, dim_a, dim_a] of C_t z_t over draws."""
+    num_seen = draws.mean.shape[1]
+    centres = np.concatenate([draws.mean, draws.sampled[:, num_seen:]], axis=1)
+    mean = centres.mean(axis=0)
+    deviation = centres - mean
+    cov = np.einsum("dti,dtj->tij", deviation, deviation) / len(centres)
+    # The law of total variance; after the end the draws alone tell how they spread.
+    cov[:num_seen] += draws.cov.mean(axis=0)
+    return mean, cov
+
+
+def _decode(model: KVAE, codes: np.ndarray) -> np.ndarray:
+    """Return the probabilities or means of the pixels [T, H, W] of codes [T, dim_a]."""
+    parts = [codes[first : first + _FRAMES_AT_ONCE] for first in range(0, len(codes), _FRAMES_AT_ONCE)]
+    return np.concatenate([_decode_part(model, tf.constant(part, tf.float32)).numpy() for part in parts])
+
+
+@tf.function(reduce_retracing=True, autograph=False)
+def _decode_part(model: KVAE, codes: tf.Tensor) -> tf.Tensor:
+    return model.decode(codes[None]).mean()[0]

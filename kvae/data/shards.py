@@ -1,0 +1,165 @@
+"""Training data in many files, of which few are in memory at a time."""
+
+import bisect
+import collections
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from kvae.data import dataset as data
+from kvae.data.archives import ArchiveError, read_headers
+
+WINDOW_BYTES = 64 * 2**20
+"""Frames that are in memory at a time, in bytes: some 3,000 sequences of 20 frames of 32x32."""
+
+
+class Shards:
+    """The sequences of a folder of files `train-00003-of-00016.npz`, one after the other.
+
+    An epoch shuffles the files, and then the sequences of a window of files, as many as `window_bytes`
+    hold; only those are in memory. So memory does not grow with the number of files.
+
+    Args:
+        folder: the folder.
+        use_controls: False: leave the controls out, as if there were none.
+        window_bytes: frames that may be in memory, in bytes; one file is, whatever its size.
+
+    Attributes:
+        shape: (N, T, H, W) of all sequences together.
+        dtype: of the frames, uint8 or float32.
+        dim_u: entries of a control, 0 if there are none.
+
+    Raises:
+        DataError: a file is missing, or does not go with the others.
+    """
+
+    def __init__(self, folder, use_controls=True, window_bytes=WINDOW_BYTES):
+        self._use_controls = use_controls
+        self._paths = sorted(Path(folder).glob("train-*.npz"))
+        count = len(self._paths)
+        expected = [f"train-{i:05d}-of-{count:05d}.npz" for i in range(count)]
+        if not count or [path.name for path in self._paths] != expected:
+            names = [path.name for path in self._paths[:3]] + ["..."] * (count > 3)
+            raise data.DataError(
+                f"{folder} must hold the files train-00000-of-N.npz up to N, all N and no others. "
+                f"Received: {', '.join(names) or 'none'}"
+            )
+        headers = [_headers(path) for path in self._paths]
+        for path, header in zip(self._paths, headers, strict=True):
+            kind, first = (header[0][1:], *header[1:]), (headers[0][0][1:], *headers[0][1:])
+            if kind != first:
+                raise data.DataError(
+                    f"{path} does not go with {self._paths[0].name}: its frames, their type and its controls "
+                    f"are {kind}, not {first}"
+                )
+        sizes = [header[0][0] for header in headers]
+        # Sequence n is in file i where starts[i] <= n < starts[i + 1].
+        self._starts = [0, *np.cumsum(sizes).tolist()]
+        (_, *frame), self.dtype, dim_u = headers[0]
+        self.dim_u = dim_u if use_controls else 0
+        self.shape = (self._starts[-1], *frame)
+        bytes_of_file = max(sizes) * int(np.prod(frame)) * self.dtype.itemsize
+        self._files_in_window = max(1, window_bytes // bytes_of_file)
+        self._in_memory = collections.OrderedDict()
+
+    def order_of_epoch(self, seed, epoch):
+        """Return the order of the sequences in an epoch: new in every epoch, the same in every run."""
+        rng = np.random.default_rng([seed, epoch])
+        files = rng.permutation(len(self._paths))
+        order = []
+        for first in range(0, len(files), self._files_in_window):
+            window = files[first : first + self._files_in_window]
+            numbers = [np.arange(self._starts[i], self._starts[i + 1]) for i in window]
+            order.append(rng.permutation(np.concatenate(numbers)))
+        return np.concatenate(order)
+
+    def batches(self, batch_size, mask=None):
+        """Return the `ShardBatches` of these sequences."""
+        return ShardBatches(self, batch_size, mask)
+
+    def take(self, indices):
+        """Return frames [B, T, H, W] and controls [B, T, dim_u] of the sequences with these numbers.
+
+        Raises:
+            DataError: a file cannot be read any more, or has changed.
+        """
+        images = np.empty([len(indices), *self.shape[1:]], self.dtype)
+        controls = np.empty([len(indices), self.shape[1], self.dim_u], np.float32)
+        for row, index in enumerate(indices):
+            number = bisect.bisect_right(self._starts, index) - 1
+            file, position = self._file(number), index - self._starts[number]
+            images[row], controls[row] = file.images[position], file.controls[position]
+        return images, controls
+
+    def _file(self, number):
+        """Return the `Dataset` of a file, the one used least recently making room for it."""
+        if number not in self._in_memory:
+            while len(self._in_memory) >= self._files_in_window:
+                self._in_memory.popitem(last=False)
+            found = data.load(self._paths[number], self._use_controls)
+            expected = (self._starts[number + 1] - self._starts[number], *self.shape[1:])
+            if found.images.shape != expected:
+                raise data.DataError(
+                    f"{self._paths[number]} has changed: images were {expected}. "
+                    f"Received: shape {found.images.shape}"
+                )
+            # The states are of no use to training.
+            self._in_memory[number] = found._replace(states=None)
+        self._in_memory.move_to_end(number)
+        return self._in_memory[number]
+
+
+class ShardBatches(data.Batches):
+    """Batches of the sequences of `Shards`; the rest as `data.Batches`.
+
+    Args:
+        shards: the `Shards`.
+        batch_size: sequences in a batch.
+        mask: [N, T], 1 = observed, or None.
+    """
+
+    def __init__(self, shards, batch_size, mask=None):
+        self.num_sequences, self.batch_size = shards.shape[0], batch_size
+        self._shards, self._mask = shards, mask
+        num_steps, dim_u = shards.shape[1], shards.dim_u
+        shapes = data.named_arrays(
+            np.empty([0, *shards.shape[1:]], shards.dtype), np.empty([0, num_steps, dim_u], np.float32), mask
+        )
+        self._signature = {
+            name: tf.TensorSpec([batch_size, *array.shape[1:]], array.dtype) for name, array in shapes.items()
+        } | {"weight": tf.TensorSpec([batch_size], tf.float32)}
+
+    def _of(self, chosen, weight):
+        failed = []
+
+        def batches():
+            for index, weights in zip(chosen, weight, strict=True):
+                try:
+                    images, controls = self._shards.take(index)
+                except data.DataError as error:
+                    # TensorFlow would make an error of its own of it.
+                    failed.append(error)
+                    raise
+                mask = None if self._mask is None else self._mask[index]
+                yield data.named_arrays(images, controls, mask) | {"weight": weights}
+
+        try:
+            yield from tf.data.Dataset.from_generator(batches, output_signature=self._signature).prefetch(2)
+        except tf.errors.OpError as error:
+            raise (failed or [error])[0] from error
+
+
+def _headers(path):
+    """Return the shape of the frames, their type in memory, and dim_u, without reading the arrays."""
+    try:
+        headers = read_headers(path)
+        shape, dtype = headers["images"]
+        dim_u = headers["controls"].shape[-1] if "metadata" in headers else 0
+    except (ArchiveError, OSError) as error:
+        raise data.DataError(str(error)) from error
+    except (KeyError, IndexError) as error:
+        raise data.DataError(f"{path} is not a dataset file: {error}") from error
+    if len(shape) != 4 or 0 in shape:
+        raise data.DataError(f"{path}: images must be [N, T, H, W]. Received: shape {shape}")
+    return shape, np.dtype(np.uint8 if dtype == np.uint8 else np.float32), dim_u

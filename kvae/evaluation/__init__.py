@@ -1,0 +1,1 @@
+"""How good a trained model is: its bound, errors on hidden frames, and its pictures."""

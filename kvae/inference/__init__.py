@@ -1,0 +1,1 @@
+"""Pure functions on tensors: filters, smoothers, particles. No Keras, no options."""

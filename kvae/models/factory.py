@@ -1,0 +1,11 @@
+"""The model of a configuration."""
+
+from kvae.config import Config
+from kvae.models.autoencoder import SequenceAutoencoder
+from kvae.models.kvae import KVAE
+from kvae.models.rivals import RecurrentAutoencoder
+
+
+def make_model(config: Config, **kwargs) -> SequenceAutoencoder:
+    """Return a new model, a `KVAE` or a rival; further arguments are those of `keras.Model`."""
+    return (KVAE if config.model == "kvae" else RecurrentAutoencoder)(config, **kwargs)

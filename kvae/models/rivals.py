@@ -1,0 +1,254 @@
+"""The paper's rivals: recurrent networks that predict the next code, AE-RNN and VAE-RNN."""
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from kvae.config import Config
+from kvae.inference.kalman import hide
+from kvae.models.autoencoder import SequenceAutoencoder
+from kvae.models.image_networks import glorot
+from kvae.models.outputs import Bound, Decoded, Imputed, Inference, TensorLike
+
+tfd = tfp.distributions
+
+
+class CodePredictor(keras.layers.Layer):
+    """An LSTM that predicts a code from all codes before it and the controls up to its step.
+
+    Args:
+        dim_a: dimension of a code.
+        dim_u: dimension of a control.
+        units: units of the LSTM.
+        variance: of a code about its prediction, where that is a distribution; that of the first code, which
+            nothing predicts, is learned. 0: predictions are points.
+        seed: a `keras.random.SeedGenerator` for the initial weights.
+    """
+
+    def __init__(
+        self,
+        dim_a: int,
+        dim_u: int,
+        units: int,
+        variance: float,
+        seed: keras.random.SeedGenerator,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.dim_a, self.dim_u, self.variance = dim_a, dim_u, variance
+        self.cell = keras.layers.LSTMCell(
+            units,
+            kernel_initializer=glorot(seed),
+            recurrent_initializer=keras.initializers.Orthogonal(seed=seed),
+            name="lstm",
+        )
+        self.dense = keras.layers.Dense(dim_a, kernel_initializer=glorot(seed), name="dense")
+
+    def build(self, input_shape: Sequence[int | None] | None = None) -> None:
+        """Create all weights, among them `a_0`, the code before the first, and the first code's variance."""
+        self.a_0 = self.add_weight((self.dim_a,), initializer="zeros", name="a_0")
+        if self.variance > 0:
+            self.first_log_variance = self.add_weight(
+                (self.dim_a,), initializer="zeros", name="first_log_variance"
+            )
+        self.cell.build((None, self.dim_a + self.dim_u))
+        self.dense.build((None, self.cell.units))
+
+    def call(
+        self, codes: tf.Tensor, mask: tf.Tensor, u: tf.Tensor, noise: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Predict every code; where one is missing, go on from its own prediction.
+
+        Args:
+            codes: [B, T, dim_a]; where the mask is 0 any value is ignored.
+            mask: [B, T], 1 = observed.
+            u: [B, T, dim_u].
+            noise: [B, T, dim_a], added to a prediction before the network goes on from it.
+
+        Returns:
+            The predictions [B, T, dim_a], and the codes that the network went on from [B, T, dim_a].
+        """
+        batch = tf.shape(codes)[0]
+
+        def step(carry, inputs):
+            _, fed, *state = carry
+            code, seen, u_t, noise_t = inputs
+            hidden, state = self.cell(tf.concat([fed, u_t], axis=-1), list(state))
+            predicted = self.dense(hidden)
+            return predicted, tf.where(seen[:, None] > 0, code, predicted + noise_t), *state
+
+        first = tf.broadcast_to(self.a_0, [batch, self.dim_a])
+        zeros = tf.zeros([batch, self.cell.units])
+        inputs = [tf.transpose(x, [1, 0, 2]) for x in (hide(codes, mask), u, noise)]
+        inputs.insert(1, tf.transpose(mask))
+        predicted, fed, *_ = tf.scan(step, tuple(inputs), (tf.zeros_like(first), first, zeros, zeros))
+        return tf.transpose(predicted, [1, 0, 2]), tf.transpose(fed, [1, 0, 2])
+
+    def distribution(self, predicted: tf.Tensor) -> tfp.distributions.Distribution:
+        """Return what is predicted of codes [B, T, dim_a], with batch shape [B, T].
+
+        With the variance of all others, the first code's distance from its mean, which is that of any code
+        from any other, would be most of what is left to explain, and keep the codes so close together that
+        the variance hides what can be predicted.
+        """
+        first = tf.exp(0.5 * tf.convert_to_tensor(self.first_log_variance))[None]
+        others = tf.fill([tf.shape(predicted)[1] - 1, self.dim_a], self.variance**0.5)
+        return tfd.MultivariateNormalDiag(predicted, tf.concat([first, others], axis=0))
+
+
+@keras.saving.register_keras_serializable(package="kvae")
+class RecurrentAutoencoder(SequenceAutoencoder):
+    """AE-RNN and VAE-RNN, the rivals in Fraccaro et al., NIPS 2017: `KVAE`'s encoder and decoder, an LSTM.
+
+    Where a frame is missing the LSTM goes on from its own prediction. It looks back alone, so it filters;
+    there is no smoothing. What is maximised, per observed frame:
+
+    - `vae_rnn`: log p(x|a) - log q(a|x) + log N(a_t; prediction, noise_emission I), a bound; the first
+      code's variance is learned.
+    - `ae_rnn`: log p(x|a) + log p(x|prediction), with a the encoder's mean. The prediction is judged by the
+      frame it decodes to, for if it were by its distance from the code, small codes would win.
+
+    Frames, masks and controls are as in `KVAE`.
+
+    Args:
+        config: a `Config` whose `model` is `ae_rnn` or `vae_rnn`; `alpha_units` are the LSTM's.
+    """
+
+    bound_terms = ("total", "log_px", "log_qa", "state_space", "encoder_variance")
+
+    def __init__(self, config: Config, **kwargs):
+        super().__init__(config, **kwargs)
+        self.predictor = CodePredictor(
+            self.config.dim_a,
+            self.config.dim_u,
+            self.config.alpha_units,
+            self.config.noise_emission if self.is_variational else 0.0,
+            self.initial_seeds,
+            name="predictor",
+        )
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Ways to fill in hidden frames, which have the names of methods of this class."""
+        return ("filtering", "generation")
+
+    def build_dynamics(self) -> None:
+        """Create the weights of the LSTM."""
+        self.predictor.build()
+
+    @property
+    def dynamics_variables(self) -> list[keras.Variable]:
+        """The weights of the LSTM, and of what its predictions are a distribution with."""
+        return self.predictor.trainable_variables
+
+    def codes_log_likelihood(
+        self, codes: tf.Tensor, mask: tf.Tensor | None, controls: tf.Tensor, weight: tf.Tensor
+    ) -> tf.Tensor:
+        """Return the weighted sum of log p(a) of B sequences, of `vae_rnn`; see the base class."""
+        seen = tf.ones(tf.shape(codes)[:2]) if mask is None else mask
+        codes = hide(codes, seen)
+        predicted, _ = self.predictor(codes, seen, controls, tf.zeros_like(codes))
+        log_prob = self.predictor.distribution(predicted).log_prob(codes)
+        return tf.reduce_sum(weight[:, None] * seen * log_prob)
+
+    def elbo(
+        self,
+        images: TensorLike,
+        mask: TensorLike | None = None,
+        controls: TensorLike | None = None,
+        weight: TensorLike | None = None,
+        sampled_term: bool = False,
+        training: bool = False,
+    ) -> Bound:
+        """Compute what is maximised; arguments as `KVAE.elbo`, `sampled_term` means nothing here.
+
+        Returns:
+            A `Bound` whose `state_space` is the term of the prediction; `exact` and `sampled` are None.
+        """
+        images = self._frames(images)
+        weight = tf.ones(tf.shape(images)[:1]) if weight is None else tf.cast(weight, tf.float32)
+        seen = tf.ones(tf.shape(images)[:2]) if mask is None else tf.cast(mask, tf.float32)
+        observed = weight[:, None] * seen
+        q = self.encode(images)
+        codes, log_qa = q.mean(), tf.constant(0.0)
+        if self.is_variational:
+            codes += q.stddev() * self._noise(tf.shape(codes), training)
+            log_qa = tf.reduce_sum(observed * q.log_prob(codes))
+        controls = self._controls(controls, codes)
+        log_px = tf.reduce_sum(observed * self.decode(codes).log_prob(images))
+        if self.is_variational:
+            prediction = self.codes_log_likelihood(codes, seen, controls, weight)
+        else:
+            predicted, _ = self.predictor(codes, seen, controls, tf.zeros_like(codes))
+            prediction = tf.reduce_sum(observed * self.decode(predicted).log_prob(images))
+        num_observed = tf.reduce_sum(observed)
+        scale = tf.math.divide_no_nan(1.0, num_observed)
+        return Bound(
+            total=scale * (log_px - log_qa + prediction),
+            log_px=scale * log_px,
+            log_qa=scale * log_qa,
+            state_space=scale * prediction,
+            exact=None,
+            sampled=None,
+            num_observed=num_observed,
+            encoder_variance=scale * tf.reduce_sum(observed * tf.reduce_mean(q.variance(), axis=-1)),
+        )
+
+    def infer_codes(
+        self, codes: tf.Tensor, mask: TensorLike | None = None, controls: TensorLike | None = None
+    ) -> Inference:
+        """Go through codes [B, T, dim_a]: an `Inference` with `filtered_codes` alone.
+
+        Those are the codes where they were seen, and the predictions where not.
+        """
+        mask = tf.ones(tf.shape(codes)[:2]) if mask is None else tf.cast(mask, tf.float32)
+        _, fed = self.predictor(codes, mask, self._controls(controls, codes), tf.zeros_like(codes))
+        return Inference(fed, None, None, None, None)
+
+    def filter(
+        self, images: TensorLike, mask: TensorLike | None = None, controls: TensorLike | None = None
+    ) -> Decoded:
+        """Estimate every frame from the observed ones up to it; arguments as `KVAE.filter`."""
+        self._build_for(images)
+        codes = self.infer_codes(self._codes(images), mask, controls).filtered_codes
+        return Decoded(self._decoded_images(codes), codes, None, None)
+
+    def impute(
+        self, images: TensorLike, mask: TensorLike | None = None, controls: TensorLike | None = None
+    ) -> Imputed:
+        """Fill in the missing frames from those before them, and leave the observed ones as they are.
+
+        Arguments as `KVAE.impute`.
+        """
+        images = self._frames(images)
+        mask = self.imputation_mask(images) if mask is None else tf.cast(mask, tf.float32)
+        filtered = self.filter(images, mask, controls)
+        filled = tf.where(mask[..., None, None] > 0, images, filtered.images)
+        return Imputed(filled, filtered.codes, None, None, None)
+
+    def generate(
+        self,
+        images: TensorLike,
+        num_steps: int | None = None,
+        num_given: int | None = None,
+        controls: TensorLike | None = None,
+        stochastic: bool = False,
+    ) -> Decoded:
+        """Imagine how sequences go on from their first frames; arguments and errors as `KVAE.generate`.
+
+        `stochastic` adds noise of variance noise_emission to every predicted code.
+        """
+        num_steps, num_given = self.checked_lengths(images, num_steps, num_given)
+        given = self._codes(images[:, :num_given])
+        batch = tf.shape(given)[0]
+        codes = tf.pad(given, [[0, 0], [0, num_steps - num_given], [0, 0]])
+        mask = tf.broadcast_to(tf.cast(tf.range(num_steps) < num_given, tf.float32), [batch, num_steps])
+        noise = tf.zeros_like(codes)
+        if stochastic:
+            noise = tf.random.stateless_normal(tf.shape(codes), self._next_seed())
+            noise *= self.config.noise_emission**0.5
+        controls = self._controls(self.fitted_controls(controls, num_steps), codes)
+        _, fed = self.predictor(codes, mask, controls, noise)
+        return Decoded(self._decoded_images(fed), fed, None, None)

@@ -1,0 +1,1 @@
+"""Figures, films and contact sheets: from arrays to pictures. Imports no TensorFlow."""

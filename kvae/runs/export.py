@@ -1,0 +1,72 @@
+"""A model as a TensorFlow SavedModel, which runs without this package.
+
+`tf.saved_model.load(folder)` gives an object with two functions, which are signatures of the same names
+too. All tensors are float32 but for `num_steps`; frames lie in [0, 1] (a Bernoulli model takes any pixel
+above 0 as a 1), and controls may be [B, 0, dim_u]: what is missing at their end are zeros.
+
+- `impute(images [B, T, H, W], mask [B, T], controls [B, S, dim_u])`: `images` [B, T, H, W] with the missing
+  frames filled in, `codes` [B, T, dim_a], `state_mean` [B, T, dim_z], `state_cov` [B, T, dim_z, dim_z]; see
+  `KVAE.impute`. Follow a few dozen sequences at a time: all their paths are in memory at once.
+- `generate(images [B, G, H, W], num_steps int32 [], controls [B, S, dim_u])`: how the sequences go on, the
+  given frames included: `images` [B, num_steps, H, W], `codes`, `states` [B, num_steps, dim_z]; see
+  `KVAE.generate`. num_steps is at least G.
+"""
+
+import os
+from pathlib import Path
+
+import tensorflow as tf
+
+from kvae.errors import UserError
+from kvae.models.kvae import KVAE
+
+
+class ExportError(UserError):
+    """A model cannot be exported; the message says why."""
+
+
+def export(model: KVAE, path: str | os.PathLike) -> None:
+    """Write a built model; arguments and errors as `KVAE.export`."""
+    if Path(path).exists():
+        raise ExportError(f"There is something at {path} already: name a folder that is not there yet")
+    if not model.built:
+        raise ExportError("The model has no weights yet: train it, load it, or call model.build first")
+    # A copy has neither optimizer nor metrics.
+    bare = KVAE(model.config, name=model.name)
+    bare.build_from_config(model.get_build_config())
+    bare.set_weights(model.get_weights())
+    exported = _Exported(bare)
+    signatures = {"impute": exported.impute, "generate": exported.generate}
+    tf.saved_model.save(exported, os.fspath(path), signatures)
+
+
+class _Exported(tf.Module):
+    """The two functions of plain tensors, and the model whose weights they use."""
+
+    def __init__(self, model: KVAE):
+        super().__init__()
+        self.model = model
+        images = tf.TensorSpec([None, None, model.decoder.height, model.decoder.width], tf.float32, "images")
+        controls = tf.TensorSpec([None, None, model.config.dim_u], tf.float32, "controls")
+        mask = tf.TensorSpec([None, None], tf.float32, "mask")
+        num_steps = tf.TensorSpec([], tf.int32, "num_steps")
+        self.impute = tf.function(self._impute, input_signature=[images, mask, controls], autograph=False)
+        self.generate = tf.function(
+            self._generate, input_signature=[images, num_steps, controls], autograph=False
+        )
+
+    def _impute(self, images, mask, controls):
+        found = self.model.impute(images, mask, _fitted(controls, tf.shape(images)[1]))
+        names = ("state_mean", "state_cov")
+        return {"images": found.images, "codes": found.codes} | dict(zip(names, found.states, strict=True))
+
+    def _generate(self, images, num_steps, controls):
+        codes = self.model.encode(images).mean()
+        found = self.model.generate_from_codes(codes, _fitted(controls, num_steps))
+        return {"images": found.images, "codes": found.codes, "states": found.states.mean}
+
+
+def _fitted(controls, num_steps):
+    """Return controls [B, S, dim_u] cut, or continued with zeros, to `num_steps`, a tensor."""
+    missing = tf.maximum(0, num_steps - tf.shape(controls)[1])
+    return tf.pad(controls, [[0, 0], [0, missing], [0, 0]])[:, :num_steps]

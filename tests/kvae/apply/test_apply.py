@@ -1,0 +1,282 @@
+"""`python -m kvae.apply`, and with it the whole way from a folder of videos to a clip that goes on."""
+
+import json
+import re
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import imageio.v2 as imageio
+import numpy as np
+import pytest
+from PIL import Image
+
+import run_kvae
+from kvae.apply import __main__ as apply
+from kvae.config import Config
+from kvae.models.kvae import KVAE
+from kvae.models.rivals import RecurrentAutoencoder
+from kvae.runs import run_folder
+from kvae.videos import frames as videos
+from kvae.videos import sources as clips
+
+ROOT = Path(__file__).parents[3]
+TINY = (
+    "--timesteps 8 --frame_size 16 --num_filters 4 --alpha_units 4 --K 2 --num_epochs 1 --refine_epochs 0 "
+    # What takes XLA and posterior sampling long to compile has tests of its own.
+    "--kf_elbo sampled --num_paths 0 --n_steps_gen 10 --precision float32"
+).split()
+
+
+def write_clips(folder, count=4, num_frames=9):
+    """Write clips of a bright disc that moves over a dark ground; one is a GIF, one a folder of pictures."""
+    folder.mkdir()
+    rows, columns = np.mgrid[:24, :32]
+    for number in range(count):
+        frames = [
+            np.where((rows - 12) ** 2 + (columns - 4 - number - 2 * t) ** 2 < 16, 220, 30).astype(np.uint8)
+            for t in range(num_frames)
+        ]
+        if number == 0:
+            (folder / "clip0").mkdir()
+            for t, frame in enumerate(frames):
+                Image.fromarray(frame).save(folder / "clip0" / f"{t}.png")
+            continue
+        path = folder / f"clip{number}{'.gif' if number == 1 else '.mp4'}"
+        options = {} if number == 1 else {"fps": 10, "macro_block_size": 1, "ffmpeg_log_level": "error"}
+        imageio.mimwrite(path, [np.repeat(frame[..., None], 3, axis=-1) for frame in frames], **options)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_clips(tmp_path_factory.mktemp("videos") / "my clips")
+
+
+@pytest.fixture(scope="module")
+def trained(folder, tmp_path_factory):
+    places = tmp_path_factory.mktemp("places")
+    words = ["--dataset", str(folder), "--data_dir", str(places / "data"), "--log_dir", str(places / "logs")]
+    assert run_kvae.main([*words, *TINY, "--run_name", "mine"]) == 0
+    return places / "logs" / "mine_kvae"
+
+
+def test_a_run_on_a_folder_of_videos(trained, folder):
+    options = json.loads((trained / "config.json").read_text())["options"]
+    assert options["dataset"] == str(folder)
+    assert (options["timesteps"], options["frame_size"], options["t_steps_mask"]) == (8, [16], 4)
+    assert (options["out_distr"], options["learn_pixel_var"]) == ("gaussian", True)
+    # One test sequence, and a batch that is larger than the data.
+    assert len(imageio.mimread(trained / "films" / "final_imputation.mp4", memtest=False)) == 8
+    bound = json.loads((trained / "evaluation.json").read_text())["test_bound"]["total"]
+    assert np.isfinite(bound)
+    data_dir = trained.parent.parent / "data"
+    assert {path.suffix for path in data_dir.iterdir()} == {".npz", ".png"}
+    assert all(path.name.startswith("my clips-") for path in data_dir.iterdir())
+
+
+def test_a_clip_is_filled_in_and_goes_on(trained, folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments = [str(trained), str(folder / "clip2.mp4"), "--hide", "3-5,7", "--continue", "6"]
+    assert apply.main([*arguments, "--samples", "2"]) == 0
+    output = tmp_path / "clip2_applied"
+    said = capsys.readouterr().out
+    assert "9 frames, 4 of them filled in, 6 imagined" in said
+    assert "clip2_applied" in said
+    assert {path.name for path in output.iterdir()} == {"filled.mp4", "filled.npz", "strip.png"}
+    found = np.load(output / "filled.npz")
+    assert set(found) == {
+        *("images", "uncertainty", "samples", "codes", "code_cov", "code_stddev", "observed"),
+    }
+    assert found["images"].shape == (15, 16, 16)
+    assert found["samples"].shape == (2, 15, 16, 16)
+    assert found["observed"].tolist() == [1, 1, 0, 0, 0, 1, 0, 1, 1, *[0] * 6]
+    assert all(found[name].dtype == np.float32 for name in found)
+    (source,) = clips.find(folder / "clip2.mp4")
+    truth = videos.read_clip(source, videos.Look(16, 16, False), 99) / 255
+    of_filled = np.sqrt(np.mean((found["images"][:9] - truth)[[2, 3, 4, 6]] ** 2))
+    of_last = np.sqrt(np.mean((truth[[1, 1, 1, 5]] - truth[[2, 3, 4, 6]]) ** 2))
+    assert f"an error (RMS) of {of_filled:.3f}; the last frame seen, shown on, has {of_last:.3f}" in said
+    film = imageio.mimread(output / "filled.mp4", memtest=False)
+    assert len(film) == 15
+    # Coloured borders at hidden steps, and at imagined ones.
+    orange = [
+        int((np.abs(frame.astype(int) - (240, 125, 0)).max(axis=-1) < 60).sum()) > 1000 for frame in film
+    ]
+    assert orange == [step == 0 for step in found["observed"]]
+    # Not over what is there.
+    assert apply.main(arguments) == 2
+    assert "choose another --output" in capsys.readouterr().err
+
+
+def test_the_frames_are_those_of_the_run(trained, folder, tmp_path):
+    """A clip that was trained on is cut and resized as it was then."""
+    places = trained.parent.parent / "data"
+    images = np.concatenate([np.load(path)["images"] for path in sorted(places.glob("*.npz"))])
+    output = tmp_path / "out"
+    assert apply.main([str(trained), str(folder / "clip0"), "--continue", "1", "--output", str(output)]) == 0
+    found = np.load(output / "filled.npz")["images"][:8]
+    assert min(np.abs(found - sequence / 255).max() for sequence in images) < 1e-6
+
+
+def test_a_run_finds_its_videos_again(trained, folder, monkeypatch):
+    data_dir = trained.parent.parent / "data"
+    before = {path: path.stat().st_mtime_ns for path in data_dir.iterdir()}
+    config = Config.from_dict(run_folder.read_options(trained))
+    monkeypatch.setattr(videos, "clips_of", None)
+    files = run_kvae._dataset_files(config, foreign=True)
+    assert set(files) < set(before)
+    assert {path: path.stat().st_mtime_ns for path in data_dir.iterdir()} == before
+
+
+def test_a_model_is_reloaded_on_frames_of_its_own_sides(trained, monkeypatch, capsys):
+    # Where it may write.
+    monkeypatch.chdir(trained.parent.parent)
+    places = ["--log_dir", str(trained.parent), "--run_name", "other", "--frame_size", "32"]
+    assert run_kvae.main(["--reload_model", str(trained), *places]) == 2
+    assert "trained on frames of 16x16, those of the dataset are 32x32" in capsys.readouterr().err
+    assert not (trained.parent / "other_kvae").exists()
+
+
+def test_a_run_from_elsewhere_does_not_say_where_videos_are_kept(trained, tmp_path, capsys, monkeypatch):
+    facts = json.loads((trained / "config.json").read_text())
+    facts["options"]["data_dir"] = str(tmp_path / "elsewhere")
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "config.json").write_text(json.dumps(facts))
+    (theirs / "model.keras").write_bytes((trained / "model.keras").read_bytes())
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for flag in ("--reload_model", "--resume"):
+        assert run_kvae.main([flag, str(theirs)]) == 2
+        assert "does not say where to write outside the current folder" in capsys.readouterr().err
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--frame_size", "18,20"], "must be multiples of 8. Received: 18x20"),
+        (["--timesteps", "50"], "No video of .* has 50 frames"),
+    ],
+)
+def test_videos_that_do_not_fit_are_told(options, message, folder, tmp_path, capsys):
+    words = ["--dataset", str(folder), "--data_dir", str(tmp_path / "data"), "--log_dir", str(tmp_path / "l")]
+    assert run_kvae.main([*words, *options]) == 2
+    said = capsys.readouterr().err
+    assert re.search(message, said)
+    assert "Traceback" not in said
+    assert not (tmp_path / "l").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "There is nothing to do"),
+        (["--hide", "0-3"], "frames of 1 to 9, in order. Received: '0-3'"),
+        (["--hide", "5-3"], "in order. Received: '5-3'"),
+        (["--hide", "8-10"], "frames of 1 to 9"),
+        (["--hide", "a"], "ranges of frames such as 8-15,20. Received: 'a'"),
+        (["--hide", "1-9"], "leaves none of the 9 frames to see"),
+        (["--continue=-1"], "--continue must be between 0 and"),
+        (["--continue", "5", "--samples", "17"], "--samples must be between 0 and 16"),
+        (["--hide", "2", "--max_frames", "8"], "more than 8 frames"),
+        (["--continue", "8", "--max_frames", "8"], "leaves no frame"),
+    ],
+)
+def test_mistakes_end_in_a_message(options, message, trained, folder, tmp_path, capsys):
+    output = tmp_path / "out"
+    clip = str(folder / "clip2.mp4")
+    assert apply.main([str(trained), clip, *options, "--output", str(output)]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert "Traceback" not in said
+    assert not output.exists()
+
+
+def test_what_cannot_be_read_is_told(trained, folder, tmp_path, capsys):
+    (tmp_path / "text.mp4").write_text("no video")
+    for run, clip, message in [
+        (trained, tmp_path / "text.mp4", "text.mp4 cannot be read as a .mp4 video"),
+        (trained, tmp_path / "gone.mp4", "There is no file or folder"),
+        (trained, folder, "holds 4 videos: give one of them"),
+        (folder, folder / "clip2.mp4", "is not a run folder"),
+    ]:
+        arguments = [str(run), str(clip), "--continue", "2", "--output", str(tmp_path / "out")]
+        assert apply.main(arguments) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_memory_is_asked_first(trained, folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("kvae.data.archives.free_memory", lambda: 1e6)
+    arguments = [str(trained), str(folder / "clip0"), "--continue", "2", "--output", str(tmp_path / "out")]
+    assert apply.main(arguments) == 2
+    assert "more than the memory that is free" in capsys.readouterr().err
+
+
+def test_a_rival_is_told(folder, tmp_path, capsys):
+    model = RecurrentAutoencoder(Config(model="ae_rnn", num_filters=(4,), alpha_units=4))
+    model.build((None, None, 16, 16))
+    run = run_folder.RunFolder(tmp_path)
+    run.write_config(model.config, "float32")
+    run.save_model(model)
+    clip = str(folder / "clip0")
+    assert apply.main([str(tmp_path), clip, "--hide", "3", "--output", str(tmp_path / "out")]) == 2
+    assert "ae_rnn looks back alone" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("ranges", "hidden"),
+    [("", []), ("3", [2]), ("1-3", [0, 1, 2]), ("8-9, 2", [1, 7, 8]), ("2-4,3-5", [1, 2, 3, 4])],
+)
+def test_ranges_are_counted_from_one(ranges, hidden):
+    assert apply.hidden_frames(ranges, 10) == hidden
+
+
+def test_before_the_first_frame_seen_that_one_is_shown():
+    truth = np.array([0.0, 0.5, 1.0, 0.25])[:, None, None]
+    errors = apply.errors_on_hidden(truth, np.full([4, 1, 1], 0.5), np.array([0, 1, 0, 1]))
+    assert errors == pytest.approx((np.sqrt((0.5**2 + 0.5**2) / 2), np.sqrt((0.5**2 + 0.5**2) / 2)))
+    errors = apply.errors_on_hidden(truth, truth, np.array([0, 0, 1, 0]))
+    assert errors == pytest.approx((0, np.sqrt((1 + 0.5**2 + 0.75**2) / 3)))
+
+
+def test_black_and_white(folder, tmp_path):
+    """With --out_distr bernoulli the frames have two values, in training and after it."""
+    options = {"out_distr": "bernoulli", "num_filters": (4,), "alpha_units": 4, "K": 2, "num_paths": 0}
+    places = {"dataset": str(folder), "data_dir": str(tmp_path / "data")}
+    config = Config(**options, **places, frame_size=(16,), timesteps=8)
+    for file in run_kvae._dataset_files(config, foreign=False):
+        assert set(np.unique(np.load(file)["images"])) == {0, 255}
+    model = KVAE(config)
+    model.build((None, None, 16, 16))
+    (tmp_path / "run").mkdir()
+    run = run_folder.RunFolder(tmp_path / "run")
+    run.write_config(config, "float32")
+    run.save_model(model)
+    output = tmp_path / "out"
+    arguments = [str(run.path), str(folder / "clip2.mp4"), "--hide", "4", "--output", str(output)]
+    assert apply.main(arguments) == 0
+    found = np.load(output / "filled.npz")
+    seen = found["images"][found["observed"] > 0]
+    assert set(np.unique(seen)) == {0, 1}
+    # The disc, and not all that is above 0.
+    assert 0.02 < seen.mean() < 0.3
+
+
+def test_help_needs_no_tensorflow():
+    code = (
+        "import sys\nfrom kvae.apply import __main__ as apply\n"
+        "try:\n    apply.main(['--help'])\n"
+        "except SystemExit as exit:\n"
+        "    print(exit.code, sorted({'tensorflow', 'keras', 'matplotlib'} & set(sys.modules)))\n"
+    )
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # Of the processor, whoever else uses it.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2
+    assert done.stdout.splitlines()[-1] == "0 []"
+    for option in ("--hide", "--continue", "--samples", "--output", "--max_frames", "RUN_FOLDER", "CLIP"):
+        assert option in done.stdout

@@ -1,0 +1,348 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kvae.config import Config, ConfigError, option_names
+from kvae.config.command_line import MODEL_OPTIONS, OF_A_NEW_MODEL, parse
+from kvae.config.presets import WORLD_PRESETS
+
+ROOT = Path(__file__).parents[3]
+FROM_THE_COMMAND_LINE = (
+    "gpu run_name log_dir n_steps_gen reload_model display_step generate_step quiet".split()
+)
+MAY_CHANGE = [
+    *FROM_THE_COMMAND_LINE,
+    *"dataset data_dir frame_size timesteps stride precision batch_size".split(),
+    *"t_init_mask t_steps_mask num_paths evaluate_on_samples".split(),
+]
+
+
+@pytest.fixture(autouse=True)
+def box_starts_from_the_defaults(monkeypatch):
+    """What a world starts from has tests of its own, below."""
+    monkeypatch.delitem(WORLD_PRESETS, "box")
+    monkeypatch.delitem(WORLD_PRESETS, "box_gravity")
+
+
+def no_run(path):
+    raise AssertionError(f"nobody asked for a run, but {path} was read")
+
+
+def configure(*arguments):
+    return parse(list(arguments), no_run)
+
+
+def refuse(arguments, capsys):
+    """Return what a command line that cannot work is told."""
+    with pytest.raises(SystemExit) as exit:
+        configure(*arguments)
+    assert exit.value.code == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "Traceback" not in said.err
+    # Boxes and line breaks aside.
+    return " ".join(said.err.replace("│", " ").split())
+
+
+def test_own_videos_start_from_options_of_their_own():
+    config = configure(*"--dataset my/videos --timesteps 10 --stride=5 --frame-size 48,64".split())
+    assert (config.frame_size, config.stride, config.t_steps_mask) == ((48, 64), 5, 6)
+    assert (config.out_distr, config.learn_pixel_var, config.K) == ("gaussian", True, 9)
+    assert (config.num_epochs, config.decay_steps, config.init_lr) == (120, 8, 0.002)
+    config = configure(*"--dataset my/videos --out_distr bernoulli --K 2 --t_init_mask 3".split())
+    assert (config.out_distr, config.learn_pixel_var, config.K, config.t_init_mask) == (
+        "bernoulli",
+        False,
+        2,
+        3,
+    )
+    config = configure(*"--dataset my/videos --t_init_mask 90 --n_steps_gen 100 --timesteps 100".split())
+    assert (config.t_init_mask, config.t_steps_mask, config.n_steps_gen) == (90, 10, 100)
+
+
+def test_nothing_given_is_the_defaults():
+    assert configure() == Config()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        ("--alpha_rnn=False", {"alpha_rnn": False}),
+        ("--alpha_rnn False", {"alpha_rnn": False}),
+        ("--alpha-rnn False --fifo-size=3", {"alpha_rnn": False, "fifo_size": 3}),
+        ("--use_vae True", {}),
+        ("--num_filters 32,32", {"num_filters": (32, 32)}),
+        ("--num-filters=8", {"num_filters": (8,)}),
+        ("--K 5 --dim_z=6", {"K": 5, "dim_z": 6}),
+        ("--K 5 --K 6", {"K": 6}),
+        ("--init_lr 1e-3 --init_cov 5", {"init_lr": 0.001, "init_cov": 5.0}),
+        ("--gpu 0,1 --out_distr gaussian", {"gpu": "0,1", "out_distr": "gaussian"}),
+        ("--run_name= --gpu=", {}),
+        ("--quiet", {"quiet": True}),
+        ("--quiet --K 5 --learn_noise", {"quiet": True, "K": 5, "learn_noise": True}),
+        ("--deterministic=True --quiet False", {"deterministic": True}),
+    ],
+)
+def test_options_are_read(arguments, options):
+    assert configure(*arguments.split()) == Config(**options)
+
+
+@pytest.mark.parametrize("name", [name for name in option_names() if name != "reload_model"])
+def test_every_option_can_be_given(name):
+    # Its default, as a person would write it.
+    value = getattr(Config(), name)
+    text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    assert configure(f"--{name}", text) == Config()
+
+
+def test_explicit_options_win_over_the_preset():
+    original = dict(kf_elbo="sampled", shuffle=False, precision="float32", evaluate_on_samples=True)
+    assert configure("--preset", "original") == Config(preset="original", **original)
+    assert configure("--preset=original", "--K", "5") == Config(preset="original", K=5, **original)
+    expected = Config(preset="original", **{**original, "shuffle": True, "kf_elbo": "exact"})
+    # Wherever they stand.
+    assert configure("--shuffle", "True", "--preset", "original", "--kf-elbo=exact") == expected
+
+
+def test_a_world_may_have_options_to_start_from():
+    options = WORLD_PRESETS["pendulum"]
+    assert configure("--dataset", "pendulum") == Config(dataset="pendulum", **options)
+    explicit = configure("--dataset=pendulum", "--t_steps_mask=5")
+    assert explicit == Config(dataset="pendulum", **(options | {"t_steps_mask": 5}))
+    assert configure("--dataset", "pendulum", "--preset", "none") == Config(dataset="pendulum", preset="none")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        ("--dim_zz 3", ["--dim_zz", "--help"]),
+        ("--datset box", ["--datset", "--dataset"]),
+        ("box", ["box"]),
+        ("--K three", ["--K", "three"]),
+        ("--K 2.5", ["--K", "2.5"]),
+        ("--K", ["--K", "Missing value"]),
+        ("--K 0", ["K must be at least 1. Received: 0"]),
+        ("--num_filters 4,x", ["--num_filters", "whole numbers such as 32,32"]),
+        ("--num_filters 4 4", ["4"]),
+        ("--alpha_rnn 0", ["--alpha_rnn", "'0'", "'False'"]),
+        ("--alpha_rnn True False", ["--alpha_rnn", "True or False", "'True False'"]),
+        ("--quiet box", ["--quiet", "'box'"]),
+        ("--kf_elbo best", ["--kf_elbo", "'best'", "'exact'", "'sampled'"]),
+        ("--preset mine", ["--preset", "'mine'", "'original'"]),
+        ("--fifo_size 3", ["fifo_size=3 has no effect with alpha_rnn=True"]),
+        ("--gpu ²", ["gpu must be empty, cpu, or numbers"]),
+        ("--n_steps_gen 3", ["at least t_init_mask (4)", "n_steps_gen=3"]),
+    ],
+)
+def test_mistakes_end_with_code_2_and_a_message(arguments, parts, capsys):
+    said = refuse(arguments.split(), capsys)
+    for part in parts:
+        assert part in said
+
+
+def test_help_knows_every_option(capsys):
+    with pytest.raises(SystemExit) as exit:
+        configure("--help")
+    assert exit.value.code == 0
+    said = capsys.readouterr().out
+    words = said.split()
+    for name in option_names():
+        assert f"--{name}" in words
+    assert "--alpha-rnn" not in said
+    assert "32,32,32" in said
+
+
+def test_help_needs_no_tensorflow():
+    # Its import takes seconds.
+    code = (
+        "import sys, run_kvae\n"
+        "try:\n"
+        "    run_kvae.main(['--help'])\n"
+        "except SystemExit as exit:\n"
+        "    assert exit.code == 0\n"
+        "    heavy = {'tensorflow', 'keras', 'pymunk', 'matplotlib'}\n"
+        "    print(sorted((heavy | {'kvae.config'}) & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "['kvae.config']"
+
+
+# Values that no default has.
+RUN = Config(
+    dataset="pong",
+    data_dir="far",
+    num_filters=(8, 4),
+    K=5,
+    kf_elbo="sampled",
+    alpha_rnn=False,
+    fifo_size=2,
+    batch_size=7,
+    precision="float32",
+    t_init_mask=6,
+    t_steps_mask=3,
+    evaluate_on_samples=True,
+    seed=9,
+    preset="original",
+    gpu="cpu",
+    strategy="mirrored",
+    run_name="old",
+    log_dir="old_logs",
+    n_steps_gen=50,
+    display_step=5,
+    generate_step=6,
+    quiet=True,
+    profile=True,
+)
+
+
+def reload(*arguments):
+    asked = []
+
+    def read(path):
+        asked.append(path)
+        return RUN.to_dict()
+
+    config = parse(["--reload_model", "the/run", *arguments], read)
+    assert asked == ["the/run"]
+    assert config.reload_model == "the/run"
+    return config
+
+
+def test_a_reloaded_run_keeps_its_options_but_those_of_the_command():
+    config = reload()
+    for name in option_names():
+        if name == "reload_model":
+            continue
+        # One machine evaluates, whatever many trained; and there is no training to profile.
+        source = Config() if name in (*FROM_THE_COMMAND_LINE, "strategy", "profile") else RUN
+        assert getattr(config, name) == getattr(source, name), name
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("gpu", "0", "0"),
+        ("run_name", "new", "new"),
+        ("log_dir", "new_logs", "new_logs"),
+        ("n_steps_gen", "33", 33),
+        ("display_step", "2", 2),
+        ("generate_step", "3", 3),
+        ("dataset", "box", "box"),
+        ("data_dir", "near", "near"),
+        ("precision", "bfloat16", "bfloat16"),
+        ("batch_size", "4", 4),
+        ("t_init_mask", "2", 2),
+        ("t_steps_mask", "1", 1),
+        ("num_paths", "0", 0),
+        ("evaluate_on_samples", "False", False),
+        ("quiet", "True", True),
+    ],
+)
+def test_what_does_not_change_the_model_may_change(name, text, value):
+    config = reload(f"--{name}", text)
+    assert getattr(config, name) == value
+    assert config.K == RUN.K
+
+
+@pytest.mark.parametrize("name", sorted(set(option_names()) - set(MAY_CHANGE)))
+def test_what_would_change_the_model_is_refused(name):
+    # Even with the value that the run has, and however it is written.
+    value = getattr(RUN, name)
+    text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    for argument in (f"--{name}={text}", f"--{name.replace('_', '-')}={text}"):
+        with pytest.raises(ConfigError) as error:
+            parse([argument, "--reload-model=the/run"], no_run)
+        assert f"--{name} cannot change a model that is reloaded" in str(error.value)
+        assert all(allowed in str(error.value) for allowed in MAY_CHANGE)
+
+
+def test_an_unknown_option_is_unknown_to_a_reload_too(capsys):
+    with pytest.raises(SystemExit) as exit:
+        reload("--dim_zz", "3")
+    assert exit.value.code == 2
+    assert "--dim_zz" in capsys.readouterr().err
+
+
+def test_a_run_that_cannot_be_read_says_so():
+    def read(path):
+        raise ConfigError(f"{path} is not a run")
+
+    with pytest.raises(ConfigError, match="the/run is not a run"):
+        parse(["--reload_model=the/run"], read)
+
+
+def train_on(*arguments, **options):
+    return parse(["--init_model", "the/run", *arguments], lambda path: {**RUN.to_dict(), **options})
+
+
+def test_what_trains_on_keeps_the_run_s_options_but_those_of_the_command():
+    config = train_on()
+    of_command = {*FROM_THE_COMMAND_LINE, "strategy", "profile"}
+    for name in set(option_names()) - {"init_model"}:
+        expected = OF_A_NEW_MODEL.get(name, getattr(Config() if name in of_command else RUN, name))
+        assert getattr(config, name) == expected, name
+    assert config.init_model == "the/run"
+
+
+def test_how_and_what_it_trains_on_may_change():
+    config = train_on(
+        *"--dataset box --num_epochs 0 --refine_epochs 7 --init_lr 0.1 --kf_update_steps 1".split()
+    )
+    assert (config.dataset, config.num_epochs, config.refine_epochs, config.kf_update_steps) == (
+        "box",
+        0,
+        7,
+        1,
+    )
+    assert (config.init_lr, config.K) == (0.1, RUN.K)
+
+
+@pytest.mark.parametrize("name", sorted(MODEL_OPTIONS))
+def test_what_would_change_a_model_that_is_trained_on_is_refused(name):
+    with pytest.raises(ConfigError, match=f"--{name} cannot change a model that is trained on"):
+        parse([f"--{name}=1", "--init-model=the/run"], no_run)
+
+
+def test_it_may_begin_with_one_that_did_so_itself():
+    before = {"num_epochs": 0, "refine_epochs": 5, "init_model": "logs/first"}
+    assert train_on("--num_epochs", "2", **before).init_model == "the/run"
+
+
+def test_it_does_not_train_on_what_it_only_evaluates():
+    with pytest.raises(ConfigError, match="--init_model cannot change a model that is reloaded"):
+        train_on("--reload_model", "other/run")
+
+
+def resume(*arguments, **options):
+    return parse(["--resume", "the/run", *arguments], lambda path: {**RUN.to_dict(), **options})
+
+
+def test_a_resumed_run_keeps_its_options():
+    config = resume("--gpu", "cpu", "--strategy", "multiworker", reload_model="")
+    changed = {"gpu": "cpu", "strategy": "multiworker", "resume": "the/run", "reload_model": ""}
+    # Of the command, not of the run.
+    changed |= {"quiet": False, "profile": False}
+    asked = resume("--quiet", "--profile", reload_model="")
+    assert asked.quiet
+    assert asked.profile
+    for name in option_names():
+        expected = changed.get(name, getattr(RUN, name))
+        assert getattr(config, name) == expected, name
+
+
+@pytest.mark.parametrize(
+    "name", sorted(set(option_names()) - {"resume", "gpu", "strategy", "quiet", "profile"})
+)
+def test_nothing_else_changes_a_resumed_run(name):
+    with pytest.raises(ConfigError, match=f"--{name} cannot change a run that is resumed"):
+        parse([f"--{name}=1", "--resume=the/run"], no_run)
+
+
+def test_an_evaluation_has_no_training_to_resume():
+    with pytest.raises(ConfigError, match="the/run is an evaluation of another run"):
+        resume(reload_model="logs/other_kvae")

@@ -1,0 +1,226 @@
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kvae.data import dataset as data
+
+
+def numbered(count, num_steps=3, dim_u=0):
+    """Sequences that carry their number in every pixel and control."""
+    numbers = np.arange(count)
+    images = np.broadcast_to(numbers[:, None, None, None], [count, num_steps, 2, 2]).astype(np.uint8)
+    controls = np.broadcast_to(numbers[:, None, None], [count, num_steps, dim_u]).astype(np.float32)
+    return data.Dataset(images, controls, None)
+
+
+def write(path, **arrays):
+    np.savez_compressed(path, **arrays)
+    return path
+
+
+def ours(images, controls=None, states=None):
+    """Return the arrays of a dataset file as our simulator writes it."""
+    if controls is None:
+        controls = np.zeros([*images.shape[:2], 0], np.float32)
+    if states is None:
+        states = np.zeros([*images.shape[:2], 4], np.float32)
+    metadata = json.dumps({"world": "box"})
+    return {"images": images, "controls": controls, "states": states, "metadata": metadata}
+
+
+IMAGES = np.random.default_rng(0).integers(0, 256, [4, 3, 2, 5], np.uint8)
+
+
+def test_our_file_is_read(tmp_path):
+    rng = np.random.default_rng(1)
+    controls = rng.normal(size=[4, 3, 2]).astype(np.float32)
+    states = rng.normal(size=[4, 3, 4]).astype(np.float32)
+    dataset = data.load(write(tmp_path / "box.npz", **ours(IMAGES, controls, states)))
+    assert dataset.images.dtype == np.uint8
+    assert dataset.controls.dtype == np.float32
+    for found, written in zip(dataset, (IMAGES, controls, states), strict=True):
+        np.testing.assert_array_equal(found, written)
+    assert data.load(tmp_path / "box.npz", use_controls=False).controls.shape == (4, 3, 0)
+    # A path may be a string.
+    np.testing.assert_array_equal(data.load(str(tmp_path / "box.npz")).images, IMAGES)
+
+
+def test_a_file_of_one_frame_is_read(tmp_path):
+    path = write(tmp_path / "box.npz", **ours(np.zeros([1, 1, 1, 1], np.uint8)))
+    dataset = data.load(path)
+    assert dataset.images.shape == (1, 1, 1, 1)
+    assert dataset.controls.shape == (1, 1, 0)
+
+
+def test_the_file_of_the_original_is_read(tmp_path):
+    images = (IMAGES > 127).astype(np.float32)
+    state = np.zeros([4, 3, 4])
+    dataset = data.load(write(tmp_path / "box.npz", images=images, state=state))
+    np.testing.assert_array_equal(dataset.images, images)
+    assert dataset.images.dtype == np.float32
+    assert dataset.controls.shape == (4, 3, 0)
+    assert dataset.controls.dtype == np.float32
+    assert dataset.states is None
+
+
+@pytest.mark.parametrize("dtype", [np.float64, bool, np.int64])
+def test_pixels_of_other_kinds_become_float32(dtype, tmp_path):
+    images = (IMAGES > 127).astype(dtype)
+    dataset = data.load(write(tmp_path / "box.npz", images=images))
+    assert dataset.images.dtype == np.float32
+    np.testing.assert_array_equal(dataset.images, IMAGES > 127)
+
+
+class Trap:
+    """An object that leaves a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def test_controls_of_objects_are_never_unpickled(tmp_path):
+    sprung = tmp_path / "sprung"
+    controls = np.array([Trap(sprung)], object)
+    path = write(tmp_path / "box.npz", images=np.zeros([1, 2, 2, 2], np.float32), controls=controls)
+    assert data.load(path).controls.shape == (1, 2, 0)
+    assert not sprung.exists()
+    # In a file that claims to be ours, they are an error.
+    path = write(tmp_path / "bad.npz", **ours(np.zeros([1, 2, 2, 2], np.uint8), controls))
+    with pytest.raises(data.DataError, match=r"bad\.npz"):
+        data.load(path)
+    assert not sprung.exists()
+    # The trap is one.
+    with np.load(path, allow_pickle=True) as file:
+        file["controls"][0].close()
+    assert sprung.exists()
+
+
+def test_a_missing_file_is_an_error(tmp_path):
+    with pytest.raises(data.DataError, match=r"There is no dataset file .*box\.npz"):
+        data.load(tmp_path / "box.npz")
+
+
+@pytest.mark.parametrize("kind", ["empty", "text", "half", "damaged", "npy", "folder"])
+def test_a_file_that_is_no_archive_is_an_error(kind, tmp_path):
+    path = tmp_path / "box.npz"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "npy":
+        with path.open("wb") as file:
+            np.save(file, IMAGES)
+    else:
+        content = write(path, **ours(IMAGES)).read_bytes()
+        middle = len(content) // 2
+        if kind == "damaged":
+            # Within the compressed images, which are the first and largest array.
+            start = content.index(b"images.npy") + 100
+            content = content[:start] + bytes(60) + content[start + 60 :]
+        content = {"empty": b"", "text": b"images\n", "half": content[:middle]}.get(kind, content)
+        path.write_bytes(content)
+    with pytest.raises(data.DataError, match=r"box\.npz is not a readable .npz file"):
+        data.load(path)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"frames": IMAGES, "other": IMAGES}, "no array named images. Received: frames, other"),
+        ({}, "no array named images. Received: none"),
+        ({"images": IMAGES, "metadata": "{}"}, "controls"),
+        ({"images": IMAGES[0]}, r"\[N, T, H, W\]. Received: shape \(3, 2, 5\)"),
+        ({"images": np.float32(1)}, r"\[N, T, H, W\]. Received: shape \(\)"),
+        ({"images": IMAGES[:0]}, r"Received: shape \(0, 3, 2, 5\)"),
+        ({"images": IMAGES.astype(np.float32)}, "between 0 and 1"),
+        ({"images": np.full([1, 1, 2, 2], -0.1)}, "between 0 and 1"),
+        ({"images": np.full([1, 1, 2, 2], np.nan)}, "between 0 and 1"),
+        ({"images": np.full([1, 1, 2, 2], "a")}, "images must be numbers. Received: <U1"),
+        ({"images": np.full([1, 1, 2, 2], 1j)}, "images must be numbers. Received: complex128"),
+        (ours(IMAGES, np.full([4, 3, 1], "a")), "controls must be numbers. Received: <U1"),
+        (ours(IMAGES, np.zeros([4, 3])), r"\[4, 3, ...\]. Received: shape \(4, 3\)"),
+        (ours(IMAGES, np.zeros([4, 2, 1])), r"\[4, 3, ...\]. Received: shape \(4, 2, 1\)"),
+        (ours(IMAGES, np.zeros([1, 3, 1])), r"\[4, 3, ...\]. Received: shape \(1, 3, 1\)"),
+    ],
+)
+def test_wrong_arrays_are_an_error(arrays, message, tmp_path):
+    path = write(tmp_path / "box.npz", **arrays)
+    with pytest.raises(data.DataError, match=message) as error:
+        data.load(path)
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("images", "out_distr", "pixels"),
+    [
+        (np.array([0, 1, 127, 255], np.uint8), "bernoulli", [0, 1, 1, 1]),
+        (np.array([0, 51, 127, 255], np.uint8), "gaussian", [0, 0.2, 127 / 255, 1]),
+        (np.array([0, 255], np.int64), "gaussian", [0, 1]),
+        (np.array([0, 0.25, 1], np.float32), "bernoulli", [0, 1, 1]),
+        (np.array([0, 0.25, 1], np.float64), "gaussian", [0, 0.25, 1]),
+        (np.array([False, True]), "bernoulli", [0, 1]),
+        (np.array([False, True]), "gaussian", [0, 1]),
+    ],
+)
+def test_pixels_are_what_the_model_sees(images, out_distr, pixels):
+    found = data.to_pixels(tf.convert_to_tensor(images), out_distr)
+    assert found.dtype == tf.float32
+    np.testing.assert_allclose(found, pixels, rtol=1e-6)
+
+
+def order(batches):
+    """The sequences that count, by number."""
+    return [
+        int(number)
+        for batch in batches
+        for number in batch["images"].numpy()[batch["weight"].numpy() > 0][:, 0, 0, 0]
+    ]
+
+
+def test_batches_hold_everything_in_the_order_of_the_file():
+    found = list(data.Batches(numbered(7), 3).of())
+    # All of one size; what fills up the last one has no weight.
+    assert [batch["images"].shape[0] for batch in found] == [3, 3, 3]
+    assert [batch["weight"].numpy().tolist() for batch in found] == [[1, 1, 1], [1, 1, 1], [1, 0, 0]]
+    assert order(found) == list(range(7))
+    assert all(set(batch) == {"images", "weight"} for batch in found)
+    assert all(batch["images"].dtype == tf.uint8 for batch in found)
+    assert [batch["weight"].numpy().tolist() for batch in data.Batches(numbered(6), 3).of()] == [[1] * 3] * 2
+    # A batch size beyond the data is no mistake.
+    assert order(data.Batches(numbered(2), 5).of()) == [0, 1]
+    assert order(data.Batches(numbered(1), 1).of()) == [0]
+
+
+def test_batches_come_in_any_order_and_from_any_place():
+    batches = data.Batches(numbered(8), 3)
+    assert order(batches.of([5, 0, 7, 2])) == [5, 0, 7, 2]
+    assert list(batches.of([])) == []
+
+
+@pytest.mark.parametrize("seed", [0, 5])
+def test_the_order_is_new_in_each_epoch_and_the_same_in_each_run(seed):
+    runs = [[numbered(30).order_of_epoch(seed, epoch).tolist() for epoch in range(3)] for _ in range(2)]
+    assert runs[0] == runs[1]
+    for epoch in runs[0]:
+        assert sorted(epoch) == list(range(30))
+        assert epoch != list(range(30))
+    assert runs[0][0] != runs[0][1] != runs[0][2]
+    assert numbered(30).order_of_epoch(seed + 1, 0).tolist() != runs[0][0]
+
+
+def test_masks_and_controls_stay_with_their_sequence():
+    # The mask spells the sequence's number in binary digits.
+    mask = ((np.arange(8)[:, None] >> np.arange(3)) & 1).astype(np.float32)
+    batches = data.Batches(numbered(8, dim_u=2), 3, mask)
+    seen = []
+    for batch in batches.of(numbered(8).order_of_epoch(3, 0)):
+        for image, controls, digits in zip(batch["images"], batch["controls"], batch["mask"], strict=True):
+            number = int(image[0, 0, 0])
+            seen.append(number)
+            assert (controls.numpy() == number).all()
+            assert controls.shape == (3, 2)
+            assert int(digits.numpy() @ [1, 2, 4]) == number
+    assert sorted(set(seen)) == list(range(8))

@@ -1,0 +1,236 @@
+import numpy as np
+import pytest
+
+from kvae.config import Config
+from kvae.data import dataset as data
+from kvae.data import masks
+from kvae.evaluation import metrics as evaluation
+from kvae.models.kvae import KVAE
+from kvae.models.outputs import Bound
+from kvae.runs.weights import named_weights
+
+METHODS = ("smoothing", "filtering", "generation")
+
+TINY = dict(
+    num_filters=(4,),
+    activation="tanh",
+    K=2,
+    alpha_units=4,
+    precision="float32",
+    t_init_mask=2,
+    t_steps_mask=3,
+    num_paths=0,
+)
+
+
+def videos(num_sequences, num_steps=8, dim_u=0, seed=0):
+    rng = np.random.default_rng(seed)
+    images = (rng.random([num_sequences, num_steps, 8, 8]) > 0.5).astype(np.uint8) * 255
+    controls = 0.3 * rng.normal(size=[num_sequences, num_steps, dim_u]).astype(np.float32)
+    return data.Dataset(images, controls, None)
+
+
+def tiny(**options):
+    """A random model in which frames, codes and controls matter."""
+    model = KVAE(Config(**{**TINY, **options}))
+    model.build((None, None, 8, 8))
+    rng = np.random.default_rng(1)
+    for weight in model.trainable_variables:
+        if weight.path.endswith("lgssm/A"):
+            continue
+        weight.assign(weight + 0.4 * rng.normal(size=weight.shape))
+    # Pixels on both sides of 0.5: Bernoulli pixels have logits.
+    named_weights(model)["decoder/out/bias"].assign([0.5 * (model.config.out_distr == "gaussian")])
+    model.compile()
+    return model
+
+
+def naive_errors(model, dataset, mask):
+    """Go through sequences, hidden frames and pixels one by one, with the model's public functions."""
+    wrong, num_pixels = dict.fromkeys(METHODS, 0), 0
+    squares, true_codes = {method: [] for method in METHODS}, []
+    num_sequences, num_steps, height, width = dataset.images.shape
+    for n in range(num_sequences):
+        images = dataset.images[n : n + 1]
+        controls = dataset.controls[n : n + 1] if dataset.controls.shape[-1] else None
+        observed = np.float32(mask[n : n + 1])
+        found = {
+            "smoothing": model.smooth(images, observed, controls),
+            "filtering": model.filter(images, observed, controls),
+            "generation": model.generate(images, num_steps, controls=controls),
+        }
+        encoded = model.reconstruct(images).codes.numpy()[0]
+        for t in range(num_steps):
+            if mask[n, t]:
+                continue
+            true_codes.extend(encoded[t])
+            num_pixels += height * width
+            for method, decoded in found.items():
+                squares[method].extend((decoded.codes.numpy()[0, t] - encoded[t]) ** 2)
+                guess = decoded.images.numpy()[0, t]
+                for y in range(height):
+                    for x in range(width):
+                        wrong[method] += bool(guess[y, x] > 0.5) != bool(images[0, t, y, x] > 127)
+    return {
+        method: (wrong[method] / num_pixels, np.sqrt(np.mean(squares[method])) / np.std(true_codes))
+        for method in METHODS
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "dim_u"),
+    [({}, 0), ({"dim_u": 2, "out_distr": "gaussian", "alpha_rnn": False, "t_init_mask": 1}, 2)],
+)
+def test_imputation_is_judged_as_the_definition_says(options, dim_u):
+    # Three sequences in batches of two: the last one is not full.
+    model, dataset = tiny(batch_size=2, **options), videos(3, dim_u=dim_u)
+    given = model.config.t_init_mask
+    observed = [masks.planning_mask(3, 8, given, 4), masks.random_mask(3, 8, given, 0.5, 0)]
+    found = evaluation.imputation_errors(model, dataset, observed)
+    assert len(found) == 2
+    seen = set()
+    for mask, errors in zip(observed, found, strict=True):
+        expected = naive_errors(model, dataset, mask)
+        assert tuple(errors) == METHODS
+        for method, error in errors.items():
+            assert error == pytest.approx(expected[method], rel=1e-4)
+            seen.add(round(error.wrong_pixels, 6))
+    # The comparison means something: methods or masks differ, and pixels are right and wrong.
+    assert len(seen) > 3
+    assert 0 < min(seen) < max(seen) < 1
+
+
+def test_sampling_is_judged_by_the_mean_of_its_draws():
+    model, dataset = tiny(batch_size=2, num_paths=2000), videos(3)
+    mask = masks.planning_mask(3, 8, 2, 4)
+    errors = evaluation.imputation_errors(model, dataset, [mask], ("sampling",))[0]
+    assert tuple(errors) == ("sampling",)
+    imputed = model.impute(dataset.images, mask)
+    hidden = mask == 0
+    wrong = ((imputed.images.numpy() > 0.5) != (dataset.images > 127))[hidden].mean()
+    encoded = model.reconstruct(dataset.images).codes.numpy()[hidden]
+    rmse = np.sqrt(((imputed.codes.numpy()[hidden] - encoded) ** 2).mean()) / encoded.std()
+    # Other draws, but many.
+    assert errors["sampling"].wrong_pixels == pytest.approx(wrong, abs=0.03)
+    assert errors["sampling"].normalised_rmse == pytest.approx(rmse, rel=0.1)
+
+
+def test_where_nothing_is_hidden_there_is_nothing_to_say():
+    model, dataset = tiny(batch_size=2), videos(3)
+    first_alone = masks.planning_mask(3, 8, 2, 3)
+    # Hidden frames in the first batch alone.
+    first_alone[2:] = 1
+    nothing, some = evaluation.imputation_errors(model, dataset, [np.ones([3, 8], np.float32), first_alone])
+    for method in METHODS:
+        assert np.isnan(nothing[method]).all()
+        assert some[method] == pytest.approx(naive_errors(model, dataset, first_alone)[method], rel=1e-4)
+    assert evaluation.imputation_errors(model, dataset, []) == []
+
+
+def test_after_the_last_observed_frame_smoothing_is_filtering():
+    model, dataset = tiny(batch_size=4), videos(4)
+    curve = evaluation.random_curve(model, dataset)
+    assert [point.x for point in curve[::3]] == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
+    assert [point.method for point in curve[:3]] == ["smoothing", "filtering", "generation"]
+    errors = {(point.x, point.method): point.error for point in curve}
+    assert errors[1.0, "smoothing"] == pytest.approx(errors[1.0, "filtering"], rel=1e-5)
+    # In the middle of a gap it is not.
+    assert errors[0.5, "smoothing"] != pytest.approx(errors[0.5, "filtering"], rel=1e-3)
+
+
+def test_the_curves_hide_what_they_say(monkeypatch):
+    asked = []
+
+    def remember(model, dataset, observed, methods):
+        asked.extend(observed)
+        error = evaluation.ImputationError(0.0, 0.0)
+        return [dict.fromkeys(METHODS, error) for _ in observed]
+
+    monkeypatch.setattr(evaluation, "imputation_errors", remember)
+
+    class Model:
+        config = Config(t_init_mask=4)
+
+    dataset = videos(50, 20)
+    curve = evaluation.planning_curve(Model, dataset)
+    assert [point.x for point in curve[::3]] == [1, 3, 5, 7, 9, 11, 13, 15]
+    for mask, hidden in zip(asked, [1, 3, 5, 7, 9, 11, 13, 15], strict=True):
+        row = [1] * 4 + [0] * hidden + [1] * (16 - hidden)
+        np.testing.assert_array_equal(mask, [row] * 50)
+    asked.clear()
+    evaluation.random_curve(Model, dataset, seed=3)
+    for mask, probability in zip(asked, np.arange(1, 11) / 10, strict=True):
+        assert (mask[:, :4] == 1).all()
+        assert 1 - mask[:, 4:].mean() == pytest.approx(probability, abs=0.08)
+    # Every probability has draws of its own, and a seed makes them again.
+    assert ((asked[4] == 0) & (asked[5] == 1)).any()
+    before = list(asked)
+    asked.clear()
+    evaluation.random_curve(Model, dataset, seed=3)
+    np.testing.assert_array_equal(asked, before)
+    asked.clear()
+    evaluation.random_curve(Model, dataset)
+    assert (asked[4] != before[4]).any()
+
+
+@pytest.mark.parametrize(("num_steps", "xs"), [(1, []), (5, []), (6, [1]), (7, [1]), (8, [1, 3])])
+def test_short_sequences_have_short_curves(num_steps, xs, monkeypatch):
+    error = evaluation.ImputationError(0.0, 0.0)
+    monkeypatch.setattr(
+        evaluation,
+        "imputation_errors",
+        lambda model, dataset, observed, methods: [dict.fromkeys(METHODS, error) for _ in observed],
+    )
+
+    class Model:
+        config = Config(t_init_mask=4)
+
+    curve = evaluation.planning_curve(Model, videos(2, num_steps))
+    assert [point.x for point in curve[::3]] == xs
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float32"])
+def test_the_baseline_is_the_largest_distance(kind):
+    rng = np.random.default_rng(0)
+    images = rng.random([3, 17, 4, 5])
+    expected = []
+    for video in images:
+        distances = []
+        for i in (0, 3, 6):
+            for j in (9, 12, 15):
+                distances.append(np.mean((video[i] > 0.5) != (video[j] > 0.5)))
+        expected.append(max(distances))
+    images = np.round(255 * images).astype(np.uint8) if kind == "uint8" else images.astype(np.float32)
+    assert evaluation.baseline(images) == pytest.approx(np.mean(expected), abs=1e-12)
+
+
+def test_the_baseline_needs_sixteen_frames():
+    assert evaluation.baseline(np.zeros([2, 15, 4, 4], np.uint8)) is None
+    assert evaluation.baseline(np.zeros([2, 16, 4, 4], np.uint8)) == 0.0
+    images = np.zeros([1, 16, 4, 4], np.uint8)
+    images[:, 15] = 255
+    assert evaluation.baseline(images) == 1.0
+
+
+def test_the_test_bound_is_that_of_the_whole_set():
+    # Without draws the bound of five sequences is one number, however they are cut into batches.
+    model, dataset = tiny(use_vae=False, batch_size=2, dim_u=2), videos(5, dim_u=2)
+    whole = model.elbo(dataset.images, controls=dataset.controls)
+    found = evaluation.test_bound(model, dataset)
+    assert set(found) == set(Bound._fields) - {"num_observed"}
+    for name in ("total", "log_px", "log_qa", "state_space", "exact", "encoder_variance"):
+        assert isinstance(found[name], float)
+        assert found[name] == pytest.approx(float(getattr(whole, name)), rel=1e-4)
+    assert np.isfinite(found["sampled"])
+    # It can be asked again.
+    assert evaluation.test_bound(model, dataset)["total"] == found["total"]
+
+    # Its graph is there by now, and shows the parts of the model.
+    definition = evaluation.graph_of_bound(model, dataset).as_graph_def(add_shapes=True)
+    assert model.compiled_test_step.experimental_get_tracing_count() == 1
+    assert definition.ByteSize() < 1_000_000
+    scopes = [node.name.split("/") for node in definition.node]
+    top = {scope[0] for scope in scopes if len(scope) > 1}
+    assert top >= {"frames", "encoder", "codes", "state_space", "decoder", "bound", "metrics"}
+    parts = {scope[1].removesuffix("_1") for scope in scopes if scope[0] == "state_space"}
+    assert parts >= {"alpha", "mix", "kalman_filter", "kalman_smoother", "sampled_term"}

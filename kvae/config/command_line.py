@@ -22,8 +22,6 @@ MODEL_OPTIONS = frozenset(
 OF_A_NEW_MODEL = {
     "only_vae_epochs": 0,
     "kf_update_steps": 0,
-    "warmup_epochs": 0,
-    "warmup_scale": Config.warmup_scale,
 }
 """What --init_model starts from in place of the run's: phases that are for a model that knows nothing yet."""
 

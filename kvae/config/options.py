@@ -2,10 +2,14 @@
 
 import dataclasses
 import json
+import warnings
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from kvae.config.rules import ConfigError, check, checked_type
+
+RETIRED = {"warmup_epochs": 0, "warmup_scale": 5.0}
+"""Options that finished runs may have in their config.json, with the values at which they did nothing."""
 
 Activation = Literal["relu", "tanh", "elu"]
 
@@ -125,11 +129,6 @@ class Config:
     """Gradients are clipped to this global norm."""
     scale_reconstruction: float = 0.3
     """Weight of log p(x|a) in the training objective; the bound on test data has weight 1."""
-    warmup_epochs: int = 0
-    """First epochs, in which that weight falls to its value from warmup_scale, by the same factor in each."""
-    warmup_scale: float = 5.0
-    """Weight of log p(x|a) in the first of warmup_epochs. Above 1 it keeps the model from giving up its codes
-    before the decoder can read them."""
     only_vae_epochs: int = 0
     """First phase: epochs that train encoder and decoder alone."""
     kf_update_steps: int = 10
@@ -208,9 +207,17 @@ class Config:
     def from_dict(cls, options: dict[str, Any]) -> "Config":
         """Return the configuration that `to_dict` described; missing options take their defaults.
 
+        Options of earlier versions are left out, with a warning where they did something.
+
         Raises:
             ConfigError: an option is unknown, or its value cannot work.
         """
+        if not isinstance(options, dict):
+            raise TypeError(f"Options must be a dictionary. Received: {options!r}")
+        for name in sorted(set(options) & set(RETIRED)):
+            if options[name] != RETIRED[name]:
+                warnings.warn(f"{name} is no option any more: {options[name]!r} is ignored", stacklevel=2)
+        options = {name: value for name, value in options.items() if name not in RETIRED}
         unknown = sorted(set(options) - set(option_names()))
         if unknown:
             raise ConfigError(f"Unknown option {unknown[0]!r}. Options are: {', '.join(option_names())}")

@@ -75,8 +75,7 @@ _AT_LEAST_ONE = (
     "batch_size decay_steps t_init_mask t_steps_mask n_steps_gen display_step generate_step"
 ).split()
 _AT_LEAST_ZERO = (
-    "only_vae_epochs kf_update_steps refine_epochs warmup_epochs num_paths t_init_train_miss seed "
-    "init_kf_matrices stride"
+    "only_vae_epochs kf_update_steps refine_epochs num_paths t_init_train_miss seed init_kf_matrices stride"
 ).split()
 _AT_MOST = {
     "filter_size": 64,
@@ -99,8 +98,7 @@ _AT_MOST = {
 _LARGEST_WEIGHT = 10**8
 """Numbers in one array of weights."""
 _POSITIVE = (
-    "noise_pixel_var noise_emission noise_transition init_cov init_lr max_grad_norm scale_reconstruction "
-    "warmup_scale"
+    "noise_pixel_var noise_emission noise_transition init_cov init_lr max_grad_norm scale_reconstruction"
 ).split()
 
 
@@ -176,7 +174,6 @@ def _check_combinations(config: "Config") -> None:
         (config.conv, "conv=True", ["vae_num_units", "num_layers"]),
         (config.out_distr == "bernoulli", "out_distr=bernoulli", ["noise_pixel_var", "learn_pixel_var"]),
         (config.train_miss_prob == 0, "train_miss_prob=0", ["t_init_train_miss"]),
-        (config.warmup_epochs == 0, "warmup_epochs=0", ["warmup_scale"]),
         (config.learn_u, "learn_u=True", ["use_controls"]),
         (True, f"model={config.model}", without_effect(config.model)),
     ]

@@ -63,11 +63,8 @@ class SequenceAutoencoder(keras.Model):
             **self._trunk_options(),
             name="encoder",
         )
-        # Both are what `kvae.Schedule` sets. As for int64, see `_counter`.
+        # What `kvae.Schedule` sets. As for int64, see `_counter`.
         self.phase = tf.Variable(PHASE_ALL, dtype=tf.int64, trainable=False, name="phase")
-        self.reconstruction_scale = tf.Variable(
-            self.config.scale_reconstruction, trainable=False, name="reconstruction_scale"
-        )
         names = (*self.bound_terms, "gradient_norm")
         self.means = {name: keras.metrics.Mean(name=name) for name in names}
 
@@ -115,6 +112,11 @@ class SequenceAutoencoder(keras.Model):
     def build_dynamics(self) -> None:
         """Create the weights of what explains how codes move."""
         raise NotImplementedError
+
+    @property
+    def training_state(self) -> list[tf.Variable]:
+        """What a checkpoint holds of the model beside its weights."""
+        return [self.phase]
 
     # --- the two directions between frames and codes ---
 
@@ -256,7 +258,7 @@ class SequenceAutoencoder(keras.Model):
         self._build_for(batch["images"])
         with tf.GradientTape() as tape:
             bound = self.elbo(**batch, training=True)
-            objective = bound.total + (self.reconstruction_scale - 1) * bound.log_px
+            objective = bound.total + (self.config.scale_reconstruction - 1) * bound.log_px
             loss = -objective
         # This replica's share of what is averaged over the observed frames of all of them.
         num_observed = distribution.sum_over_replicas(bound.num_observed)

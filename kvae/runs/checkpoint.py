@@ -11,7 +11,7 @@ from kvae.errors import UserError
 from kvae.runs.weights import named_weights
 from kvae.system.files import replacing
 
-FORMAT = 3
+FORMAT = 4
 
 
 class CheckpointError(UserError):
@@ -76,4 +76,4 @@ def restore(path, model):
 
 def _variables(model):
     metrics = [variable for mean in model.means.values() for variable in mean.variables]
-    return [*model.weights, *model.optimizer.variables, *metrics, model.phase, model.reconstruction_scale]
+    return [*model.weights, *model.optimizer.variables, *metrics, *model.training_state]

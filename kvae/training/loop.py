@@ -32,8 +32,7 @@ class Schedule(keras.callbacks.Callback):
 
     First, for config.only_vae_epochs, encoder and decoder alone; then, for config.kf_update_steps, A, B,
     C and a_0 too; then everything. Each phase starts its optimizer afresh. The learning rate is
-    init_lr * decay_rate^(epoch // decay_steps), whatever the phase. The weight of the reconstruction falls
-    geometrically from warmup_scale to scale_reconstruction over the first warmup_epochs.
+    init_lr * decay_rate^(epoch // decay_steps), whatever the phase.
 
     Args:
         config: a `Config`.
@@ -60,23 +59,14 @@ class Schedule(keras.callbacks.Callback):
         """Return the learning rate of an epoch, counted from 0."""
         return self.config.init_lr * self.config.decay_rate ** (epoch // self.config.decay_steps)
 
-    def reconstruction_scale(self, epoch: int) -> float:
-        """Return the weight of the reconstruction in an epoch, counted from 0."""
-        config = self.config
-        if epoch >= config.warmup_epochs:
-            return config.scale_reconstruction
-        share = epoch / config.warmup_epochs
-        return config.warmup_scale ** (1 - share) * config.scale_reconstruction**share
-
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Set the phase, the weight of the reconstruction and the learning rate."""
+        """Set the phase and the learning rate."""
         optimizer = self.model.optimizer
         phase = self.phase(epoch)
         if phase != int(self.model.phase.read_value()):
             self.model.phase.assign(phase)
             for variable in optimizer.variables:
                 variable.assign(keras.ops.zeros_like(variable))
-        self.model.reconstruction_scale.assign(self.reconstruction_scale(epoch))
         optimizer.learning_rate = self.learning_rate(epoch)
 
 

@@ -75,8 +75,6 @@ DEFAULTS = {
     "evaluate_on_samples": False,
     "model": "kvae",
     "num_paths": 1000,
-    "warmup_epochs": 0,
-    "warmup_scale": 5.0,
 }
 
 # Two configurations that together have another value for every option.
@@ -134,8 +132,6 @@ CONVOLUTIONAL = {
     "n_steps_gen": 30,
     "evaluate_on_samples": True,
     "num_paths": 0,
-    "warmup_epochs": 3,
-    "warmup_scale": 2.0,
     "display_step": 2,
     "generate_step": 7,
     "log_dir": "runs",
@@ -154,11 +150,10 @@ AT_LEAST_ONE = (
     "num_epochs decay_steps t_init_mask t_steps_mask n_steps_gen display_step generate_step"
 ).split()
 AT_LEAST_ZERO = (
-    "only_vae_epochs kf_update_steps refine_epochs warmup_epochs num_paths t_init_train_miss seed stride"
+    "only_vae_epochs kf_update_steps refine_epochs num_paths t_init_train_miss seed stride"
 ).split()
 ABOVE_ZERO = (
-    "noise_pixel_var noise_emission noise_transition init_cov init_lr max_grad_norm scale_reconstruction "
-    "warmup_scale"
+    "noise_pixel_var noise_emission noise_transition init_cov init_lr max_grad_norm scale_reconstruction"
 ).split()
 WHAT_MAKES_IT_MATTER = {
     "stride": {"dataset": "my/videos"},
@@ -170,7 +165,6 @@ WHAT_MAKES_IT_MATTER = {
     "noise_pixel_var": {"out_distr": "gaussian"},
     "t_init_train_miss": {"train_miss_prob": 0.5},
     "n_steps_gen": {"t_init_mask": 1},
-    "warmup_scale": {"warmup_epochs": 1},
 }
 
 
@@ -307,7 +301,6 @@ def test_a_wrong_choice_is_told_the_right_ones(name, value, one_that_works):
         ({"noise_pixel_var": 0.2}, "noise_pixel_var", "out_distr=bernoulli"),
         ({"learn_pixel_var": True}, "learn_pixel_var", "out_distr=bernoulli"),
         ({"t_init_train_miss": 5}, "t_init_train_miss", "train_miss_prob=0"),
-        ({"warmup_scale": 2.0}, "warmup_scale", "warmup_epochs=0"),
         ({"learn_u": True, "use_controls": False}, "use_controls", "learn_u=True"),
     ],
 )
@@ -330,6 +323,13 @@ def test_only_a_trained_model_can_do_without_epochs():
     for options in ({"init_model": "logs/first_kvae"}, {"refine_epochs": 3}):
         with pytest.raises(ConfigError, match="num_epochs must be at least 1"):
             Config(num_epochs=0, **options)
+
+
+def test_an_option_of_earlier_versions_is_left_out_and_named_where_it_did_something(recwarn):
+    assert Config.from_dict({"K": 5, "warmup_epochs": 0, "warmup_scale": 5.0}) == Config(K=5)
+    assert not recwarn
+    with pytest.warns(UserWarning, match="warmup_epochs is no option any more: 3 is ignored"):
+        assert Config.from_dict({"warmup_epochs": 3}) == Config()
 
 
 def test_an_unknown_option_is_told_the_known_ones():

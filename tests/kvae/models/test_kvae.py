@@ -517,5 +517,5 @@ def test_no_variable_is_one_that_tensorflow_keeps_on_the_processor(model):
     model.build((None, None, 8, 8))
     model.compile()
     model.optimizer.build(model.trainable_variables)
-    variables = [*model.variables, *model.optimizer.variables, model.phase, model.reconstruction_scale]
+    variables = [*model.variables, *model.optimizer.variables, *model.training_state]
     assert "int32" not in {tf.as_dtype(variable.dtype).name for variable in variables}

@@ -2,6 +2,7 @@
 PYTHON ?= python
 RUFF ?= ruff==0.17.6
 MYPY ?= mypy==2.4.1
+IMPORT_LINTER ?= import-linter==2.17
 
 .PHONY: test lint format notebook
 
@@ -9,10 +10,11 @@ test:
 	$(PYTHON) -m pytest -n 2 --dist loadfile
 
 lint:
-	$(PYTHON) -m pip install --quiet $(RUFF) $(MYPY)
+	$(PYTHON) -m pip install --quiet $(RUFF) $(MYPY) $(IMPORT_LINTER)
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
+	lint-imports --no-logo
 
 format:
 	$(PYTHON) -m pip install --quiet $(RUFF)

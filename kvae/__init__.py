@@ -1,7 +1,8 @@
 """The Kalman variational auto-encoder (Fraccaro et al., NIPS 2017) on TensorFlow 2 and Keras 3.
 
-`Config`, `KVAE`, `Schedule`, `Tracker`, `load`, `load_weights` and `save_weights` are here by name;
-TensorFlow is imported when the first of them that needs it is used.
+What is for everybody is here by name, all of it in `dir(kvae)`: `Config`, `KVAE`, `Schedule`, `Tracker`;
+`load`, `export`, `load_weights`, `save_weights`; and the modules `kalman`, `masks`, `data`. TensorFlow is
+imported when the first of them that needs it is used.
 """
 
 import importlib
@@ -10,9 +11,13 @@ import platform
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kvae import data as data
     from kvae.apply.tracker import Tracker as Tracker
     from kvae.config import Config as Config
+    from kvae.data import masks as masks
+    from kvae.inference import kalman as kalman
     from kvae.models.kvae import KVAE as KVAE
+    from kvae.runs.export import export as export
     from kvae.runs.run_folder import load as load
     from kvae.runs.weights import load_weights as load_weights
     from kvae.runs.weights import save_weights as save_weights
@@ -29,14 +34,27 @@ _HOMES = {
     "KVAE": "kvae.models.kvae",
     "Schedule": "kvae.training.loop",
     "Tracker": "kvae.apply.tracker",
+    "data": "kvae",
+    "export": "kvae.runs.export",
+    "kalman": "kvae.inference",
     "load": "kvae.runs.run_folder",
     "load_weights": "kvae.runs.weights",
+    "masks": "kvae.data",
     "save_weights": "kvae.runs.weights",
 }
+"""Where a public name lives: in a module, or as a module of a package."""
+
 __all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        raise AttributeError(f"module 'kvae' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+        raise AttributeError(f"module 'kvae' has no attribute {name!r}. Public are: {', '.join(__all__)}")
+    home = _HOMES[name]
+    if name in ("data", "kalman", "masks"):
+        return importlib.import_module(f"{home}.{name}")
+    return getattr(importlib.import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -97,7 +97,7 @@ def _run(options: Options) -> None:
     if len(sources) > 1:
         raise ApplyError(f"{options.clip} holds {len(sources)} videos: give one of them")
     model = run_folder.load(options.run_folder)
-    height, width = model.get_build_config()["input_shape"][-2:]
+    height, width = model.frame_shape
     look = videos.Look(height, width, black_and_white=model.config.out_distr == "bernoulli")
     frames = videos.read_clip(sources[0], look, options.max_frames - options.continue_)
     num_steps = len(frames) + options.continue_

@@ -12,9 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 from kvae.errors import UserError
+from kvae.inference.posterior import Continuation, Posterior
 from kvae.models.autoencoder import SequenceAutoencoder
 from kvae.models.kvae import KVAE
-from kvae.models.lgssm import MixtureStateSpaceModel
+from kvae.models.seeds import SeedLike
 
 NUM_DRAWS = 64
 
@@ -52,20 +53,6 @@ class Filled(NamedTuple):
     observed: np.ndarray
 
 
-class _Draws(NamedTuple):
-    """C_t z_t of D draws, in float64.
-
-    Attributes:
-        sampled: [D, T + N, dim_a].
-        mean: [D, T, dim_a], exact given the path of each draw.
-        cov: [D, T, dim_a, dim_a], likewise.
-    """
-
-    sampled: np.ndarray
-    mean: np.ndarray
-    cov: np.ndarray
-
-
 def fill(
     model: SequenceAutoencoder,
     frames: np.ndarray,
@@ -73,6 +60,7 @@ def fill(
     num_steps: int = 0,
     num_samples: int = 3,
     num_draws: int = NUM_DRAWS,
+    seed: SeedLike | None = None,
 ) -> Filled:
     """Fill in the hidden frames of a clip, and go on from its end.
 
@@ -85,6 +73,7 @@ def fill(
         num_steps: N, frames to imagine after the last one.
         num_samples: S, at most `num_draws`.
         num_draws: draws behind every mean, at least 2.
+        seed: of the draws; None: others at every call.
 
     Returns:
         A `Filled`.
@@ -107,8 +96,8 @@ def fill(
             "num_steps must be 0 or more, num_draws at least 2, num_samples at most that. Received: "
             f"num_steps={num_steps}, num_draws={num_draws}, num_samples={num_samples}"
         )
-    height, width = model.get_build_config()["input_shape"][-2:]
-    if frames.shape[1:] != (height, width):
+    if frames.shape[1:] != model.frame_shape:
+        height, width = model.frame_shape
         raise FillingError(
             f"The model was trained on frames of {height}x{width}. "
             f"Received: {frames.shape[1]}x{frames.shape[2]}"
@@ -117,82 +106,68 @@ def fill(
     pixels = model.pixels(frames).numpy()
     # Whatever stood there, a number that is none for example, must not reach the networks.
     pixels = np.where(seen[: len(frames), None, None] > 0, pixels, np.float32(0))
-    draws = _draw(model, pixels, seen, num_draws)
+    seeds = model.seeds(seed)
+    codes = model.codes(pixels[None], seeds)
+    num_paths = model.config.num_paths
+    found = model.sample_posterior(codes, seen[None, : len(frames)], None, num_paths, num_draws, next(seeds))
+    drawn = model.continue_posterior(found.sampled_states, found.paths, len(seen), next(seeds))
 
-    shown = np.pad(pixels, [(0, num_steps), (0, 0), (0, 0)])
-    is_seen = seen[:, None, None] > 0
+    shown, is_seen = np.pad(pixels, [(0, num_steps), (0, 0), (0, 0)]), seen[:, None, None] > 0
+    mean, stddev, samples = _pictures(model, drawn.sampled_codes[0].numpy(), num_samples)
+    code_mean, code_cov = _moments(found, drawn)
+    code_stddev = np.sqrt(np.maximum(np.diagonal(code_cov, axis1=-2, axis2=-1), 0))
+    images, uncertainty = np.where(is_seen, shown, mean), np.where(is_seen, 0, stddev)
+    arrays = (images, uncertainty, np.where(is_seen, shown, samples), code_mean, code_cov, code_stddev, seen)
+    return Filled(*(array.astype(np.float32) for array in arrays))
+
+
+def _pictures(
+    model: KVAE, sampled: np.ndarray, num_samples: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return mean and standard deviation [T + N, H, W] of what D draws decode to, and S of them.
+
+    Args:
+        model: what decodes.
+        sampled: [D, T + N, dim_a].
+        num_samples: S.
+    """
+    num_draws, num_steps, _ = sampled.shape
     # Evenly spaced, as neighbours among the draws may come from the same path.
     chosen = [i * num_draws // num_samples for i in range(num_samples)]
-    samples = np.zeros([num_samples, *shown.shape], np.float32)
-    mean = np.zeros(shown.shape)
-    squares = np.zeros(shown.shape)
-    for i, codes in enumerate(draws.sampled):
+    samples = np.zeros([num_samples, num_steps, *model.frame_shape], np.float32)
+    mean, squares = np.zeros(samples.shape[1:]), np.zeros(samples.shape[1:])
+    for i, codes in enumerate(sampled):
         decoded = _decode(model, codes)
         if i in chosen:
-            samples[chosen.index(i)] = np.where(is_seen, shown, decoded)
+            samples[chosen.index(i)] = decoded
         # Welford's running moments: as good as two passes, without all draws in memory.
         deviation = decoded - mean
         mean += deviation / (i + 1)
         squares += deviation * (decoded - mean)
-    codes, cov = _moments(draws)
-    stddev = np.sqrt(np.maximum(np.diagonal(cov, axis1=-2, axis2=-1), 0))
-    found = (
-        np.where(is_seen, shown, mean),
-        np.where(is_seen, 0, np.sqrt(squares / num_draws)),
-        samples,
-        codes,
-        cov,
-        stddev,
-        seen,
-    )
-    return Filled(*(array.astype(np.float32) for array in found))
+    return mean, np.sqrt(squares / num_draws), samples
 
 
-def _draw(model: KVAE, pixels: np.ndarray, seen: np.ndarray, num_draws: int) -> _Draws:
-    """Draw whole sequences of T + N codes, given the seen ones among T frames [T, H, W]; seen is [T + N]."""
-    lgssm = model.lgssm
-    encoded = model.reconstruct(pixels[None]).codes
-    found = model.sample_posterior(
-        encoded, seen[None, : len(pixels)], None, model.config.num_paths, num_draws
-    )
-    u = tf.zeros([num_draws, len(seen), model.config.dim_u])
-    draw = tf.cast(model.evaluation_draws.value, tf.int32)
-    seed = tf.random.fold_in(tf.constant([model.config.seed, len(seen)]), draw)
-    # Before the end this repeats each draw; after it the draw goes on by itself.
-    states, alpha = _roll_out(lgssm, found.sampled_states[0], found.paths[0], u, seed)
-    C = lgssm.mix(alpha)[2].numpy().astype(np.float64)
-    sampled = np.einsum("dtij,dtj->dti", C, states.numpy().astype(np.float64))
-    exact = (x[0].numpy().astype(np.float64) for x in (found.codes, found.code_cov))
-    return _Draws(sampled, *exact)
-
-
-# Step by step in Python it would take ten times as long.
-@tf.function(reduce_retracing=True, autograph=False)
-def _roll_out(
-    lgssm: MixtureStateSpaceModel, states: tf.Tensor, codes: tf.Tensor, u: tf.Tensor, seed: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    rolled = lgssm.roll_out(states, u, seed, given_codes=codes)
-    return rolled.states, rolled.alpha
-
-
-def _moments(draws: _Draws) -> tuple[np.ndarray, np.ndarray]:
+def _moments(found: Posterior, drawn: Continuation) -> tuple[np.ndarray, np.ndarray]:
     """Return mean [T + N, dim_a] and covariance [T + N, dim_a, dim_a] of C_t z_t over draws."""
-    num_seen = draws.mean.shape[1]
-    centres = np.concatenate([draws.mean, draws.sampled[:, num_seen:]], axis=1)
+    exact, cov_of_draw, sampled = (
+        tensor[0].numpy().astype(np.float64) for tensor in (found.codes, found.code_cov, drawn.sampled_codes)
+    )
+    num_seen = exact.shape[1]
+    centres = np.concatenate([exact, sampled[:, num_seen:]], axis=1)
     mean = centres.mean(axis=0)
     deviation = centres - mean
     cov = np.einsum("dti,dtj->tij", deviation, deviation) / len(centres)
     # The law of total variance; after the end the draws alone tell how they spread.
-    cov[:num_seen] += draws.cov.mean(axis=0)
+    cov[:num_seen] += cov_of_draw.mean(axis=0)
     return mean, cov
 
 
 def _decode(model: KVAE, codes: np.ndarray) -> np.ndarray:
     """Return the probabilities or means of the pixels [T, H, W] of codes [T, dim_a]."""
     parts = [codes[first : first + _FRAMES_AT_ONCE] for first in range(0, len(codes), _FRAMES_AT_ONCE)]
-    return np.concatenate([_decode_part(model, tf.constant(part, tf.float32)).numpy() for part in parts])
+    return np.concatenate([_decode_part(model, tf.constant(part)).numpy() for part in parts])
 
 
 @tf.function(reduce_retracing=True, autograph=False)
 def _decode_part(model: KVAE, codes: tf.Tensor) -> tf.Tensor:
-    return model.decode(codes[None]).mean()[0]
+    return model.decoded_images(codes[None])[0]

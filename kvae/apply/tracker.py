@@ -95,7 +95,7 @@ class Tracker:
         half = tf.random.stateless_normal([NUM_DRAWS // 2, model.config.dim_a], [0, 0])
         # Fixed draws: the same frames give the same prediction.
         self._noise = tf.concat([half, -half], axis=0)
-        self._sides = (model.decoder.height, model.decoder.width)
+        self._sides = model.frame_shape
         # One trace, as only values change.
         self._step = tf.function(self._take_step, autograph=False)
         self.reset()

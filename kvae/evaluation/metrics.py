@@ -9,6 +9,7 @@ import tensorflow as tf
 from kvae.data import dataset as data
 from kvae.data import masks
 from kvae.inference import posterior as imputation
+from kvae.models import draws
 from kvae.models.autoencoder import SequenceAutoencoder
 
 
@@ -178,7 +179,7 @@ def _judge(model, truth, encoded, generated, controls, mask, methods):
         guesses["sampling"] = tf.transpose(tf.transpose(drawn, [0, 2, 1, 3])[hidden], [1, 0, 2])
     sums = {}
     for method in methods:
-        frames = imputation.decode_mean(model, guesses[method][:, None])[0] > 0.5
+        frames = draws.decode_mean(model, guesses[method][None])[0] > 0.5
         codes = tf.reduce_mean(guesses[method], axis=0)
         # Variances from sums of squares need the digits.
         codes, encodings = tf.cast(codes, tf.float64), tf.cast(true_codes, tf.float64)

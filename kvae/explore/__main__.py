@@ -8,11 +8,19 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tyro
 
 from kvae.errors import UserError
 from kvae.system import console
+
+if TYPE_CHECKING:
+    from kvae.data import Dataset
+    from kvae.models.kvae import KVAE
+
+NUM_SIMULATED = 100
+"""Sequences that are simulated where there is no file: a second's work."""
 
 _ADDRESS = "127.0.0.1"
 _PORTS_TRIED = 20
@@ -84,7 +92,7 @@ def _run(options: Options) -> None:
             "folder of a run with --model kvae"
         )
     model = run_folder.load(options.run_folder)
-    dataset, data_name = source.sequences(model, options.data)
+    dataset, data_name = source.sequences(model, options.data, simulated)
     print(f"Sequences: {data_name}. Warming up ...", flush=True)
     exploration = Exploration(model, dataset)
 
@@ -95,6 +103,35 @@ def _run(options: Options) -> None:
     seconds = time.perf_counter() - start
     print(f"Explore on http://{_ADDRESS}:{port} (ready after {seconds:.0f} s; Ctrl-C ends it)", flush=True)
     built.block_thread()
+
+
+def simulated(model: "KVAE", missing: Path) -> "Dataset":
+    """Return the first sequences of a test file, which is missing, that `simulation.generate` would make.
+
+    Raises:
+        UserError: the model's dataset is no world, or the world has no frames of the model's sides.
+    """
+    from kvae.data import Dataset
+    from simulation import make_world, world_names
+    from simulation.dataset import SEED
+    from simulation.sampling import simulate
+
+    name = model.config.dataset
+    if name not in world_names():
+        raise UserError(
+            f"There is no {missing}, and {name!r} is no world that could be simulated: name a dataset "
+            "file with --data FILE"
+        )
+    world = make_world(name)
+    height, width = model.frame_shape
+    if world.image_shape != (height, width):
+        try:
+            world = make_world(name, resolution=height)
+        except ValueError as error:
+            raise UserError(f"No data for frames of {height}x{width}: {error}") from error
+    found = simulate(world, "test", NUM_SIMULATED, world.num_steps, SEED)
+    controls = found.controls if model.config.use_controls else found.controls[..., :0]
+    return Dataset(found.images, controls, None)
 
 
 def free_port(first: int) -> int:

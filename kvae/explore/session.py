@@ -8,7 +8,8 @@ import tensorflow as tf
 from kvae.data.dataset import Dataset
 from kvae.errors import UserError
 from kvae.explore.plane import Plane
-from kvae.inference import posterior as imputation
+from kvae.inference import posterior
+from kvae.models import draws
 from kvae.models.kvae import KVAE
 
 NUM_SAMPLES = 3
@@ -89,7 +90,7 @@ class Exploration:
         self.num_sequences, self.num_steps = dataset.shape[:2]
         # Traced once each, as their arguments always have the same shapes.
         self._infer = tf.function(self._infer_once, autograph=False)
-        self._roll_out = tf.function(self._roll_out_once, autograph=False)
+        self._continue = tf.function(self._continue_once, autograph=False)
         # Of all codes, so that the plane stays where it is when another sequence is chosen.
         self.codes = model.reconstruct(dataset.images[:_NUM_IN_PLANE]).codes.numpy()
         self.plane = Plane.of(self.codes)
@@ -98,7 +99,7 @@ class Exploration:
     @property
     def num_traces(self) -> int:
         """Number of times that TensorFlow has traced something: 2, however much was looked at."""
-        return sum(f.experimental_get_tracing_count() for f in (self._infer, self._roll_out))
+        return sum(f.experimental_get_tracing_count() for f in (self._infer, self._continue))
 
     def look(self, sequence: int, hidden: tuple[int, ...], seed: int = 0) -> Look:
         """Infer one sequence from the frames that are not hidden.
@@ -135,7 +136,7 @@ class Exploration:
         """
         if not 1 <= num_future <= MAX_FUTURE:
             raise ValueError(f"num_future must be in 1..{MAX_FUTURE}. Received: {num_future}")
-        images, codes = self._roll_out(tf.constant(look.states), tf.constant(look.paths), _seed(seed, 1))
+        images, codes = self._continue(tf.constant(look.states), tf.constant(look.paths), _seed(seed, 1))
         return Future(images[:, :num_future].numpy(), codes[:, :num_future].numpy())
 
     def _controls_of(self, sequence: int) -> tf.Tensor:
@@ -150,34 +151,31 @@ class Exploration:
         model = self.model
         encoded = model.encode(truth).mean()
         filtered = model.infer_codes(encoded, mask, u).filtered_codes
-        found = imputation.sample_posterior(
-            model.lgssm, encoded, mask, u, self.num_paths, imputation.NUM_DRAWS, seed
-        )
+        found = model.sample_posterior(encoded, mask, u, self.num_paths, posterior.NUM_DRAWS, seed)
         seen = mask[0, :, None, None] > 0
-        mean, cov = imputation.moments_over_draws(found.codes, found.code_cov)
-        filled = imputation.decode_mean(model, found.codes[0][:, None])[0]
-        drawn = model.decode(_spread(found.sampled_codes[0], NUM_SAMPLES)).mean()
+        mean, cov = posterior.moments_over_draws(found.codes, found.code_cov)
+        drawn = draws.decode_each(model, draws.spread(found.sampled_codes, NUM_SAMPLES))
         return (
-            tf.where(seen, truth[0], filled),
-            model.decode(filtered).mean()[0],
-            tf.where(seen, truth, drawn),
+            tf.where(seen, truth[0], draws.decode_mean(model, found.codes)[0]),
+            model.decoded_images(filtered)[0],
+            tf.where(seen, truth, drawn[0]),
             encoded[0],
             mean[0],
             cov[0],
             filtered[0],
             tf.reduce_mean(found.alpha[0], axis=0),
-            _spread(found.sampled_states[0], NUM_FUTURES),
-            _spread(found.paths[0], NUM_FUTURES),
+            draws.spread(found.sampled_states, NUM_FUTURES)[0],
+            draws.spread(found.paths, NUM_FUTURES)[0],
         )
 
-    def _roll_out_once(
+    def _continue_once(
         self, states: tf.Tensor, paths: tf.Tensor, seed: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Return frames and codes of MAX_FUTURE steps after states [M, T, dim_z] with codes [M, T, dim_a]."""
-        u = tf.zeros([NUM_FUTURES, self.num_steps + MAX_FUTURE, self.model.config.dim_u])
-        rolled = self.model.lgssm.roll_out(states, u, seed, given_codes=paths)
-        codes = rolled.codes[:, self.num_steps :]
-        return self.model.decode(codes).mean(), codes
+        num_steps = self.num_steps + MAX_FUTURE
+        found = self.model.continue_posterior(states[None], paths[None], num_steps, seed=seed)
+        codes = found.paths[0, :, self.num_steps :]
+        return self.model.decoded_images(codes), codes
 
 
 def wrong_pixels(frames: np.ndarray, look: Look) -> float | None:
@@ -197,19 +195,8 @@ def middle(num_steps: int) -> tuple[int, ...]:
     return tuple(range(first, first + count))
 
 
-def frame_sides(model: KVAE) -> tuple[int, int]:
-    """Return height and width of the frames that a model was built for."""
-    height, width = model.get_build_config()["input_shape"][-2:]
-    return height, width
-
-
-def _spread(draws: tf.Tensor, count: int) -> tf.Tensor:
-    """Return `count` of the draws, evenly spaced: neighbours may come from the same path."""
-    return tf.gather(draws, tf.range(count) * imputation.NUM_DRAWS // count)
-
-
 def _check_fit(model: KVAE, dataset: Dataset) -> None:
-    sides = frame_sides(model)
+    sides = model.frame_shape
     if dataset.shape[2:] != sides:
         raise UserError(
             f"The model was trained on frames of {sides[0]}x{sides[1]}, but the data have "

@@ -1,4 +1,4 @@
-"""What is hidden given what is seen: paths of codes by sampling, states and frames given each path."""
+"""What is hidden given what is seen: paths of codes by sampling, states given each, and how they go on."""
 
 from typing import NamedTuple
 
@@ -34,6 +34,21 @@ class Posterior(NamedTuple):
     state_mean: tf.Tensor
     state_cov: tf.Tensor
     alpha: tf.Tensor
+    sampled_states: tf.Tensor
+    sampled_codes: tf.Tensor
+    paths: tf.Tensor
+
+
+class Continuation(NamedTuple):
+    """S draws of whole sequences, N steps longer than what was seen.
+
+    Attributes:
+        sampled_states: [B, S, T + N, dim_z]; up to T those of the `Posterior`.
+        sampled_codes: [B, S, T + N, dim_a], C_t z_t of those.
+        paths: [B, S, T + N, dim_a], what alpha was fed: up to T as in the `Posterior`, then C_t z_t
+            with noise.
+    """
+
     sampled_states: tf.Tensor
     sampled_codes: tf.Tensor
     paths: tf.Tensor
@@ -107,6 +122,37 @@ def _sample_posterior(lgssm, codes, mask, u, num_paths, num_draws, seed):
     return Posterior(*(by_sequence(tensor) for tensor in found))
 
 
+# As above: there is a loop over time in it.
+@tf.function(reduce_retracing=True, autograph=False)
+def continue_posterior(lgssm, states, paths, u, seed):
+    """Let every draw go on from its own end.
+
+    Its states go on from the last one, alpha from what the network saw of its path, and there is the noise of
+    the model in both: so the draws spread as the model's predictions do.
+
+    Args:
+        lgssm: a `MixtureStateSpaceModel`.
+        states: [B, S, T, dim_z], sampled states of S draws a sequence, as in a `Posterior`.
+        paths: [B, S, T, dim_a], theirs.
+        u: [B, T + N, dim_u] control inputs.
+        seed: [2] int32, a stateless seed.
+
+    Returns:
+        A `Continuation`.
+    """
+    num_draws = paths.shape[1] or tf.shape(paths)[1]
+
+    def as_batch(tensor):
+        return tf.reshape(tensor, [-1, tf.shape(tensor)[2], tensor.shape[3]])
+
+    # Before the end this repeats each draw; after it the draw goes on by itself.
+    u = tf.repeat(u, num_draws, axis=0)
+    rolled = lgssm.roll_out(as_batch(states), u, seed, given_codes=as_batch(paths))
+    sampled_codes = tf.linalg.matvec(lgssm.mix(rolled.alpha)[2], rolled.states)
+    tensors = (rolled.states, sampled_codes, rolled.codes)
+    return Continuation(*(tf.reshape(x, [-1, num_draws, tf.shape(x)[1], x.shape[-1]]) for x in tensors))
+
+
 def moments_over_draws(means, covs):
     """Return mean and covariance of a mixture of Gaussians, all draws alike, by the law of total variance.
 
@@ -121,19 +167,3 @@ def moments_over_draws(means, covs):
     deviation = means - mean[:, None]
     between = tf.reduce_mean(deviation[..., :, None] * deviation[..., None, :], axis=1)
     return mean, tf.reduce_mean(covs, axis=1) + between
-
-
-@tf.function(reduce_retracing=True, autograph=False)
-def decode_mean(model, codes):
-    """Return the mean over draws of what codes decode to, one draw after another.
-
-    Args:
-        model: a `KVAE`.
-        codes: [S, B, T, dim_a].
-
-    Returns:
-        [B, T, H, W]: the probability of each pixel (Bernoulli) or its mean (Gaussian).
-    """
-    total = tf.zeros([*tf.unstack(tf.shape(codes)[1:3]), model.decoder.height, model.decoder.width])
-    total = tf.foldl(lambda total, of_draw: total + model.decode(of_draw).mean(), codes, total)
-    return total / tf.cast(tf.shape(codes)[0], tf.float32)

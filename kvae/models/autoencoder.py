@@ -1,38 +1,31 @@
-"""What every model of videos here has: frames to codes and back, a bound, and its training step."""
+"""What every model of videos here has: a bound and its training step."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from kvae.config import Config
-from kvae.data.dataset import to_pixels
-from kvae.models.image_networks import Decoder, Encoder
-from kvae.models.outputs import Bound, Decoded, TensorLike
-from kvae.system.device import has_gpu, trunk_policy, use_full_float32
+from kvae.models.arguments import controls_of
+from kvae.models.frame_autoencoder import FrameAutoencoder
+from kvae.models.outputs import Bound, CodeTerm, Sequences, TensorLike
+from kvae.models.seeds import SeedLike
+from kvae.system.device import has_gpu
 from kvae.training import distribution
-
-tfd = tfp.distributions
 
 # What each phase of training trains: every phase adds a group to the one before.
 PHASE_VAE, PHASE_DYNAMICS, PHASE_ALL = range(3)
 
 
-class SequenceAutoencoder(keras.Model):
+class SequenceAutoencoder(FrameAutoencoder):
     """An auto-encoder of frames, whose codes have dynamics: the part that `KVAE` and its rivals share.
 
-    A subclass makes the layers of its dynamics, builds them in `build_dynamics`, and defines `elbo`.
+    A subclass makes the layers of its dynamics, builds them in `build_dynamics`, and says in `code_term` what
+    they make of codes.
 
     Args:
-        config: a `Config`.
+        config: a `Config`; None: the defaults.
     """
-
-    decoder: Decoder
-    """Needs the frame's sides, which come with the first frames: there once the model is built."""
-
-    built: bool
 
     bound_terms: tuple[str, ...] = (
         "total",
@@ -46,139 +39,25 @@ class SequenceAutoencoder(keras.Model):
     """Fields of `Bound` that are averaged over an epoch."""
 
     def __init__(self, config: Config | None = None, **kwargs: Any):
-        super().__init__(**kwargs)
-        use_full_float32()
-        self.config = config or Config()
-        # Whether codes are drawn from q(a|x); else they are its mean.
-        self.is_variational = self.config.use_vae and self.config.model != "ae_rnn"
-        # Training counts its draws apart from everything else, so that what is looked at on the way does
-        # not change what is learned. As weights, the counters are saved with the model.
-        self.training_draws = self._counter("training_draws")
-        self.evaluation_draws = self._counter("evaluation_draws")
-        self.initial_seeds = keras.random.SeedGenerator(self.config.seed)
-        self.trunk_dtype = trunk_policy(self.config.precision)
-        self.encoder = Encoder(
-            self.config.dim_a,
-            self.config.noise_emission,
-            **self._trunk_options(),
-            name="encoder",
-        )
-        # What `kvae.Schedule` sets. As for int64, see `_counter`.
+        super().__init__(config, **kwargs)
+        # What `kvae.Schedule` sets. As for int64, see `seeds.counter`.
         self.phase = tf.Variable(PHASE_ALL, dtype=tf.int64, trainable=False, name="phase")
         names = (*self.bound_terms, "gradient_norm")
         self.means = {name: keras.metrics.Mean(name=name) for name in names}
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """Ways to fill in hidden frames by which the model is judged, see `kvae.evaluation.metrics`."""
+        """Ways to fill in hidden frames by which the model is judged, see `kvae.evaluation`."""
         return ()
-
-    def _trunk_options(self):
-        config = self.config
-        return {
-            "conv": config.conv,
-            "widths": config.num_filters if config.conv else (config.vae_num_units,) * config.num_layers,
-            "filter_size": config.filter_size,
-            "activation": config.activation,
-            "seed": self.initial_seeds,
-            "trunk_dtype": self.trunk_dtype,
-        }
-
-    def build(self, input_shape: Sequence[int | None]) -> None:
-        """Create all weights.
-
-        Args:
-            input_shape: [B, T, H, W]; B and T may be None.
-
-        Raises:
-            ShapeError: the networks cannot handle sides H and W.
-        """
-        if self.built:
-            return
-        height, width = input_shape[-2:]
-        self.decoder = Decoder(height, width, **self._trunk_options(), name="decoder")
-        self.encoder.build((None, height, width))
-        self.decoder.build((None, self.config.dim_a))
-        self.build_dynamics()
-        self.log_pixel_var = None
-        if self.config.learn_pixel_var:
-            self.log_pixel_var = self.add_weight(
-                (height, width),
-                initializer=keras.initializers.Constant(float(tf.math.log(self.config.noise_pixel_var))),
-                name="log_pixel_var",
-            )
-        self.built = True
-
-    def build_dynamics(self) -> None:
-        """Create the weights of what explains how codes move."""
-        raise NotImplementedError
 
     @property
     def training_state(self) -> list[tf.Variable]:
         """What a checkpoint holds of the model beside its weights."""
-        return [self.phase]
+        return [self.phase, self.training_draws]
 
-    # --- the two directions between frames and codes ---
-
-    def pixels(self, images: TensorLike) -> tf.Tensor:
-        """Return frames as the model sees them, float32; see `kvae.data.to_pixels`."""
-        return to_pixels(tf.convert_to_tensor(images), self.config.out_distr)
-
-    def encode(self, images: TensorLike) -> tfp.distributions.Distribution:
-        """Return q(a|x), a distribution over codes [B, T, dim_a], for frames [B, T, H, W].
-
-        Example:
-            >>> import kvae, numpy as np
-            >>> model, videos = kvae.KVAE(kvae.Config(num_filters=(4,))), np.zeros([3, 6, 8, 8], np.uint8)
-            >>> model.encode(videos).mean().shape
-            TensorShape([3, 6, 2])
-        """
-        images = self._frames(images)
-        # Names of scopes are what TensorBoard's graph shows.
-        with tf.name_scope("encoder"):
-            batch, num_steps = tf.shape(images)[0], tf.shape(images)[1]
-            mean, variance = self.encoder(tf.reshape(images, [-1, *images.shape[2:]]))
-            shape = [batch, num_steps, self.config.dim_a]
-            mean, variance = tf.reshape(mean, shape), tf.reshape(variance, shape)
-            # The batch and time dimensions are known more often than tf.shape tells.
-            mean.set_shape([*images.shape[:2], None])
-            variance.set_shape([*images.shape[:2], None])
-            return tfd.MultivariateNormalDiag(mean, tf.sqrt(variance))
-
-    def decode(self, codes: TensorLike) -> tfp.distributions.Distribution:
-        """Return p(x|a), a distribution over frames [B, T, H, W], for codes [B, T, dim_a].
-
-        Example:
-            >>> import kvae, numpy as np
-            >>> model = kvae.KVAE(kvae.Config(num_filters=(4,)))
-            >>> model.build((None, None, 8, 8))
-            >>> model.decode(np.zeros([3, 6, 2], np.float32)).mean().shape
-            TensorShape([3, 6, 8, 8])
-        """
-        codes = tf.convert_to_tensor(codes, tf.float32)
-        with tf.name_scope("decoder"):
-            pixels = self.decoder(tf.reshape(codes, [-1, self.config.dim_a]))
-            pixels = tf.reshape(pixels, [tf.shape(codes)[0], tf.shape(codes)[1], *pixels.shape[1:]])
-        if self.config.out_distr == "bernoulli":
-            return tfd.Independent(tfd.Bernoulli(logits=pixels, dtype=tf.float32), 2)
-        if self.log_pixel_var is None:
-            scale = self.config.noise_pixel_var**0.5
-        else:
-            scale = tf.exp(0.5 * self.log_pixel_var)
-        return tfd.Independent(tfd.Normal(pixels, scale), 2)
-
-    # --- the bound and its training step ---
-
-    def elbo(
-        self,
-        images: TensorLike,
-        mask: TensorLike | None = None,
-        controls: TensorLike | None = None,
-        weight: TensorLike | None = None,
-        sampled_term: bool = False,
-        training: bool = False,
-    ) -> Bound:
-        """Estimate the evidence lower bound, or what the model has in its place; arguments as `KVAE.elbo`."""
+    @property
+    def dynamics_variables(self) -> list[keras.Variable]:
+        """The weights of what explains how codes move."""
         raise NotImplementedError
 
     def phase_of(self, variable: keras.Variable) -> int:
@@ -186,9 +65,17 @@ class SequenceAutoencoder(keras.Model):
         is_of_dynamics = any(variable is weight for weight in self.dynamics_variables)
         return PHASE_DYNAMICS if is_of_dynamics else PHASE_VAE
 
-    @property
-    def dynamics_variables(self) -> list[keras.Variable]:
-        """The weights of what explains how codes move."""
+    # --- the bound ---
+
+    def code_term(self, codes: tf.Tensor, given: Sequences, sampled_term: bool, training: bool) -> CodeTerm:
+        """Return what the dynamics say of codes: the last term of the bound, all that a model adds to it.
+
+        Args:
+            codes: [B, T, dim_a], drawn from q(a|x), or its means.
+            given: the `Sequences` that they are of.
+            sampled_term: compute the original's estimate too, if the model has one.
+            training: the gradient is wanted.
+        """
         raise NotImplementedError
 
     def codes_log_likelihood(
@@ -203,6 +90,75 @@ class SequenceAutoencoder(keras.Model):
             weight: [B], what each sequence counts in the sum.
         """
         raise NotImplementedError
+
+    def elbo(
+        self,
+        images: TensorLike,
+        mask: TensorLike | None = None,
+        controls: TensorLike | None = None,
+        weight: TensorLike | None = None,
+        sampled_term: bool = False,
+        training: bool = False,
+        sample: bool = True,
+        seed: SeedLike | None = None,
+    ) -> Bound:
+        """Estimate the evidence lower bound, with one draw of the codes; of AE-RNN, what it has in its place.
+
+        Args:
+            images: [B, T, H, W].
+            mask: [B, T] or None.
+            controls: [B, T, dim_u] or None.
+            weight: [B], 0 for sequences that only fill up a batch; None: 1 for all.
+            sampled_term: compute the sampled state space term too, where config.kf_elbo is `exact`.
+            training: draw from the seeds of training.
+            sample: draw the codes from q(a|x); False: use its mean.
+            seed: of all draws; None: others at every call.
+
+        Returns:
+            A `Bound`; zero where no frame is observed.
+
+        Example:
+            >>> import kvae, numpy as np
+            >>> model, videos = kvae.KVAE(kvae.Config(num_filters=(4,))), np.zeros([3, 6, 8, 8], np.uint8)
+            >>> bound = model.elbo(videos)
+            >>> bool(abs(bound.total - (bound.log_px - bound.log_qa + bound.state_space)) < 1e-3)
+            True
+        """
+        images, draws = self.frames(images), self.seeds(seed, training)
+        with tf.name_scope("weights"):
+            weight = tf.ones(tf.shape(images)[:1]) if weight is None else tf.cast(weight, tf.float32)
+            seen = tf.ones(tf.shape(images)[:2]) if mask is None else tf.cast(mask, tf.float32)
+            observed = weight[:, None] * seen
+        q = self.encode(images)
+        with tf.name_scope("codes"):
+            codes = q.mean()
+            if sample and self.is_variational:
+                codes += q.stddev() * distribution.normal(tf.shape(codes), next(draws))
+            controls = controls_of(controls, codes, self.config.dim_u)
+        given = Sequences(images, mask if mask is None else seen, controls, weight, draws)
+        with tf.name_scope("state_space"):
+            term = self.code_term(codes, given, sampled_term, training)
+        p = self.decode(term.decoded)
+        with tf.name_scope("bound"):
+            log_px = tf.reduce_sum(observed * p.log_prob(images))
+            log_qa = tf.constant(0.0)
+            if self.is_variational:
+                log_qa = tf.reduce_sum(observed * q.log_prob(codes))
+            num_observed = tf.reduce_sum(observed)
+            # No observed frame at all: the transitions alone are left, and the bound is defined as 0.
+            scale = tf.math.divide_no_nan(1.0, num_observed)
+            return Bound(
+                total=scale * (log_px - log_qa + term.value),
+                log_px=scale * log_px,
+                log_qa=scale * log_qa,
+                state_space=scale * term.value,
+                exact=None if term.exact is None else scale * term.exact,
+                sampled=None if term.sampled is None else scale * term.sampled,
+                num_observed=num_observed,
+                encoder_variance=scale * tf.reduce_sum(observed * tf.reduce_mean(q.variance(), axis=-1)),
+            )
+
+    # --- its training step ---
 
     def compile(
         self,
@@ -255,7 +211,7 @@ class SequenceAutoencoder(keras.Model):
             The metrics so far in this epoch, each averaged over observed frames.
         """
         batch = _unpack(data)
-        self._build_for(batch["images"])
+        self.build_for(batch["images"])
         with tf.GradientTape() as tape:
             bound = self.elbo(**batch, training=True)
             objective = bound.total + (self.config.scale_reconstruction - 1) * bound.log_px
@@ -280,148 +236,13 @@ class SequenceAutoencoder(keras.Model):
         self.optimizer.apply([gradient / count for gradient in gradients], variables)
         return self._update_metrics(bound, gradient_norm=norm)
 
-    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """Compute the bound, with both state space terms, on a batch; arguments as `train_step`."""
+    def test_step(self, data: Any, seed: SeedLike | None = None) -> dict[str, tf.Tensor]:
+        """Compute the bound of a batch, with both state space terms; arguments as `train_step` and `elbo`."""
         batch = _unpack(data)
-        self._build_for(batch["images"])
-        return self._update_metrics(self.elbo(**batch, sampled_term=True))
+        self.build_for(batch["images"])
+        return self._update_metrics(self.elbo(**batch, sampled_term=True, seed=seed))
 
-    def call(self, images: TensorLike, training: bool = False) -> tf.Tensor:
-        """Return the reconstructed frames [B, T, H, W]."""
-        return self.reconstruct(images).images
-
-    def reconstruct(self, images: TensorLike) -> Decoded:
-        """Encode and decode every frame on its own.
-
-        Example:
-            >>> import kvae, numpy as np
-            >>> model, videos = kvae.KVAE(kvae.Config(num_filters=(4,))), np.zeros([3, 6, 8, 8], np.uint8)
-            >>> model.reconstruct(videos).images.shape
-            TensorShape([3, 6, 8, 8])
-        """
-        self._build_for(images)
-        codes = self._codes(images)
-        return Decoded(self._decoded_images(codes), codes, None, None)
-
-    # --- saving ---
-
-    def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` needs."""
-        return {"config": self.config.to_dict(), "name": self.name}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None):
-        """Return a new model of that configuration."""
-        return cls(Config.from_dict(config["config"]), name=config["name"])
-
-    def get_build_config(self) -> dict[str, Any]:
-        """Return the shape that the weights were created for."""
-        return {"input_shape": [None, None, self.decoder.height, self.decoder.width]}
-
-    def build_from_config(self, config: dict[str, Any]) -> None:
-        """Create the weights for that shape."""
-        self.build(config["input_shape"])
-
-    # --- helpers ---
-
-    def imputation_mask(self, images: TensorLike) -> tf.Tensor:
-        """Return the mask [B, T] that hides config.t_steps_mask frames after the first config.t_init_mask."""
-        steps = tf.range(tf.shape(images)[1])
-        first = self.config.t_init_mask
-        hidden = (steps >= first) & (steps < first + self.config.t_steps_mask)
-        return tf.broadcast_to(1.0 - tf.cast(hidden, tf.float32), tf.shape(images)[:2])
-
-    def checked_lengths(
-        self, images: TensorLike, num_steps: int | None, num_given: int | None
-    ) -> tuple[int, int]:
-        """Return `num_steps` and `num_given` of a generation, where they are None by the configuration.
-
-        Raises:
-            ValueError: there are fewer than `num_given` frames, or `num_steps` is below that.
-        """
-        self._build_for(images)
-        num_steps = self.config.n_steps_gen if num_steps is None else num_steps
-        num_given = self.config.t_init_mask if num_given is None else num_given
-        length = images.shape[1]
-        if num_given < 1 or num_steps < num_given or (length is not None and length < num_given):
-            raise ValueError(
-                "generate needs 1 <= num_given <= num_steps and at least num_given frames. "
-                f"Received: num_given={num_given}, num_steps={num_steps}, {length} frames"
-            )
-        return num_steps, num_given
-
-    @staticmethod
-    def fitted_controls(controls: TensorLike | None, num_steps: int) -> tf.Tensor | None:
-        """Return controls [B, S, dim_u] cut, or continued with zeros, to `num_steps`; None stays None."""
-        if controls is None:
-            return None
-        controls = tf.convert_to_tensor(controls, tf.float32)[:, :num_steps]
-        return tf.pad(controls, [[0, 0], [0, num_steps - tf.shape(controls)[1]], [0, 0]])
-
-    def _frames(self, images):
-        with tf.name_scope("frames"):
-            images = self.pixels(images)
-        if images.shape.rank != 4:
-            raise ValueError(f"Frames must be [B, T, H, W]. Received: shape {tuple(images.shape)}")
-        self._build_for(images)
-        expected = (self.decoder.height, self.decoder.width)
-        if tuple(images.shape[2:]) != expected:
-            raise ValueError(
-                f"This model was built for frames of {expected[0]}x{expected[1]}. "
-                f"Received: {images.shape[2]}x{images.shape[3]}"
-            )
-        return images
-
-    def _build_for(self, images):
-        if not self.built:
-            with tf.init_scope():
-                self.build(tuple(images.shape))
-
-    def _controls(self, controls, codes):
-        if controls is None:
-            return tf.zeros([tf.shape(codes)[0], tf.shape(codes)[1], self.config.dim_u])
-        controls = tf.convert_to_tensor(controls, tf.float32)
-        if controls.shape[-1] != self.config.dim_u:
-            raise ValueError(
-                f"Controls must have dim_u={self.config.dim_u} entries per step. "
-                f"Received: shape {tuple(controls.shape)}"
-            )
-        return controls
-
-    def _codes(self, images):
-        q = self.encode(images)
-        if self.config.evaluate_on_samples and self.is_variational:
-            return q.sample(seed=self._next_seed())
-        return q.mean()
-
-    def _decoded_images(self, codes):
-        # For independent pixels, Bernoulli or Gaussian, the mean is what a picture shows.
-        return self.decode(codes).mean()
-
-    def _counter(self, name):
-        return self.add_weight(
-            (),
-            initializer="zeros",
-            # TensorFlow keeps int32 variables on the processor, where what XLA compiles for a GPU cannot
-            # reach them.
-            dtype="int64",
-            trainable=False,
-            name=name,
-            aggregation="only_first_replica",
-        )
-
-    def _noise(self, shape, training=False):
-        """Draw from N(0, 1) for a batch."""
-        with tf.name_scope("noise"):
-            return distribution.normal(shape, self._next_seed(training))
-
-    def _next_seed(self, training=False):
-        """Return a new stateless seed: config.seed, and the number of the draw."""
-        counter = self.training_draws if training else self.evaluation_draws
-        counter.assign_add(1)
-        return tf.stack([self.config.seed, 2 * tf.cast(counter.value, tf.int32) + int(training)])
-
-    def _update_metrics(self, bound, **others):
+    def _update_metrics(self, bound: Bound, **others: tf.Tensor) -> dict[str, tf.Tensor]:
         values = {name: getattr(bound, name) for name in self.means if hasattr(bound, name)}
         known = {name: value for name, value in values.items() if value is not None}
         num_observed = bound.num_observed
@@ -438,8 +259,8 @@ class SequenceAutoencoder(keras.Model):
             return {name: self.means[name].result() for name in known}
 
 
-def _unpack(data):
-    """Return the arguments of `KVAE.elbo` that stand in a batch of Keras or of a plain dataset."""
+def _unpack(data: Any) -> dict[str, Any]:
+    """Return the arguments of `elbo` that stand in a batch of Keras or of a plain dataset."""
     if isinstance(data, tuple | list):
         data = data[0]
     return dict(data) if isinstance(data, dict) else {"images": data}

@@ -1,5 +1,6 @@
-"""What the methods of `KVAE` take and return: arrays or tensors, and named tuples of tensors."""
+"""What the methods of a model take and return: arrays or tensors, and named tuples of tensors."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -7,6 +8,40 @@ import tensorflow as tf
 
 TensorLike = np.ndarray | tf.Tensor
 """NumPy or TensorFlow."""
+
+
+class Sequences(NamedTuple):
+    """A batch of sequences, as the bound sees them.
+
+    Attributes:
+        images: [B, T, H, W], the values that log p(x|a) is of.
+        mask: [B, T], 1 = observed; None: every frame is.
+        controls: [B, T, dim_u].
+        weight: [B], what each sequence counts in a sum.
+        draws: seeds [2], one for each draw.
+    """
+
+    images: tf.Tensor
+    mask: tf.Tensor | None
+    controls: tf.Tensor
+    weight: tf.Tensor
+    draws: Iterator[tf.Tensor]
+
+
+class CodeTerm(NamedTuple):
+    """What the dynamics of a model say of codes, each a weighted sum over sequences.
+
+    Attributes:
+        value: the term that stands in the bound.
+        exact: the exact state space term; None of a model without.
+        sampled: the original's estimate of it; None where it was not asked for.
+        decoded: [B, T, dim_a], the codes that are to be decoded.
+    """
+
+    value: tf.Tensor
+    exact: tf.Tensor | None
+    sampled: tf.Tensor | None
+    decoded: tf.Tensor
 
 
 class Bound(NamedTuple):

@@ -8,9 +8,11 @@ import tensorflow_probability as tfp
 
 from kvae.config import Config
 from kvae.inference.kalman import hide
+from kvae.models.arguments import controls_of, fitted_controls, lengths_of, mask_of
 from kvae.models.autoencoder import SequenceAutoencoder
 from kvae.models.image_networks import glorot
-from kvae.models.outputs import Bound, Decoded, Imputed, Inference, TensorLike
+from kvae.models.outputs import CodeTerm, Decoded, Imputed, Inference, Sequences, TensorLike
+from kvae.models.seeds import SeedLike
 
 tfd = tfp.distributions
 
@@ -153,48 +155,16 @@ class RecurrentAutoencoder(SequenceAutoencoder):
         log_prob = self.predictor.distribution(predicted).log_prob(codes)
         return tf.reduce_sum(weight[:, None] * seen * log_prob)
 
-    def elbo(
-        self,
-        images: TensorLike,
-        mask: TensorLike | None = None,
-        controls: TensorLike | None = None,
-        weight: TensorLike | None = None,
-        sampled_term: bool = False,
-        training: bool = False,
-    ) -> Bound:
-        """Compute what is maximised; arguments as `KVAE.elbo`, `sampled_term` means nothing here.
-
-        Returns:
-            A `Bound` whose `state_space` is the term of the prediction; `exact` and `sampled` are None.
-        """
-        images = self._frames(images)
-        weight = tf.ones(tf.shape(images)[:1]) if weight is None else tf.cast(weight, tf.float32)
-        seen = tf.ones(tf.shape(images)[:2]) if mask is None else tf.cast(mask, tf.float32)
-        observed = weight[:, None] * seen
-        q = self.encode(images)
-        codes, log_qa = q.mean(), tf.constant(0.0)
+    def code_term(self, codes: tf.Tensor, given: Sequences, sampled_term: bool, training: bool) -> CodeTerm:
+        """Return the term of the prediction; `sampled_term` means nothing here."""
         if self.is_variational:
-            codes += q.stddev() * self._noise(tf.shape(codes), training)
-            log_qa = tf.reduce_sum(observed * q.log_prob(codes))
-        controls = self._controls(controls, codes)
-        log_px = tf.reduce_sum(observed * self.decode(codes).log_prob(images))
-        if self.is_variational:
-            prediction = self.codes_log_likelihood(codes, seen, controls, weight)
+            value = self.codes_log_likelihood(codes, given.mask, given.controls, given.weight)
         else:
-            predicted, _ = self.predictor(codes, seen, controls, tf.zeros_like(codes))
-            prediction = tf.reduce_sum(observed * self.decode(predicted).log_prob(images))
-        num_observed = tf.reduce_sum(observed)
-        scale = tf.math.divide_no_nan(1.0, num_observed)
-        return Bound(
-            total=scale * (log_px - log_qa + prediction),
-            log_px=scale * log_px,
-            log_qa=scale * log_qa,
-            state_space=scale * prediction,
-            exact=None,
-            sampled=None,
-            num_observed=num_observed,
-            encoder_variance=scale * tf.reduce_sum(observed * tf.reduce_mean(q.variance(), axis=-1)),
-        )
+            seen = tf.ones_like(codes[..., 0]) if given.mask is None else given.mask
+            predicted, _ = self.predictor(codes, seen, given.controls, tf.zeros_like(codes))
+            log_px = self.decode(predicted).log_prob(given.images)
+            value = tf.reduce_sum(given.weight[:, None] * seen * log_px)
+        return CodeTerm(value, None, None, codes)
 
     def infer_codes(
         self, codes: tf.Tensor, mask: TensorLike | None = None, controls: TensorLike | None = None
@@ -204,27 +174,35 @@ class RecurrentAutoencoder(SequenceAutoencoder):
         Those are the codes where they were seen, and the predictions where not.
         """
         mask = tf.ones(tf.shape(codes)[:2]) if mask is None else tf.cast(mask, tf.float32)
-        _, fed = self.predictor(codes, mask, self._controls(controls, codes), tf.zeros_like(codes))
+        controls = controls_of(controls, codes, self.config.dim_u)
+        _, fed = self.predictor(codes, mask, controls, tf.zeros_like(codes))
         return Inference(fed, None, None, None, None)
 
     def filter(
-        self, images: TensorLike, mask: TensorLike | None = None, controls: TensorLike | None = None
+        self,
+        images: TensorLike,
+        mask: TensorLike | None = None,
+        controls: TensorLike | None = None,
+        seed: SeedLike | None = None,
     ) -> Decoded:
         """Estimate every frame from the observed ones up to it; arguments as `KVAE.filter`."""
-        self._build_for(images)
-        codes = self.infer_codes(self._codes(images), mask, controls).filtered_codes
-        return Decoded(self._decoded_images(codes), codes, None, None)
+        codes = self.infer_codes(self.codes(images, self.seeds(seed)), mask, controls).filtered_codes
+        return Decoded(self.decoded_images(codes), codes, None, None)
 
     def impute(
-        self, images: TensorLike, mask: TensorLike | None = None, controls: TensorLike | None = None
+        self,
+        images: TensorLike,
+        mask: TensorLike | None = None,
+        controls: TensorLike | None = None,
+        seed: SeedLike | None = None,
     ) -> Imputed:
         """Fill in the missing frames from those before them, and leave the observed ones as they are.
 
         Arguments as `KVAE.impute`.
         """
-        images = self._frames(images)
-        mask = self.imputation_mask(images) if mask is None else tf.cast(mask, tf.float32)
-        filtered = self.filter(images, mask, controls)
+        images = self.frames(images)
+        mask = mask_of(mask, images, self.config)
+        filtered = self.filter(images, mask, controls, seed)
         filled = tf.where(mask[..., None, None] > 0, images, filtered.images)
         return Imputed(filled, filtered.codes, None, None, None)
 
@@ -235,20 +213,22 @@ class RecurrentAutoencoder(SequenceAutoencoder):
         num_given: int | None = None,
         controls: TensorLike | None = None,
         stochastic: bool = False,
+        seed: SeedLike | None = None,
     ) -> Decoded:
         """Imagine how sequences go on from their first frames; arguments and errors as `KVAE.generate`.
 
         `stochastic` adds noise of variance noise_emission to every predicted code.
         """
-        num_steps, num_given = self.checked_lengths(images, num_steps, num_given)
-        given = self._codes(images[:, :num_given])
+        num_steps, num_given = lengths_of(images, num_steps, num_given, self.config)
+        seeds = self.seeds(seed)
+        given = self.codes(images[:, :num_given], seeds)
         batch = tf.shape(given)[0]
         codes = tf.pad(given, [[0, 0], [0, num_steps - num_given], [0, 0]])
         mask = tf.broadcast_to(tf.cast(tf.range(num_steps) < num_given, tf.float32), [batch, num_steps])
         noise = tf.zeros_like(codes)
         if stochastic:
-            noise = tf.random.stateless_normal(tf.shape(codes), self._next_seed())
+            noise = tf.random.stateless_normal(tf.shape(codes), next(seeds))
             noise *= self.config.noise_emission**0.5
-        controls = self._controls(self.fitted_controls(controls, num_steps), codes)
+        controls = controls_of(fitted_controls(controls, num_steps), codes, self.config.dim_u)
         _, fed = self.predictor(codes, mask, controls, noise)
-        return Decoded(self._decoded_images(fed), fed, None, None)
+        return Decoded(self.decoded_images(fed), fed, None, None)

@@ -18,6 +18,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from kvae.errors import UserError
+from kvae.models.arguments import fitted_controls
 from kvae.models.kvae import KVAE
 
 
@@ -26,7 +27,26 @@ class ExportError(UserError):
 
 
 def export(model: KVAE, path: str | os.PathLike) -> None:
-    """Write a built model; arguments and errors as `KVAE.export`."""
+    """Write a model as a TensorFlow SavedModel, whose `impute` and `generate` run without this package.
+
+    Args:
+        model: a built `KVAE`.
+        path: a new folder.
+
+    Raises:
+        ExportError: there is something of that name already, or the model has no weights yet.
+
+    Example:
+        >>> import os, tempfile
+        >>> import kvae, tensorflow as tf
+        >>> model = kvae.KVAE(kvae.Config(num_filters=(4,), num_paths=4))
+        >>> model.build((None, None, 8, 8))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     kvae.export(model, os.path.join(folder, "exported"))
+        ...     exported = tf.saved_model.load(os.path.join(folder, "exported"))
+        >>> exported.generate(tf.zeros([3, 4, 8, 8]), 10, tf.zeros([3, 0, 1]))["images"].shape
+        TensorShape([3, 10, 8, 8])
+    """
     if Path(path).exists():
         raise ExportError(f"There is something at {path} already: name a folder that is not there yet")
     if not model.built:
@@ -46,7 +66,7 @@ class _Exported(tf.Module):
     def __init__(self, model: KVAE):
         super().__init__()
         self.model = model
-        images = tf.TensorSpec([None, None, model.decoder.height, model.decoder.width], tf.float32, "images")
+        images = tf.TensorSpec([None, None, *model.frame_shape], tf.float32, "images")
         controls = tf.TensorSpec([None, None, model.config.dim_u], tf.float32, "controls")
         mask = tf.TensorSpec([None, None], tf.float32, "mask")
         num_steps = tf.TensorSpec([], tf.int32, "num_steps")
@@ -56,17 +76,11 @@ class _Exported(tf.Module):
         )
 
     def _impute(self, images, mask, controls):
-        found = self.model.impute(images, mask, _fitted(controls, tf.shape(images)[1]))
+        found = self.model.impute(images, mask, fitted_controls(controls, tf.shape(images)[1]))
         names = ("state_mean", "state_cov")
         return {"images": found.images, "codes": found.codes} | dict(zip(names, found.states, strict=True))
 
     def _generate(self, images, num_steps, controls):
         codes = self.model.encode(images).mean()
-        found = self.model.generate_from_codes(codes, _fitted(controls, num_steps))
+        found = self.model.generate_from_codes(codes, fitted_controls(controls, num_steps))
         return {"images": found.images, "codes": found.codes, "states": found.states.mean}
-
-
-def _fitted(controls, num_steps):
-    """Return controls [B, S, dim_u] cut, or continued with zeros, to `num_steps`, a tensor."""
-    missing = tf.maximum(0, num_steps - tf.shape(controls)[1])
-    return tf.pad(controls, [[0, 0], [0, missing], [0, 0]])[:, :num_steps]

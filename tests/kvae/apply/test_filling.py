@@ -143,10 +143,7 @@ def test_mean_and_uncertainty_are_those_of_the_samples(mixture, frames, observed
 def test_hidden_frames_are_not_looked_at(mixture, frames, observed):
     other = frames / 255
     other[observed == 0] = np.nan
-    results = []
-    for clip in (frames, other):
-        mixture.evaluation_draws.assign(0)
-        results.append(fill(mixture, clip, observed, N, num_draws=8))
+    results = [fill(mixture, clip, observed, N, num_draws=8, seed=3) for clip in (frames, other)]
     for a, b in zip(*results, strict=True):
         np.testing.assert_array_equal(a, b)
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kvae import data
 from kvae.config import Config
-from kvae.data import dataset as data
-from kvae.data.dataset import Dataset
+from kvae.data import Dataset
 from kvae.errors import UserError
 from kvae.explore import __main__ as command
 from kvae.explore import figures, html, source, words
@@ -32,7 +32,7 @@ def box():
     # With bfloat16 two graphs of the same function differ by more than these tests allow.
     options = run_folder.read_options(BOX) | {"precision": "float32"}
     model = run_folder.load(BOX, Config.from_dict(options))
-    dataset, _ = source.sequences(model, None)
+    dataset, _ = source.sequences(model, None, command.simulated)
     return Exploration(model, dataset, num_paths=300)
 
 
@@ -201,13 +201,13 @@ def test_sequences_come_from_a_file_or_are_simulated(box, tmp_path, monkeypatch)
     arrays = {"images": box.dataset.images[:2].astype(np.float32) / 255}
     (tmp_path / "data").mkdir()
     np.savez(tmp_path / "data" / "box_test.npz", **arrays)
-    dataset, name = source.sequences(box.model, None)
+    dataset, name = source.sequences(box.model, None, command.simulated)
     assert (len(dataset.images), name) == (2, "data/box_test.npz")
     with pytest.raises(UserError, match=r"no dataset file other\.npz"):
-        source.sequences(box.model, Path("other.npz"))
+        source.sequences(box.model, Path("other.npz"), command.simulated)
     small, _ = tiny(dataset="lattice")
     with pytest.raises(UserError, match="name a dataset file with --data"):
-        source.sequences(small, None)
+        source.sequences(small, None, command.simulated)
 
 
 def test_own_videos_bring_their_test_data(tmp_path, monkeypatch):
@@ -220,13 +220,13 @@ def test_own_videos_bring_their_test_data(tmp_path, monkeypatch):
     with pytest.raises(
         UserError, match=r"sequences of clips/, are not in data\. .*--reload_model.*--data FILE"
     ):
-        source.sequences(model, None)
+        source.sequences(model, None, command.simulated)
     # As the run made them; the same cut otherwise, later, is not taken for it.
     cut = video_dataset.cut_of(model.config)
     made = video_dataset.ensure("clips/", "data", cut, report=str)
     video_dataset.ensure("clips", "data", cut._replace(stride=1), report=str)
     shutil.rmtree("clips")
-    dataset, name = source.sequences(model, None)
+    dataset, name = source.sequences(model, None, command.simulated)
     assert name == str(made.test)
     np.testing.assert_array_equal(dataset.images, data.load(made.test).images)
 

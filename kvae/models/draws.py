@@ -1,0 +1,45 @@
+"""Draws from a posterior as frames: their mean, and single ones.
+
+The model is a `KVAE` throughout, and draws come from its `sample_posterior` or `continue_posterior`.
+"""
+
+from typing import TYPE_CHECKING
+
+import tensorflow as tf
+
+if TYPE_CHECKING:
+    from kvae.models.kvae import KVAE
+
+
+# One trace, as the model decodes one draw after another.
+@tf.function(reduce_retracing=True, autograph=False)
+def decode_mean(model: "KVAE", codes: tf.Tensor) -> tf.Tensor:
+    """Return the mean over draws of what codes decode to, one draw after another.
+
+    Args:
+        model: what decodes.
+        codes: [B, S, T, dim_a].
+
+    Returns:
+        [B, T, H, W]: the probability of each pixel (Bernoulli) or its mean (Gaussian).
+    """
+    codes = _draws_first(codes)
+    total = tf.zeros([*tf.unstack(tf.shape(codes)[1:3]), *model.frame_shape])
+    total = tf.foldl(lambda total, of_draw: total + model.decoded_images(of_draw), codes, total)
+    return total / tf.cast(tf.shape(codes)[0], tf.float32)
+
+
+def decode_each(model: "KVAE", codes: tf.Tensor) -> tf.Tensor:
+    """Return what each draw of codes [B, S, T, dim_a] decodes to, [B, S, T, H, W], one after another."""
+    return _draws_first(tf.map_fn(model.decoded_images, _draws_first(codes)))
+
+
+def spread(draws: tf.Tensor, count: int) -> tf.Tensor:
+    """Return `count` of the draws [B, S, ...], evenly spaced: neighbours may come from the same path."""
+    num_draws = draws.shape[1] or tf.shape(draws)[1]
+    return tf.gather(draws, tf.range(count) * num_draws // count, axis=1)
+
+
+def _draws_first(tensor: tf.Tensor) -> tf.Tensor:
+    """Turn [B, S, ...] into [S, B, ...] and back."""
+    return tf.transpose(tensor, [1, 0, *range(2, tensor.shape.rank)])

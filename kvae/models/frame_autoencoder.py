@@ -1,0 +1,248 @@
+"""Frames to codes and back: what every model of videos here is built on."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from kvae.config import Config
+from kvae.data.dataset import to_pixels
+from kvae.models import seeds
+from kvae.models.image_networks import Decoder, Encoder
+from kvae.models.outputs import Decoded, TensorLike
+from kvae.models.seeds import SeedLike
+from kvae.system.device import trunk_policy, use_full_float32
+
+tfd = tfp.distributions
+
+
+class FrameAutoencoder(keras.Model):
+    """An encoder and a decoder of single frames, and where their random numbers come from.
+
+    Args:
+        config: a `Config`; None: the defaults.
+    """
+
+    encoder: Encoder
+    decoder: Decoder
+    """Needs the frame's sides, which come with the first frames: there once the model is built."""
+
+    built: bool
+
+    def __init__(self, config: Config | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        use_full_float32()
+        self.config = config or Config()
+        # Whether codes are drawn from q(a|x); else they are its mean.
+        self.is_variational = self.config.use_vae and self.config.model != "ae_rnn"
+        # Training counts its draws apart from everything else, so that what is looked at on the way does
+        # not change what is learned.
+        self.training_draws = seeds.counter("training_draws")
+        self.evaluation_draws = seeds.counter("evaluation_draws")
+        self.initial_seeds = keras.random.SeedGenerator(self.config.seed)
+        self.trunk_dtype = trunk_policy(self.config.precision)
+        self.encoder = Encoder(
+            self.config.dim_a, self.config.noise_emission, **self._trunk_options(), name="encoder"
+        )
+        self.log_pixel_var: keras.Variable | None = None
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        """Create all weights.
+
+        Args:
+            input_shape: [B, T, H, W]; B and T may be None.
+
+        Raises:
+            ShapeError: the networks cannot handle sides H and W.
+        """
+        if self.built:
+            return
+        height, width = input_shape[-2:]
+        self.decoder = Decoder(height, width, **self._trunk_options(), name="decoder")
+        self.encoder.build((None, height, width))
+        self.decoder.build((None, self.config.dim_a))
+        self.build_dynamics()
+        if self.config.learn_pixel_var:
+            self.log_pixel_var = self.add_weight(
+                (height, width),
+                initializer=keras.initializers.Constant(float(tf.math.log(self.config.noise_pixel_var))),
+                name="log_pixel_var",
+            )
+        self.built = True
+
+    def build_dynamics(self) -> None:
+        """Create the weights of what explains how codes move."""
+        raise NotImplementedError
+
+    @property
+    def frame_shape(self) -> tuple[int, int]:
+        """Height and width of the frames that the model was built for."""
+        return self.decoder.height, self.decoder.width
+
+    # --- the two directions ---
+
+    def pixels(self, images: TensorLike) -> tf.Tensor:
+        """Return frames as the model sees them, float32; see `kvae.data.pixels.to_pixels`."""
+        return to_pixels(tf.convert_to_tensor(images), self.config.out_distr)
+
+    def encode(self, images: TensorLike) -> tfp.distributions.Distribution:
+        """Return q(a|x), a distribution over codes [B, T, dim_a], for frames [B, T, H, W].
+
+        Example:
+            >>> import kvae, numpy as np
+            >>> model, videos = kvae.KVAE(kvae.Config(num_filters=(4,))), np.zeros([3, 6, 8, 8], np.uint8)
+            >>> model.encode(videos).mean().shape
+            TensorShape([3, 6, 2])
+        """
+        images = self.frames(images)
+        # Names of scopes are what TensorBoard's graph shows.
+        with tf.name_scope("encoder"):
+            batch, num_steps = tf.shape(images)[0], tf.shape(images)[1]
+            mean, variance = self.encoder(tf.reshape(images, [-1, *images.shape[2:]]))
+            shape = [batch, num_steps, self.config.dim_a]
+            mean, variance = tf.reshape(mean, shape), tf.reshape(variance, shape)
+            # The batch and time dimensions are known more often than tf.shape tells.
+            mean.set_shape([*images.shape[:2], None])
+            variance.set_shape([*images.shape[:2], None])
+            return tfd.MultivariateNormalDiag(mean, tf.sqrt(variance))
+
+    def decode(self, codes: TensorLike) -> tfp.distributions.Distribution:
+        """Return p(x|a), a distribution over frames [B, T, H, W], for codes [B, T, dim_a].
+
+        Example:
+            >>> import kvae, numpy as np
+            >>> model = kvae.KVAE(kvae.Config(num_filters=(4,)))
+            >>> model.build((None, None, 8, 8))
+            >>> model.decode(np.zeros([3, 6, 2], np.float32)).mean().shape
+            TensorShape([3, 6, 8, 8])
+        """
+        codes = tf.convert_to_tensor(codes, tf.float32)
+        with tf.name_scope("decoder"):
+            pixels = self.decoder(tf.reshape(codes, [-1, self.config.dim_a]))
+            pixels = tf.reshape(pixels, [tf.shape(codes)[0], tf.shape(codes)[1], *pixels.shape[1:]])
+        if self.config.out_distr == "bernoulli":
+            return tfd.Independent(tfd.Bernoulli(logits=pixels, dtype=tf.float32), 2)
+        if self.log_pixel_var is None:
+            scale = self.config.noise_pixel_var**0.5
+        else:
+            scale = tf.exp(0.5 * self.log_pixel_var)
+        return tfd.Independent(tfd.Normal(pixels, scale), 2)
+
+    def reconstruct(self, images: TensorLike, seed: SeedLike | None = None) -> Decoded:
+        """Encode and decode every frame on its own.
+
+        Args:
+            images: [B, T, H, W].
+            seed: of the codes, where config.evaluate_on_samples draws them; None: another at every call.
+
+        Example:
+            >>> import kvae, numpy as np
+            >>> model, videos = kvae.KVAE(kvae.Config(num_filters=(4,))), np.zeros([3, 6, 8, 8], np.uint8)
+            >>> model.reconstruct(videos).images.shape
+            TensorShape([3, 6, 8, 8])
+        """
+        codes = self.codes(images, self.seeds(seed))
+        return Decoded(self.decoded_images(codes), codes, None, None)
+
+    def call(self, images: TensorLike, training: bool = False) -> tf.Tensor:
+        """Return the reconstructed frames [B, T, H, W]."""
+        return self.reconstruct(images).images
+
+    # --- the same for the methods of subclasses ---
+
+    def frames(self, images: TensorLike) -> tf.Tensor:
+        """Return frames [B, T, H, W] as the model sees them, which is built for them if it is not yet.
+
+        Raises:
+            ValueError: they have another shape than those that the model was built for.
+        """
+        with tf.name_scope("frames"):
+            images = self.pixels(images)
+        if images.shape.rank != 4:
+            raise ValueError(f"Frames must be [B, T, H, W]. Received: shape {tuple(images.shape)}")
+        self.build_for(images)
+        if tuple(images.shape[2:]) != self.frame_shape:
+            height, width = self.frame_shape
+            raise ValueError(
+                f"This model was built for frames of {height}x{width}. "
+                f"Received: {images.shape[2]}x{images.shape[3]}"
+            )
+        return images
+
+    def build_for(self, images: TensorLike) -> None:
+        """Create all weights for frames [B, T, H, W], unless they are there."""
+        if not self.built:
+            with tf.init_scope():
+                self.build(tuple(images.shape))
+
+    def codes(self, images: TensorLike, draws: Iterator[tf.Tensor]) -> tf.Tensor:
+        """Return the codes [B, T, dim_a] of frames: means, or with config.evaluate_on_samples draws.
+
+        Args:
+            images: [B, T, H, W].
+            draws: what `seeds` returned.
+        """
+        q = self.encode(images)
+        if self.config.evaluate_on_samples and self.is_variational:
+            return q.sample(seed=next(draws))
+        return q.mean()
+
+    def decoded_images(self, codes: TensorLike) -> tf.Tensor:
+        """Return what a picture of codes [B, T, dim_a] shows: the mean of independent pixels."""
+        return self.decode(codes).mean()
+
+    def seeds(self, seed: SeedLike | None = None, training: bool = False) -> Iterator[tf.Tensor]:
+        """Yield, for ever, stateless seeds [2], one for each draw of a call.
+
+        Args:
+            seed: what they derive from. None: config.seed and the number of the draw, counted over all
+                calls, so that no two draws are the same.
+            training: count the draw among those of training.
+        """
+        if seed is not None:
+            yield from seeds.stream(seed)
+        count = self.training_draws if training else self.evaluation_draws
+        while True:
+            count.assign_add(1)
+            yield tf.stack([self.config.seed, 2 * tf.cast(count.read_value(), tf.int32) + int(training)])
+
+    # --- saving ---
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `from_config` needs."""
+        return {"config": self.config.to_dict(), "name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None):
+        """Return a new model of that configuration."""
+        return cls(Config.from_dict(config["config"]), name=config["name"])
+
+    def get_build_config(self) -> dict[str, Any]:
+        """Return the shape that the weights were created for."""
+        return {"input_shape": [None, None, *self.frame_shape]}
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Create the weights for that shape."""
+        self.build(config["input_shape"])
+
+    def load_own_variables(self, store: Mapping[str, np.ndarray]) -> None:
+        """Set the weights that belong to no layer, from files too that end in two counters of draws."""
+        # Which were weights once.
+        own = len(self._trainable_variables) + len(self._non_trainable_variables)
+        if len(store.keys()) == own + 2:
+            store = {str(number): store[str(number)] for number in range(own)}
+        super().load_own_variables(store)
+
+    def _trunk_options(self) -> dict[str, Any]:
+        config = self.config
+        return {
+            "conv": config.conv,
+            "widths": config.num_filters if config.conv else (config.vae_num_units,) * config.num_layers,
+            "filter_size": config.filter_size,
+            "activation": config.activation,
+            "seed": self.initial_seeds,
+            "trunk_dtype": self.trunk_dtype,
+        }

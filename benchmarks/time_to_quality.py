@@ -111,7 +111,7 @@ def one_run(arguments, hidden, started):
         def measure(model):
             from kvae.data import dataset as data
             from kvae.data import masks
-            from kvae.evaluation import metrics as evaluation
+            from kvae.evaluation import imputation as evaluation
 
             test = data.load(dataset_path(config.data_dir, config.dataset, "test"))
             mask = masks.planning_mask(*test.images.shape[:2], config.t_init_mask, hidden)

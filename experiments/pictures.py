@@ -131,7 +131,7 @@ def draw_run(model, source, path):
         `path`.
     """
     from kvae.data import dataset as data
-    from kvae.evaluation import metrics as evaluation
+    from kvae.evaluation import imputation as evaluation
     from kvae.evaluation import report as reporting
     from kvae.runs.run_folder import RunFolder
 

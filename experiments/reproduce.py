@@ -179,7 +179,7 @@ def _evaluate_slowly(folder, data_dir):
     if not missing:
         return
     from kvae.data import dataset as data
-    from kvae.evaluation import metrics as evaluation
+    from kvae.evaluation import imputation as evaluation
     from kvae.runs import run_folder
 
     model = run_folder.load(folder)
@@ -193,7 +193,7 @@ def _evaluate_slowly(folder, data_dir):
 
 def _trivial_curve(model, test, mask):
     """Return the points of the last frame seen, and of codes on a line between those around a gap."""
-    from kvae.evaluation import metrics as evaluation
+    from kvae.evaluation import imputation as evaluation
 
     codes = np.concatenate(
         [model.reconstruct(test.images[i : i + 100]).codes.numpy() for i in range(0, len(test.images), 100)]

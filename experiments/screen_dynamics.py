@@ -126,7 +126,7 @@ def _head(options, given, trained):
 def _row(options, trained, train_codes, test, trial):
     from kvae.data import dataset as data
     from kvae.data import masks
-    from kvae.evaluation import metrics as evaluation
+    from kvae.evaluation import imputation as evaluation
     from kvae.training import refinement
 
     model = with_new_dynamics(trained, trial)

@@ -6,7 +6,7 @@ import tensorflow as tf
 from kvae.config.presets import dataset_name
 from kvae.data import dataset as data
 from kvae.data import masks
-from kvae.evaluation import metrics as evaluation
+from kvae.evaluation import imputation as evaluation
 from kvae.plots import figures, films
 
 NUM_SEQUENCES = 4

@@ -70,7 +70,7 @@ class SequenceAutoencoder(keras.Model):
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """Ways to fill in hidden frames by which the model is judged, see `kvae.evaluation.metrics`."""
+        """Ways to fill in hidden frames by which the model is judged, see `kvae.evaluation.imputation`."""
         return ()
 
     def _trunk_options(self):

@@ -14,7 +14,7 @@ from kvae.config import Config
 from kvae.data import dataset as data
 from kvae.data import masks
 from kvae.errors import TrainingError
-from kvae.evaluation import metrics as evaluation
+from kvae.evaluation import imputation as evaluation
 from kvae.evaluation import report as reporting
 from kvae.models.autoencoder import PHASE_ALL, PHASE_DYNAMICS, PHASE_VAE
 from kvae.models.factory import make_model

@@ -8,7 +8,7 @@ from experiments import pictures, screenshots
 from kvae.apply import filling
 from kvae.config import Config
 from kvae.evaluation import report as reporting
-from kvae.evaluation.metrics import CurvePoint, ImputationError
+from kvae.evaluation.imputation import CurvePoint, ImputationError
 from kvae.models.kvae import KVAE
 from kvae.plots import films
 from kvae.runs.run_folder import RunFolder

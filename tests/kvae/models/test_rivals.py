@@ -6,7 +6,7 @@ from kvae.config import Config, ConfigError
 from kvae.config.presets import preset_options
 from kvae.data import masks
 from kvae.data.dataset import Batches, Dataset
-from kvae.evaluation import metrics as evaluation
+from kvae.evaluation import imputation as evaluation
 from kvae.models.rivals import RecurrentAutoencoder
 from kvae.training.loop import Schedule
 

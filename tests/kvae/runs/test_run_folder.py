@@ -16,7 +16,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from kvae.config import Config
 from kvae.errors import UserError
-from kvae.evaluation.metrics import CurvePoint, ImputationError
+from kvae.evaluation.imputation import CurvePoint, ImputationError
 from kvae.models.kvae import KVAE
 from kvae.runs import run_folder
 from kvae.system import device

@@ -4,7 +4,7 @@ import pytest
 from kvae.config import Config
 from kvae.data import dataset as data
 from kvae.data import masks
-from kvae.evaluation import metrics as evaluation
+from kvae.evaluation import imputation as evaluation
 from kvae.models.kvae import KVAE
 from kvae.models.outputs import Bound
 from kvae.runs.weights import named_weights

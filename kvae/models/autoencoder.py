@@ -9,10 +9,10 @@ import tensorflow_probability as tfp
 
 from kvae.config import Config
 from kvae.data.dataset import to_pixels
+from kvae.models import replicas
 from kvae.models.image_networks import Decoder, Encoder
 from kvae.models.outputs import Bound, Decoded, TensorLike
 from kvae.system.device import has_gpu, trunk_policy, use_full_float32
-from kvae.training import distribution
 
 tfd = tfp.distributions
 
@@ -261,7 +261,7 @@ class SequenceAutoencoder(keras.Model):
             objective = bound.total + (self.config.scale_reconstruction - 1) * bound.log_px
             loss = -objective
         # This replica's share of what is averaged over the observed frames of all of them.
-        num_observed = distribution.sum_over_replicas(bound.num_observed)
+        num_observed = replicas.sum_over_replicas(bound.num_observed)
         share = tf.math.divide_no_nan(bound.num_observed, num_observed)
         variables = self.trainable_variables
         # Of the tensors behind the Keras variables: TensorFlow can make zeros for those that are idle.
@@ -273,10 +273,10 @@ class SequenceAutoencoder(keras.Model):
             tf.cast(self.phase >= self.phase_of(variable), gradient.dtype) * share * gradient
             for gradient, variable in zip(gradients, variables, strict=True)
         ]
-        gradients = distribution.sum_over_replicas(gradients)
+        gradients = replicas.sum_over_replicas(gradients)
         gradients, norm = tf.clip_by_global_norm(gradients, self.config.max_grad_norm)
         # The optimizer would add them up over the replicas once more.
-        count = distribution.num_replicas()
+        count = replicas.num_replicas()
         self.optimizer.apply([gradient / count for gradient in gradients], variables)
         return self._update_metrics(bound, gradient_norm=norm)
 
@@ -413,7 +413,7 @@ class SequenceAutoencoder(keras.Model):
     def _noise(self, shape, training=False):
         """Draw from N(0, 1) for a batch."""
         with tf.name_scope("noise"):
-            return distribution.normal(shape, self._next_seed(training))
+            return replicas.normal(shape, self._next_seed(training))
 
     def _next_seed(self, training=False):
         """Return a new stateless seed: config.seed, and the number of the draw."""
@@ -425,10 +425,10 @@ class SequenceAutoencoder(keras.Model):
         values = {name: getattr(bound, name) for name in self.means if hasattr(bound, name)}
         known = {name: value for name, value in values.items() if value is not None}
         num_observed = bound.num_observed
-        if distribution.num_replicas() > 1:
+        if replicas.num_replicas() > 1:
             # The same on all replicas, so that any of them can be asked.
             sums = [num_observed, *(num_observed * value for value in known.values())]
-            num_observed, *sums = distribution.sum_over_replicas(sums)
+            num_observed, *sums = replicas.sum_over_replicas(sums)
             means = [tf.math.divide_no_nan(value, num_observed) for value in sums]
             known = dict(zip(known, means, strict=True))
         known |= others

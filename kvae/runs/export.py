@@ -55,18 +55,24 @@ class _Exported(tf.Module):
             self._generate, input_signature=[images, num_steps, controls], autograph=False
         )
 
-    def _impute(self, images, mask, controls):
+    def _impute(self, images: tf.Tensor, mask: tf.Tensor, controls: tf.Tensor) -> dict[str, tf.Tensor]:
         found = self.model.impute(images, mask, _fitted(controls, tf.shape(images)[1]))
-        names = ("state_mean", "state_cov")
-        return {"images": found.images, "codes": found.codes} | dict(zip(names, found.states, strict=True))
+        assert found.states is not None  # Of a KVAE.
+        return {
+            "images": found.images,
+            "codes": found.codes,
+            "state_mean": found.states.mean,
+            "state_cov": found.states.cov,
+        }
 
-    def _generate(self, images, num_steps, controls):
+    def _generate(self, images: tf.Tensor, num_steps: tf.Tensor, controls: tf.Tensor) -> dict[str, tf.Tensor]:
         codes = self.model.encode(images).mean()
         found = self.model.generate_from_codes(codes, _fitted(controls, num_steps))
+        assert found.states is not None
         return {"images": found.images, "codes": found.codes, "states": found.states.mean}
 
 
-def _fitted(controls, num_steps):
+def _fitted(controls: tf.Tensor, num_steps: tf.Tensor) -> tf.Tensor:
     """Return controls [B, S, dim_u] cut, or continued with zeros, to `num_steps`, a tensor."""
     missing = tf.maximum(0, num_steps - tf.shape(controls)[1])
     return tf.pad(controls, [[0, 0], [0, missing], [0, 0]])[:, :num_steps]

@@ -38,6 +38,13 @@ def test_both_state_space_terms_are_told(reported):
     }
 
 
+def test_of_learned_noise_the_exact_term_is_told_alone(reported):
+    lines, facts = reported(learn_noise=True)
+    assert lines[0] == "Test bound per frame: -3.750 (exact state space term)"
+    # It is written down all the same.
+    assert facts["test_bound"]["sampled"] == -90.0
+
+
 def test_a_rival_has_one_bound(reported):
     lines, _ = reported(terms=("total", "state_space"))
     assert lines[0] == "Test bound per frame: -4.000"

@@ -7,17 +7,27 @@ python run_kvae.py --dataset my_videos/
 import dataclasses
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from kvae.config import ConfigError
+from kvae.config import Config, ConfigError
 from kvae.config.command_line import parse
 from kvae.config.presets import is_own_videos
 from kvae.errors import UserError
 from kvae.system import console
 from kvae.system.signals import Stopped, StopSignals
 
+if TYPE_CHECKING:
+    from kvae.data.dataset import Dataset
+    from kvae.data.shards import Shards
+    from kvae.models.autoencoder import SequenceAutoencoder
+    from kvae.runs.run_folder import RunFolder
+    from kvae.training.distribution import Distribution
+    from kvae.training.loop import AfterEpoch
 
-def main(arguments=None):
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Args:
@@ -55,13 +65,13 @@ def main(arguments=None):
     return 0
 
 
-def run(config, signals, after_epoch=None):
+def run(config: Config, signals: StopSignals, after_epoch: "AfterEpoch | None" = None) -> Path | None:
     """Get the data, train a model or reload one, evaluate it, and leave a run folder.
 
     Args:
         config: a `Config`.
         signals: a `StopSignals`.
-        after_epoch: what `training.train` calls after every epoch, if anything.
+        after_epoch: what `kvae.training.loop.train` calls after every epoch, if anything.
 
     Returns:
         The path of the run folder; None of a worker that is not the chief, who has none.
@@ -71,44 +81,96 @@ def run(config, signals, after_epoch=None):
         Stopped: a signal came.
     """
     resumed, config = config.resume, dataclasses.replace(config, resume="")
-    train_file, test_file = _dataset_files(
-        config, foreign=bool(resumed or config.reload_model or config.init_model)
-    )
+    files = _dataset_files(config, foreign=bool(resumed or config.reload_model or config.init_model))
+    where = _devices(config)
+    train_data, test_data = _load_data(config, *files)
+    model = _make_model(config, train_data, test_data, where, resumed)
+    folder = _open_folder(config, model, where, resumed)
+    if train_data is None:
+        _report(model, test_data, folder, 0, {"reloaded": config.reload_model})
+    else:
+        best_epoch = _train(model, train_data, test_data, folder, signals, after_epoch, where)
+        if not where.is_chief:
+            return None
+        last_step = config.num_epochs * -(-train_data.shape[0] // config.batch_size)
+        best_model = _load_best(folder, best_epoch)
+        _report(best_model, test_data, folder, last_step, {"best_epoch": best_epoch})
+    return folder.path
 
+
+def _devices(config: Config) -> "Distribution":
+    """Import TensorFlow, without its talk, and say what it may use."""
     with console.held_back(wants_gpu=config.gpu not in ("", "cpu")):
-        from kvae.data import dataset as data
-        from kvae.data import shards
-        from kvae.evaluation import report as reporting
-        from kvae.runs import run_folder
         from kvae.system import device
-        from kvae.training import distribution
-        from kvae.training import loop as training
+        from kvae.training import distribution, loop  # noqa: F401  What follows, so that nothing talks later.
 
         device.select(config.gpu, config.deterministic)
         # Looks for GPUs, which is when TensorFlow says that there is no driver for any.
         device.has_gpu()
-    where = distribution.make(config.strategy)
-    test_data = data.load(test_file, config.use_controls)
-    _check_against_data(config, test_data)
+    return distribution.make(config.strategy)
+
+
+def _load_data(
+    config: Config, train_file: Path, test_file: Path
+) -> "tuple[Dataset | Shards | None, Dataset]":
+    """Return training data, None where there is nothing to train, and test data."""
+    from kvae.data import dataset, shards
+
+    test_data = dataset.load(test_file, config.use_controls)
+    _check_masks(config, test_data)
     if config.reload_model:
-        model = run_folder.load(config.reload_model, config)
-        _check_frames(model, test_data)
+        return None, test_data
+    read = shards.Shards if train_file.is_dir() else dataset.load
+    train_data = read(train_file, config.use_controls)
+    _check_masks(config, train_data)
+    print(f"Learning from {train_file}: {_describe(train_data)}; testing on {_describe(test_data)}")
+    return train_data, test_data
+
+
+def _make_model(
+    config: Config,
+    train_data: "Dataset | Shards | None",
+    test_data: "Dataset",
+    where: "Distribution",
+    resumed: str,
+) -> "SequenceAutoencoder":
+    """Return the model that is reloaded, that of config.init_model, or a new one, built for these data."""
+    from kvae.models.factory import make_model
+    from kvae.models.fit import check_fit
+    from kvae.runs.load import load
+    from kvae.runs.run_folder import RunFolder
+
+    if train_data is None:
+        model = load(config.reload_model, config)
     else:
-        read = shards.Shards if train_file.is_dir() else data.load
-        train_data = read(train_file, config.use_controls)
-        _check_against_data(config, train_data)
         where.check_batch_size(config.batch_size)
         with where.guard(), where.scope():
-            model = _model_to_train(config, train_data, resumed)
-        print(f"Learning from {train_file}: {_describe(train_data)}; testing on {_describe(test_data)}")
+            # A run with a checkpoint needs the one that it began with no more.
+            if config.init_model and not (resumed and RunFolder(resumed).checkpoint.exists()):
+                model = load(config.init_model, config)
+            else:
+                model = make_model(config)
+                model.build(train_data.shape)
+        check_fit(model, train_data)
+    check_fit(model, test_data)
+    return model
+
+
+def _open_folder(
+    config: Config, model: "SequenceAutoencoder", where: "Distribution", resumed: str
+) -> "RunFolder":
+    """Return the run's folder, made unless it is resumed, and tell where it is."""
+    from kvae.runs.run_folder import RunFolder, check_links
+    from kvae.system import device
+
     precision = "bfloat16" if "bfloat16" in model.trunk_dtype else "float32"
     if resumed:
-        run_folder.check_links(resumed)
+        check_links(resumed)
     if resumed or not where.is_chief:
         # Who is not the chief reads a checkpoint, if there is one, and writes nothing.
-        folder = run_folder.RunFolder(resumed or os.devnull)
+        folder = RunFolder(resumed or os.devnull)
     else:
-        folder = run_folder.RunFolder.create(config)
+        folder = RunFolder.create(config)
         folder.write_config(config, precision)
         if config.reload_model:
             folder.events.add_options(config)
@@ -117,50 +179,58 @@ def run(config, signals, after_epoch=None):
         print(f"Writing to {folder.path}; on {devices}, convolutions in {precision}", flush=True)
     else:
         print("Working for the chief, the first worker, which alone writes", flush=True)
+    return folder
 
-    facts, step = {"reloaded": config.reload_model}, 0
-    if not config.reload_model:
-        try:
-            with where.guard():
-                best_epoch = training.train(model, train_data, test_data, folder, signals, after_epoch, where)
-        except (Stopped, distribution.WorkerLost, OSError):
-            if where.is_chief:
-                print(f"Go on with:  python run_kvae.py --resume {folder.path}", file=sys.stderr)
-            raise
-        if not where.is_chief:
-            return None
-        model = run_folder.load(folder.path)
-        facts = {"best_epoch": best_epoch}
-        step = config.num_epochs * -(-train_data.shape[0] // config.batch_size)
-        which = f"that of epoch {best_epoch}" if best_epoch else "the one it began with"
-        print(f"Evaluating the best model, {which}", flush=True)
-    reporting.picture(model, test_data, folder, step, prefix="final_")
+
+def _train(
+    model: "SequenceAutoencoder",
+    train_data: "Dataset | Shards",
+    test_data: "Dataset",
+    folder: "RunFolder",
+    signals: StopSignals,
+    after_epoch: "AfterEpoch | None",
+    where: "Distribution",
+) -> int:
+    """Train the model, say how to go on where that ends early, and return the best epoch."""
+    from kvae.training.distribution import WorkerLost
+    from kvae.training.loop import train
+
+    try:
+        with where.guard():
+            return train(model, train_data, test_data, folder, signals, after_epoch, where)
+    except (Stopped, WorkerLost, OSError):
+        if where.is_chief:
+            print(f"Go on with:  python run_kvae.py --resume {folder.path}", file=sys.stderr)
+        raise
+
+
+def _load_best(folder: "RunFolder", best_epoch: int) -> "SequenceAutoencoder":
+    """Return the best model of a training, the one in the folder, and tell which it is."""
+    from kvae.runs.load import load
+
+    model = load(folder.path)
+    which = f"that of epoch {best_epoch}" if best_epoch else "the one it began with"
+    print(f"Evaluating the best model, {which}", flush=True)
+    return model
+
+
+def _report(
+    model: "SequenceAutoencoder", test_data: "Dataset", folder: "RunFolder", step: int, facts: dict[str, Any]
+) -> None:
+    """Draw and evaluate a model into its folder, and tell what is there."""
+    from kvae.evaluation import pictures, report
+
+    pictures.draw(model, test_data, folder, step, prefix="final_")
     print(f"Films and plots are in {folder.path}. Now the curves, on the whole test set: minutes", flush=True)
-    for line in reporting.evaluate(model, test_data, folder, step, facts):
+    for line in report.evaluate(model, test_data, folder, step, facts):
         print(line, flush=True)
     folder.close()
     print(f"\nFilms, plots, curves and the model are in {folder.path}")
     print(f"See them all:    tensorboard --logdir {folder.path.parent}")
     print(f"Evaluate again:  python run_kvae.py --reload_model {folder.path}")
-    return folder.path
 
 
-def _model_to_train(config, train_data, resumed):
-    """Return a new model, or that of config.init_model, built for these sequences."""
-    from kvae.models.factory import make_model
-    from kvae.runs import run_folder
-
-    # A run with a checkpoint needs the one that it began with no more.
-    if config.init_model and not (resumed and run_folder.RunFolder(resumed).checkpoint.exists()):
-        model = run_folder.load(config.init_model, config)
-        _check_frames(model, train_data)
-    else:
-        model = make_model(config)
-        model.build(train_data.shape)
-    return model
-
-
-def _dataset_files(config, foreign):
+def _dataset_files(config: Config, foreign: bool) -> tuple[Path, Path]:
     """Return the paths of the training and test data, made first if they are not there.
 
     Args:
@@ -187,7 +257,7 @@ def _dataset_files(config, foreign):
         raise ConfigError(f"No data for --dataset {config.dataset}: {error}") from error
 
 
-def _files_of_videos(config, may_write):
+def _files_of_videos(config: Config, may_write: bool) -> tuple[Path, Path]:
     """Return the paths of the training and test data of the user's own videos."""
     # None of them imports TensorFlow, whose talk is held back only later.
     from kvae.config.rules import check_frame_sides
@@ -203,35 +273,22 @@ def _files_of_videos(config, may_write):
     return files.train, files.test
 
 
-def _check_frames(model, dataset):
-    """Raise ConfigError where the model of an earlier run was trained on frames of other sides."""
-    expected = (model.decoder.height, model.decoder.width)
-    if dataset.shape[2:] != expected:
-        raise ConfigError(
-            f"The model was trained on frames of {expected[0]}x{expected[1]}, those of the dataset are "
-            f"{dataset.shape[2]}x{dataset.shape[3]}. Your own videos fit with --frame_size "
-            f"{expected[0]},{expected[1]}"
-        )
-
-
-def _check_against_data(config, dataset):
-    """Raise ConfigError where options and data do not go together."""
-    num_steps, dim_u = dataset.shape[1], dataset.dim_u
+def _check_masks(config: Config, dataset: "Dataset | Shards") -> None:
+    """Raise ConfigError where the sequences are too short for the frames that are shown and hidden."""
+    num_steps = dataset.shape[1]
     if config.t_init_mask + config.t_steps_mask > num_steps:
         raise ConfigError(
             f"The sequences have {num_steps} frames, too few to show {config.t_init_mask} and hide "
             f"{config.t_steps_mask}: choose a smaller --t_init_mask or --t_steps_mask"
         )
-    if dim_u and dim_u != config.dim_u:
-        raise ConfigError(f"The dataset has {dim_u} controls per step: use --dim_u {dim_u}")
 
 
-def _describe(dataset):
+def _describe(dataset: "Dataset | Shards") -> str:
     count, num_steps, height, width = dataset.shape
     return f"{count:,} sequences of {num_steps} frames, {height}x{width}"
 
 
-def read_run_options(path):
+def read_run_options(path: str | os.PathLike) -> dict[str, Any]:
     """Return the options in the config.json of a run folder."""
     with console.held_back():
         from kvae.runs.run_folder import read_options

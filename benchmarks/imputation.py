@@ -43,7 +43,7 @@ def model_and_images(options):
     """Return a model, and test sequences in whole batches."""
     from kvae import KVAE, Config
     from kvae.data import dataset as data
-    from kvae.runs import run_folder
+    from kvae.runs.load import load
     from simulation import make_world
     from simulation.dataset import dataset_path
     from simulation.sampling import simulate
@@ -53,7 +53,7 @@ def model_and_images(options):
         model = KVAE(Config())
         model.build((None, None, 32, 32))
         return model, simulate(make_world("box"), "test", count, 20, seed=0).images
-    model = run_folder.load(options.run_folder)
+    model = load(options.run_folder)
     path = dataset_path(options.data_dir or model.config.data_dir, model.config.dataset, "test")
     images = data.load(path).images
     return model, images[: min(count, len(images) // BATCH * BATCH)]

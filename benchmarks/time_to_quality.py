@@ -109,9 +109,9 @@ def one_run(arguments, hidden, started):
         config = parse([*places, *arguments], run_kvae.read_run_options)
 
         def measure(model):
+            from kvae import evaluation
             from kvae.data import dataset as data
             from kvae.data import masks
-            from kvae.evaluation import metrics as evaluation
 
             test = data.load(dataset_path(config.data_dir, config.dataset, "test"))
             mask = masks.planning_mask(*test.images.shape[:2], config.t_init_mask, hidden)

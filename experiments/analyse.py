@@ -99,10 +99,10 @@ def main(arguments=None):
 
 def _load(options):
     from kvae.data import dataset as data
-    from kvae.runs import run_folder
+    from kvae.runs.load import load
     from simulation.worlds.ball import BallWorld
 
-    model = run_folder.load(options.run_folder)
+    model = load(options.run_folder)
     if model.config.model != "kvae":
         raise UserError(f"{options.run_folder} is a run of {model.config.model}; this measures a KVAE")
     path = dataset_path(options.data_dir or model.config.data_dir, model.config.dataset, "test")

@@ -5,7 +5,7 @@ python -m experiments.pictures --screenshots
 
 The sequences are the first of the test files, simulated in memory. In the folder of every world:
 
-- imputation_strip, codes, alpha: what a run draws in its end (`kvae.evaluation.report.picture`);
+- imputation_strip, codes, alpha: what a run draws in its end (`kvae.evaluation.pictures.draw`);
 - imputation_planning, imputation_random: the curves in the model's folder, drawn, of black and white worlds;
 - filling.gif, of box alone: gaps filled in, and how the sequences go on, beside the truth.
 
@@ -85,6 +85,7 @@ def _make(options, log_dir):
     with console.held_back():
         from kvae.plots import films
         from kvae.runs import run_folder
+        from kvae.runs.load import load
         from kvae.system import device
 
         device.has_gpu()
@@ -94,7 +95,7 @@ def _make(options, log_dir):
         source = options.pretrained / world
         config = Config.from_dict(run_folder.read_options(source))
         # Where the processor has bfloat16 too, so that pictures do not depend on it.
-        model = run_folder.load(source, dataclasses.replace(config, precision="float32"))
+        model = load(source, dataclasses.replace(config, precision="float32"))
         drawn = draw_run(model, source, log_dir / f"{world}_kvae")
         if world not in options.worlds:
             continue
@@ -130,9 +131,9 @@ def draw_run(model, source, path):
     Returns:
         `path`.
     """
+    from kvae import evaluation
     from kvae.data import dataset as data
-    from kvae.evaluation import metrics as evaluation
-    from kvae.evaluation import report as reporting
+    from kvae.evaluation import pictures
     from kvae.runs.run_folder import RunFolder
 
     config = model.config
@@ -145,14 +146,14 @@ def draw_run(model, source, path):
     step = replay(source / "metrics.csv", folder)
     dataset = data.Dataset(found.images, controls, None)
     folder.events.add_graph(evaluation.graph_of_bound(model, dataset))
-    reporting.picture(model, dataset, folder, step)
+    pictures.draw(model, dataset, folder, step)
     folder.close()
     return path
 
 
 def replay(metrics, folder):
     """Record the rows of a metrics.csv in a `RunFolder` and its TensorBoard files; return the last step."""
-    from kvae.runs.run_folder import TAGS
+    from kvae.runs.columns import TAGS
 
     columns = {name: tag.replace("/", "_") for name, tag in TAGS.items()}
     with metrics.open() as file:
@@ -168,18 +169,18 @@ def replay(metrics, folder):
 
 def draw_curves(source, output_dir):
     """Draw the imputation curves in the folder of a model."""
-    from kvae.evaluation import report as reporting
+    from kvae.evaluation import report
     from kvae.plots import figures
     from kvae.runs import run_folder
 
     dataset = run_folder.read_options(source)["dataset"]
-    for name in reporting.CURVES:
+    for name in report.CURVES:
         curves = read_curve(source / f"{name}.csv")
         lines = {
             method: (list(points), [wrong for wrong, _ in points.values()])
             for method, points in curves.items()
         }
-        figures.save_png(output_dir / f"{name}.png", reporting.curve_plot(name, lines, dataset))
+        figures.save_png(output_dir / f"{name}.png", report.curve_plot(name, lines, dataset))
 
 
 def film_of_filling(model, num_imagined=NUM_IMAGINED):
@@ -194,11 +195,11 @@ def film_of_filling(model, num_imagined=NUM_IMAGINED):
     """
     from kvae.apply import filling
     from kvae.data import masks
-    from kvae.evaluation import report as reporting
+    from kvae.evaluation import pictures
     from kvae.plots import films
 
     config, world = model.config, make_world(model.config.dataset)
-    num_steps, count = world.num_steps, reporting.NUM_SEQUENCES
+    num_steps, count = world.num_steps, pictures.NUM_SEQUENCES
     images = simulate(world, "test", count, num_steps + num_imagined, SEED).images
     observed = masks.planning_mask(count, num_steps, config.t_init_mask, config.t_steps_mask)
     found = [

@@ -178,22 +178,23 @@ def _evaluate_slowly(folder, data_dir):
     missing = [mask for mask in TITLES if not (folder / f"whole_{mask}.csv").exists()]
     if not missing:
         return
+    from kvae import evaluation
     from kvae.data import dataset as data
-    from kvae.evaluation import metrics as evaluation
-    from kvae.runs import run_folder
+    from kvae.runs.load import load
+    from kvae.runs.run_folder import RunFolder
 
-    model = run_folder.load(folder)
+    model = load(folder)
     test = data.load(dataset_path(data_dir, model.config.dataset, "test"))
     print(f"Evaluating {folder} on {len(test.images)} test sequences", flush=True)
     of_curves = {"planning": evaluation.planning_curve, "random": evaluation.random_curve}
     for mask in missing:
         curve = of_curves[mask](model, test, ("sampling",)) + _trivial_curve(model, test, mask)
-        run_folder.RunFolder(folder).write_curve(f"whole_{mask}", curve, "kvae")
+        RunFolder(folder).write_curve(f"whole_{mask}", curve, "kvae")
 
 
 def _trivial_curve(model, test, mask):
     """Return the points of the last frame seen, and of codes on a line between those around a gap."""
-    from kvae.evaluation import metrics as evaluation
+    from kvae import evaluation
 
     codes = np.concatenate(
         [model.reconstruct(test.images[i : i + 100]).codes.numpy() for i in range(0, len(test.images), 100)]

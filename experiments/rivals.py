@@ -116,9 +116,9 @@ def curves_of(run_folder, data_dir=None):
     """
     from kvae.data import dataset as data
     from kvae.data import masks
-    from kvae.runs import run_folder as folders
+    from kvae.runs.load import load
 
-    model = folders.load(run_folder)
+    model = load(run_folder)
     config = model.config
     path = dataset_path(data_dir or config.data_dir, config.dataset, "test")
     test = data.load(path, config.use_controls)

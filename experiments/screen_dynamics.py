@@ -63,10 +63,10 @@ def main(arguments=None):
 def _load(options):
     """Return the trained model, its `EncodedSequences` of the training data, and the test `Dataset`."""
     from kvae.data import dataset as data
-    from kvae.runs import run_folder
+    from kvae.runs.load import load
     from kvae.training import refinement
 
-    model = run_folder.load(options.run_folder)
+    model = load(options.run_folder)
     if model.config.model != "kvae":
         raise UserError(f"{options.run_folder} is a run of {model.config.model}; this is about the KVAE")
     folder, world = options.data_dir or model.config.data_dir, model.config.dataset
@@ -124,9 +124,9 @@ def _head(options, given, trained):
 
 
 def _row(options, trained, train_codes, test, trial):
+    from kvae import evaluation
     from kvae.data import dataset as data
     from kvae.data import masks
-    from kvae.evaluation import metrics as evaluation
     from kvae.training import refinement
 
     model = with_new_dynamics(trained, trial)

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from kvae.inference import kalman as kalman
     from kvae.models.kvae import KVAE as KVAE
     from kvae.runs.export import export as export
-    from kvae.runs.run_folder import load as load
+    from kvae.runs.load import load as load
     from kvae.runs.weights import load_weights as load_weights
     from kvae.runs.weights import save_weights as save_weights
-    from kvae.training.loop import Schedule as Schedule
+    from kvae.training.schedule import Schedule as Schedule
 
 if platform.machine() in ("x86_64", "AMD64"):
     # TensorFlow's convolutions from oneDNN, which it chooses by itself on the latest processors alone. Where
@@ -32,12 +32,12 @@ if platform.machine() in ("x86_64", "AMD64"):
 _HOMES = {
     "Config": "kvae.config",
     "KVAE": "kvae.models.kvae",
-    "Schedule": "kvae.training.loop",
+    "Schedule": "kvae.training.schedule",
     "Tracker": "kvae.apply.tracker",
     "data": "kvae",
     "export": "kvae.runs.export",
     "kalman": "kvae.inference",
-    "load": "kvae.runs.run_folder",
+    "load": "kvae.runs.load",
     "load_weights": "kvae.runs.weights",
     "masks": "kvae.data",
     "save_weights": "kvae.runs.weights",

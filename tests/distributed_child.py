@@ -14,13 +14,14 @@ def main(strategy, log_dir, num_epochs=17):
     import tensorflow as tf
 
     from kvae.config import Config
-    from kvae.data import dataset as data
-    from kvae.evaluation import report as reporting
+    from kvae.data.dataset import Dataset
+    from kvae.evaluation import pictures
     from kvae.models.kvae import KVAE
-    from kvae.runs import run_folder
+    from kvae.runs.run_folder import RunFolder
     from kvae.system.signals import StopSignals
     from kvae.training import distribution
-    from kvae.training import loop as training
+    from kvae.training.loop import train
+    from kvae.training.recorder import Recorder
 
     if strategy == "mirrored":
         (cpu,) = tf.config.list_physical_devices("CPU")
@@ -53,13 +54,13 @@ def main(strategy, log_dir, num_epochs=17):
     rng = np.random.default_rng(0)
     # Ten sequences in batches of four: the last one is not full, so the replicas' parts differ in weight.
     images = np.repeat(rng.integers(0, 2, [10, 1, 8, 8]), 6, axis=1).astype(np.uint8) * 255
-    train_data = data.Dataset(images, np.zeros([10, 6, 0], np.float32), None)
-    folder = run_folder.RunFolder.create(config)
+    train_data = Dataset(images, np.zeros([10, 6, 0], np.float32), None)
+    folder = RunFolder.create(config)
     with (
-        mock.patch.object(reporting, "picture"),
-        mock.patch.object(training.Recorder, "_imputation", return_value={}),
+        mock.patch.object(pictures, "draw"),
+        mock.patch.object(Recorder, "_imputation", return_value={}),
     ):
-        training.train(model, train_data, train_data, folder, StopSignals(), None, where)
+        train(model, train_data, train_data, folder, StopSignals(), None, where)
     np.savez(folder.path / "weights.npz", *(where.read(weight) for weight in model.trainable_variables))
 
 

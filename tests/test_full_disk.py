@@ -13,7 +13,7 @@ import pytest
 
 import simulation.generate
 from kvae.data import archives
-from kvae.runs import run_folder
+from kvae.runs.load import load
 
 ROOT = Path(__file__).parent.parent
 OPTIONS = (
@@ -50,14 +50,14 @@ def test_training_and_evaluation_stop_with_a_message_and_go_on_when_there_is_roo
     assert_told(finished, folder)
     assert len(archives.read_arrays(folder / "checkpoints" / "last.npz")) > 20
     # In the first epoch its model is saved before them.
-    run_folder.load(folder)
+    load(folder)
 
     # In the evaluation: there is room for the films of the first epoch, and not for those of the end.
     finished = run(800_000, "--resume", str(folder))
     assert_told(finished, folder)
     with (folder / "metrics.csv").open() as file:
         assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2"]
-    run_folder.load(folder)
+    load(folder)
 
     finished = run(resource.RLIM_INFINITY, "--resume", str(folder))
     assert finished.returncode == 0, finished.stderr

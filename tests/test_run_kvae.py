@@ -17,7 +17,7 @@ import pytest
 import run_kvae
 import simulation.generate
 from experiments import compare, rivals, summarise
-from kvae.runs import run_folder
+from kvae.runs.load import load
 
 ROOT = Path(__file__).parent.parent
 SMALL = (
@@ -135,7 +135,7 @@ def test_a_finished_run_that_is_resumed_is_evaluated_again(trained, capsys):
 
 
 def weights_of(folder, layer):
-    model = run_folder.load(folder)
+    model = load(folder)
     return getattr(model, layer).get_weights()
 
 

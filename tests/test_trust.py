@@ -20,6 +20,7 @@ from kvae.data import dataset as data
 from kvae.errors import UserError
 from kvae.models.kvae import KVAE
 from kvae.runs import checkpoint, run_folder, weights
+from kvae.runs.load import load
 from simulation import dataset_file, inspection
 
 TINY = {"num_filters": (4,), "alpha_units": 4, "K": 2, "num_paths": 0}
@@ -126,7 +127,7 @@ def test_of_a_model_the_weights_alone_are_read(run, sprung, monkeypatch):
 
     rewrite(path / "model.keras", point_elsewhere)
     monkeypatch.setattr(keras.saving, "deserialize_keras_object", lambda *arguments, **options: 1 / 0)
-    loaded = run_folder.load(path)
+    loaded = load(path)
     for found, wanted in zip(loaded.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(found, wanted)
 
@@ -141,7 +142,7 @@ def test_a_lambda_in_a_model_is_not_made(run, sprung):
     # Made above, when the model was traced.
     sprung.unlink()
     with pytest.raises(run_folder.RunFolderError, match="cannot be loaded"):
-        run_folder.load(path)
+        load(path)
     assert not sprung.exists()
     # It is a trap.
     keras.models.load_model(path / "model.keras", safe_mode=False)(np.zeros([1, 8]))
@@ -178,7 +179,7 @@ def test_weights_do_not_come_from_other_files(kind, run, tmp_path):
 
     rewrite(path / "model.keras", point_elsewhere)
     with pytest.raises(run_folder.RunFolderError, match="cannot be loaded"):
-        run_folder.load(path)
+        load(path)
 
 
 def _datasets(file):
@@ -197,7 +198,7 @@ def test_a_model_of_endless_sides_is_not_built(run):
 
     rewrite(path / "model.keras", enlarge)
     with pytest.raises(run_folder.RunFolderError, match="sides 1000000000"):
-        run_folder.load(path)
+        load(path)
 
 
 # --- folders ---

@@ -82,7 +82,7 @@ def _run(options: Options) -> None:
         from kvae.apply.filling import fill
         from kvae.data.archives import free_memory
         from kvae.plots import films
-        from kvae.runs import run_folder
+        from kvae.runs.load import load
         from kvae.system import device, files
         from kvae.videos import frames as videos
         from kvae.videos import sources as clips
@@ -96,7 +96,7 @@ def _run(options: Options) -> None:
     sources = clips.find(options.clip)
     if len(sources) > 1:
         raise ApplyError(f"{options.clip} holds {len(sources)} videos: give one of them")
-    model = run_folder.load(options.run_folder)
+    model = load(options.run_folder)
     height, width = model.frame_shape
     look = videos.Look(height, width, black_and_white=model.config.out_distr == "bernoulli")
     frames = videos.read_clip(sources[0], look, options.max_frames - options.continue_)

@@ -80,6 +80,7 @@ def _run(options: Options) -> None:
         from kvae.explore import source
         from kvae.explore.session import Exploration
         from kvae.runs import run_folder
+        from kvae.runs.load import load
         from kvae.system import device
 
         device.has_gpu()
@@ -91,7 +92,7 @@ def _run(options: Options) -> None:
             f"{options.run_folder} is a run of {kind}, which has no state space model to explore: name the "
             "folder of a run with --model kvae"
         )
-    model = run_folder.load(options.run_folder)
+    model = load(options.run_folder)
     dataset, data_name = source.sequences(model, options.data, simulated)
     print(f"Sequences: {data_name}. Warming up ...", flush=True)
     exploration = Exploration(model, dataset)

@@ -6,12 +6,12 @@ import keras
 import tensorflow as tf
 
 from kvae.config import Config
+from kvae.models import replicas
 from kvae.models.arguments import controls_of
 from kvae.models.frame_autoencoder import FrameAutoencoder
 from kvae.models.outputs import Bound, CodeTerm, Sequences, TensorLike
 from kvae.models.seeds import SeedLike
 from kvae.system.device import has_gpu
-from kvae.training import distribution
 
 # What each phase of training trains: every phase adds a group to the one before.
 PHASE_VAE, PHASE_DYNAMICS, PHASE_ALL = range(3)
@@ -133,7 +133,7 @@ class SequenceAutoencoder(FrameAutoencoder):
         with tf.name_scope("codes"):
             codes = q.mean()
             if sample and self.is_variational:
-                codes += q.stddev() * distribution.normal(tf.shape(codes), next(draws))
+                codes += q.stddev() * replicas.normal(tf.shape(codes), next(draws))
             controls = controls_of(controls, codes, self.config.dim_u)
         given = Sequences(images, mask if mask is None else seen, controls, weight, draws)
         with tf.name_scope("state_space"):
@@ -217,7 +217,7 @@ class SequenceAutoencoder(FrameAutoencoder):
             objective = bound.total + (self.config.scale_reconstruction - 1) * bound.log_px
             loss = -objective
         # This replica's share of what is averaged over the observed frames of all of them.
-        num_observed = distribution.sum_over_replicas(bound.num_observed)
+        num_observed = replicas.sum_over_replicas(bound.num_observed)
         share = tf.math.divide_no_nan(bound.num_observed, num_observed)
         variables = self.trainable_variables
         # Of the tensors behind the Keras variables: TensorFlow can make zeros for those that are idle.
@@ -229,10 +229,10 @@ class SequenceAutoencoder(FrameAutoencoder):
             tf.cast(self.phase >= self.phase_of(variable), gradient.dtype) * share * gradient
             for gradient, variable in zip(gradients, variables, strict=True)
         ]
-        gradients = distribution.sum_over_replicas(gradients)
+        gradients = replicas.sum_over_replicas(gradients)
         gradients, norm = tf.clip_by_global_norm(gradients, self.config.max_grad_norm)
         # The optimizer would add them up over the replicas once more.
-        count = distribution.num_replicas()
+        count = replicas.num_replicas()
         self.optimizer.apply([gradient / count for gradient in gradients], variables)
         return self._update_metrics(bound, gradient_norm=norm)
 
@@ -246,10 +246,10 @@ class SequenceAutoencoder(FrameAutoencoder):
         values = {name: getattr(bound, name) for name in self.means if hasattr(bound, name)}
         known = {name: value for name, value in values.items() if value is not None}
         num_observed = bound.num_observed
-        if distribution.num_replicas() > 1:
+        if replicas.num_replicas() > 1:
             # The same on all replicas, so that any of them can be asked.
             sums = [num_observed, *(num_observed * value for value in known.values())]
-            num_observed, *sums = distribution.sum_over_replicas(sums)
+            num_observed, *sums = replicas.sum_over_replicas(sums)
             means = [tf.math.divide_no_nan(value, num_observed) for value in sums]
             known = dict(zip(known, means, strict=True))
         known |= others

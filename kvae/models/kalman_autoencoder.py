@@ -6,13 +6,13 @@ import keras
 import tensorflow as tf
 
 from kvae.config import Config
+from kvae.models import replicas
 from kvae.models.arguments import controls_of
 from kvae.models.autoencoder import PHASE_ALL, SequenceAutoencoder
 from kvae.models.image_networks import DynamicsParameterNetwork
 from kvae.models.lgssm import MixtureStateSpaceModel, total_of
 from kvae.models.outputs import CodeTerm, Decoded, Inference, Sequences, States, TensorLike
 from kvae.models.seeds import SeedLike
-from kvae.training import distribution
 
 
 class KalmanAutoencoder(SequenceAutoencoder):
@@ -85,7 +85,7 @@ class KalmanAutoencoder(SequenceAutoencoder):
         value = exact = total_of(given.weight, filtered)
         smoothed, sampled, decoded = self.lgssm.smooth(filtered, dynamics), None, codes
         if sampled_term:
-            noise = distribution.normal(tf.shape(smoothed.smoothed_mean), next(given.draws))
+            noise = replicas.normal(tf.shape(smoothed.smoothed_mean), next(given.draws))
             seen = tf.ones_like(codes[..., 0]) if given.mask is None else given.mask
             terms = self.lgssm.sampled_term(codes, seen, dynamics, smoothed, noise)
             sampled = tf.reduce_sum(given.weight * terms)

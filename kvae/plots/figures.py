@@ -175,7 +175,6 @@ def imputation_curves(
     x_label: str,
     title: str,
     references: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
-    baseline: float | None = None,
     y_label: str = "fraction of wrong pixels",
 ) -> Figure:
     """Plot how many pixels of hidden frames are wrong, against how much was hidden.
@@ -187,7 +186,6 @@ def imputation_curves(
         title: The figure's title.
         references: Curves to compare with, drawn dashed; one that bears the label of a curve has
             its colour.
-        baseline: A fraction of wrong pixels, drawn as a horizontal line.
         y_label: What y is, where it is another error.
 
     Returns:
@@ -227,8 +225,6 @@ def imputation_curves(
             markersize=5,
             label=label,
         )
-    if baseline is not None:
-        axes.axhline(baseline, linestyle=":", linewidth=1.6, color=_GREY, label="baseline")
     axes.set_ylim(bottom=0)
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)

@@ -2,32 +2,45 @@
 
 import json
 import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from kvae.data.archives import ArchiveError, read_arrays
 from kvae.errors import UserError
+from kvae.models.autoencoder import SequenceAutoencoder
 from kvae.runs.weights import named_weights
 from kvae.system.files import replacing
 
 FORMAT = 4
+
+Read = Callable[[keras.Variable | tf.Variable], np.ndarray]
+"""From a variable to an array."""
 
 
 class CheckpointError(UserError):
     """A checkpoint that cannot be used; the message says why."""
 
 
-def save(path, model, progress, read=lambda variable: variable.numpy()):
+def save(
+    path: Path,
+    model: SequenceAutoencoder,
+    progress: dict[str, Any],
+    read: Read = lambda variable: variable.numpy(),
+) -> None:
     """Write a checkpoint; the one that was there stays until the new one is whole and on the disk.
 
     Args:
         path: the file, .npz.
         model: a compiled `KVAE` whose optimizer has been built.
         progress: where the training stands, a dictionary of JSON values.
-        read: from a variable to an array.
+        read: how to read a variable.
     """
-    arrays = {f"{i:04d}": read(variable) for i, variable in enumerate(_variables(model))}
+    arrays: dict[str, Any] = {f"{i:04d}": read(variable) for i, variable in enumerate(_variables(model))}
     facts = {"format": FORMAT, "weights": list(named_weights(model)), "progress": progress}
     with replacing(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, facts=np.array(json.dumps(facts)), **arrays)
@@ -35,7 +48,7 @@ def save(path, model, progress, read=lambda variable: variable.numpy()):
         os.fsync(file.fileno())
 
 
-def restore(path, model):
+def restore(path: Path, model: SequenceAutoencoder) -> dict[str, Any]:
     """Set weights, optimizer, phase, draws and running metrics to those of a checkpoint.
 
     Args:
@@ -74,6 +87,6 @@ def restore(path, model):
     return progress
 
 
-def _variables(model):
+def _variables(model: SequenceAutoencoder) -> list[keras.Variable | tf.Variable]:
     metrics = [variable for mean in model.means.values() for variable in mean.variables]
     return [*model.weights, *model.optimizer.variables, *metrics, *model.training_state]

@@ -75,12 +75,18 @@ class _Exported(tf.Module):
             self._generate, input_signature=[images, num_steps, controls], autograph=False
         )
 
-    def _impute(self, images, mask, controls):
+    def _impute(self, images: tf.Tensor, mask: tf.Tensor, controls: tf.Tensor) -> dict[str, tf.Tensor]:
         found = self.model.impute(images, mask, fitted_controls(controls, tf.shape(images)[1]))
-        names = ("state_mean", "state_cov")
-        return {"images": found.images, "codes": found.codes} | dict(zip(names, found.states, strict=True))
+        assert found.states is not None  # Of a KVAE.
+        return {
+            "images": found.images,
+            "codes": found.codes,
+            "state_mean": found.states.mean,
+            "state_cov": found.states.cov,
+        }
 
-    def _generate(self, images, num_steps, controls):
+    def _generate(self, images: tf.Tensor, num_steps: tf.Tensor, controls: tf.Tensor) -> dict[str, tf.Tensor]:
         codes = self.model.encode(images).mean()
         found = self.model.generate_from_codes(codes, fitted_controls(controls, num_steps))
+        assert found.states is not None
         return {"images": found.images, "codes": found.codes, "states": found.states.mean}

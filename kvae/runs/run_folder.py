@@ -1,66 +1,35 @@
-"""The folder that a run leaves: configuration, numbers, pictures, films, TensorBoard events, model."""
+"""The folder that a run leaves: configuration, numbers, pictures, films, TensorBoard events, model.
+
+`kvae.runs.load` reads a model from it again.
+"""
 
 import csv
-import importlib.metadata
 import json
 import os
-import platform
 import re
-import subprocess
 import time
-import zipfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from kvae.config import Config, ConfigError
-from kvae.data.archives import free_memory
 from kvae.errors import UserError
 from kvae.models.autoencoder import SequenceAutoencoder
 from kvae.models.factory import make_model
 from kvae.plots import figures, films
+from kvae.runs import provenance
+from kvae.runs.columns import COLUMNS, TAGS
 from kvae.runs.events import Events
-from kvae.system import device
 from kvae.system.files import replacing
 
-TAGS = {
-    "total": "elbo/total",
-    "log_px": "elbo/log_px",
-    "log_qa": "elbo/log_qa",
-    "state_space": "elbo/state_space",
-    "exact": "elbo/exact",
-    "sampled": "elbo/sampled",
-    "learning_rate": "optimizer/learning_rate",
-    "gradient_norm": "optimizer/gradient_norm",
-    "encoder_variance": "encoder/variance",
-    "seconds": "time/seconds",
-    "smoothing": "imputation/smoothing",
-    "filtering": "imputation/filtering",
-    "generation": "imputation/generation",
-    "sampling": "imputation/sampling",
-}
-"""TensorBoard tag of every metric. The column in metrics.csv has `_` for `/`, after train_ or test_."""
-
-_TRAIN = "total log_px log_qa state_space exact gradient_norm encoder_variance learning_rate seconds"
-_TEST = (
-    "total log_px log_qa state_space exact sampled encoder_variance smoothing filtering generation sampling"
-)
-COLUMNS = [
-    "epoch",
-    "step",
-    *(f"train_{TAGS[name].replace('/', '_')}" for name in _TRAIN.split()),
-    *(f"test_{TAGS[name].replace('/', '_')}" for name in _TEST.split()),
-]
-_PACKAGES = "tensorflow keras tensorflow-probability numpy".split()
-
-
-_LARGEST_CONFIG = 10**6
-"""Bytes of the config.json in model.keras."""
-_LARGEST_SIDE = 4096
-"""Pixels along a side of a frame."""
 _TEMPORARY = re.compile(r"\..+-[0-9a-f]{32}(\.\w+)?")
 """Names of `replacing`."""
+
+
+Point = tuple[float, str, tuple[float, float]]
 
 
 class RunFolderError(UserError):
@@ -84,7 +53,7 @@ class RunFolder:
         self._bare: SequenceAutoencoder | None = None
 
     @classmethod
-    def create(cls, config):
+    def create(cls, config: Config) -> "RunFolder":
         """Make the new folder `<log_dir>/<run_name>_<model>` of a run.
 
         Raises:
@@ -103,30 +72,17 @@ class RunFolder:
             raise RunFolderError(f"Cannot make the run folder {folder.path}: {error}") from error
         return folder
 
-    def write_config(self, config, precision):
-        """Write config.json: options, versions, the git commit, the machine, the precision in use."""
-        facts = {
-            "options": config.to_dict(),
-            "precision": precision,
-            "versions": {
-                "python": platform.python_version(),
-                **{name: importlib.metadata.version(name) for name in _PACKAGES},
-            },
-            "git_commit": _git_commit(),
-            "machine": {
-                "platform": platform.platform(),
-                "processor": _processor(),
-                "gpus": device.gpu_names(),
-            },
-        }
+    def write_config(self, config: Config, precision: str) -> None:
+        """Write config.json: options, the precision in use, versions, the git commit, the machine."""
+        facts = {"options": config.to_dict(), "precision": precision, **provenance.facts()}
         self.write_json("config.json", facts)
 
-    def write_json(self, name, value):
+    def write_json(self, name: str, value: Any) -> None:
         """Write a JSON file."""
         with replacing(self.path / name) as temporary:
             temporary.write_text(json.dumps(value, indent=2) + "\n")
 
-    def record(self, epoch, step, train, test):
+    def record(self, epoch: int, step: int, train: Mapping[str, float], test: Mapping[str, float]) -> None:
         """Append a row to metrics.csv, and the same numbers to TensorBoard.
 
         Args:
@@ -135,7 +91,7 @@ class RunFolder:
             train: metrics of the epoch by name, see `TAGS`.
             test: metrics on test data by name; those that were not computed are left out.
         """
-        row = {"epoch": epoch, "step": step}
+        row: dict[str, Any] = {"epoch": epoch, "step": step}
         for split, metrics in (("train", train), ("test", test)):
             if not metrics:
                 continue
@@ -150,26 +106,32 @@ class RunFolder:
                 writer.writeheader()
             writer.writerow(row)
 
-    def add_film(self, name, film, step, prefix="", fps=10):
+    def add_film(self, name: str, film: np.ndarray, step: int, prefix: str = "", fps: int = 10) -> None:
         """Write a film to films/ as MP4, and to TensorBoard as GIF."""
         films.write_mp4(self.path / "films" / f"{prefix}{name}.mp4", film, fps=fps)
         self.events.add_picture(f"films/{name}", films.encode_gif(film, fps=fps), film.shape[1:3], step)
 
-    def add_strip(self, name, strip, step, prefix=""):
+    def add_strip(self, name: str, strip: np.ndarray, step: int, prefix: str = "") -> None:
         """Write a strip of frames to films/ as PNG, and to TensorBoard."""
         path = self.path / "films" / f"{prefix}{name}.png"
         films.write_png(path, strip)
         self.events.add_picture(f"films/{name}", path.read_bytes(), strip.shape[:2], step)
 
-    def add_plot(self, name, figure, step, prefix="", folder="plots"):
+    def add_plot(self, name: str, figure: Figure, step: int, prefix: str = "", folder: str = "plots") -> None:
         """Write a plot as PNG, and to TensorBoard."""
         path = self.path / folder / f"{prefix}{name}.png"
         figures.save_png(path, figure)
         width, height = figure.get_size_inches() * figure.dpi
         self.events.add_picture(f"plots/{name}", path.read_bytes(), (int(height), int(width)), step)
 
-    def write_curve(self, name, points, model):
-        """Write the imputation curve of a model, by name, a list of `evaluation.CurvePoint`, as CSV."""
+    def write_curve(self, name: str, points: Iterable[Point], model: str) -> None:
+        """Write the imputation curve of a model, by name, as CSV.
+
+        Args:
+            name: of the file, without .csv.
+            points: of `evaluation.CurvePoint`, or the like: x, method, (wrong_pixels, normalised_rmse).
+            model: its kind, such as `kvae`.
+        """
         with replacing(self.path / f"{name}.csv") as temporary, temporary.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["x", "model", "method", "wrong_pixels", "normalised_rmse"])
@@ -177,7 +139,7 @@ class RunFolder:
                 wrong, rmse = (f"{value:.6g}" for value in error)
                 writer.writerow([x, model, method, wrong, rmse])
 
-    def save_model(self, model):
+    def save_model(self, model: SequenceAutoencoder) -> None:
         """Write model.keras: configuration and weights, without the optimizer's moments."""
         if self._bare is None:
             # Made once: Keras does not give back all that a model takes.
@@ -187,11 +149,11 @@ class RunFolder:
         with replacing(self.path / "model.keras") as temporary:
             self._bare.save(temporary)
 
-    def file_sizes(self):
+    def file_sizes(self) -> dict[str, int]:
         """Return the size of every file that grows, metrics.csv and TensorBoard's, by name."""
         return {str(path.relative_to(self.path)): path.stat().st_size for path in self._growing_files()}
 
-    def cut_back(self, file_sizes):
+    def cut_back(self, file_sizes: Mapping[str, int]) -> None:
         """Take away what was recorded since `file_sizes` gave these sizes, so that it can be told again.
 
         And with it what a kill left unfinished under a temporary name.
@@ -208,11 +170,11 @@ class RunFolder:
             else:
                 path.unlink()
 
-    def close(self):
+    def close(self) -> None:
         """Close TensorBoard's files."""
         self.events.close()
 
-    def _growing_files(self):
+    def _growing_files(self) -> list[Path]:
         files = [self.path / "metrics.csv", *self.events.files()]
         return [path for path in files if path.exists()]
 
@@ -242,79 +204,3 @@ def check_links(path: str | os.PathLike) -> None:
     for found in Path(path).rglob("*"):
         if found.is_symlink():
             raise RunFolderError(f"{found} is a link: a run writes to its own folder alone. Delete the link")
-
-
-def load(path: str | os.PathLike, config: Config | None = None) -> SequenceAutoencoder:
-    """Return the model of a run folder, compiled.
-
-    Of model.keras only the sides of the frames and the weights are read; what the model is says config.json.
-    So nothing is deserialised by Keras, and a file from somebody else runs no code.
-
-    Args:
-        path: the run folder.
-        config: a `Config` to use in place of the run's; it must describe the same weights.
-
-    Raises:
-        RunFolderError: there is no such run, or it has not saved a model.
-
-    Example:
-        >>> import numpy as np
-        >>> model = load("pretrained/box")
-        >>> model.generate(np.zeros([1, 4, 32, 32], np.uint8), num_steps=10).images.shape
-        TensorShape([1, 10, 32, 32])
-    """
-    config = config or Config.from_dict(read_options(path))
-    file = Path(path) / "model.keras"
-    if not file.exists():
-        raise RunFolderError(f"{path} has no model.keras: the run has not saved a model yet")
-    try:
-        model = make_model(config)
-        model.build((None, None, *_frame_sides(file)))
-        model.load_weights(file)
-        if not all(np.isfinite(weight).all() for weight in model.get_weights()):
-            raise ValueError("weights that are not finite")
-    # What a damaged file raises depends on the byte that is damaged.
-    except Exception as error:
-        raise RunFolderError(f"{file} cannot be loaded: {error!r}") from error
-    model.compile()
-    return model
-
-
-def _frame_sides(file):
-    """Return height and width of a saved model's frames."""
-    with zipfile.ZipFile(file) as archive:
-        if archive.getinfo("config.json").file_size > _LARGEST_CONFIG:
-            raise ValueError("its config.json is too large")
-        if archive.getinfo("model.weights.h5").file_size > free_memory():
-            raise ValueError("its weights are larger than the memory that is free")
-        shape = json.loads(archive.read("config.json"))["build_config"]["input_shape"]
-    height, width = shape[-2:]
-    if not all(type(side) is int and 1 <= side <= _LARGEST_SIDE for side in (height, width)):
-        raise ValueError(f"its frames have sides {height!r} and {width!r}")
-    return height, width
-
-
-def _git_commit():
-    """Return the commit of the code that runs, with `+` if files differ from it; None outside git."""
-    here = Path(__file__).parent
-
-    def git(*arguments):
-        return subprocess.run(
-            ["git", *arguments], cwd=here, capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
-
-    try:
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def _processor():
-    """Return the processor's name, where the system tells it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor()

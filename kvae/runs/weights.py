@@ -7,6 +7,7 @@ so on: Keras layouts, an LSTM's gates in the order i, f, c, o, and the decoder's
 
 import os
 
+import keras
 import numpy as np
 
 from kvae.data.archives import ArchiveError, read_arrays
@@ -18,7 +19,7 @@ class WeightsError(UserError):
     """Weights that do not fit the model; the message says which."""
 
 
-def named_weights(model: SequenceAutoencoder):
+def named_weights(model: SequenceAutoencoder) -> dict[str, keras.Variable]:
     """Return the model's learned variables by name.
 
     Args:
@@ -76,7 +77,7 @@ def load_weights(model: SequenceAutoencoder, path: str | os.PathLike) -> None:
         variable.assign(weights[name])
 
 
-def _name(model, variable):
+def _name(model: SequenceAutoencoder, variable: keras.Variable) -> str:
     """Return the variable's path below the model, without the LSTM's cell, which has nothing beside it."""
     parts = variable.path.split("/")
     if parts[0] == model.name:

@@ -1,18 +1,24 @@
 """Training on several devices or machines, as if they were one.
 
-Every replica takes an equal part of each batch. Noise is drawn for the whole batch and cut, sums over
-observed frames are those of the whole batch, and gradients are clipped after they have been added up: so a
-step is the same step however many replicas share it.
+Every replica takes an equal part of each batch. What a model does inside of a step, so that it is the same
+step however many replicas share it, is in `kvae.models.replicas`.
 """
 
 import contextlib
 import json
 import os
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from kvae.errors import UserError
+
+Batch = dict[str, tf.Tensor]
+Metrics = dict[str, tf.Tensor]
+"""Of a step, by name."""
 
 
 class DistributionError(UserError):
@@ -34,41 +40,6 @@ _NO_ANSWER = (
 """What TensorFlow makes of a worker that has gone, depending on the moment."""
 
 
-# --- inside a training step ---
-
-
-def num_replicas():
-    """Return how many replicas share the batch; 1 outside of any strategy."""
-    context = tf.distribute.get_replica_context()
-    return 1 if context is None else context.num_replicas_in_sync
-
-
-def sum_over_replicas(tensors):
-    """Add up a tensor, or each of a list, over all replicas."""
-    if num_replicas() == 1:
-        return tensors
-    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tensors)
-
-
-def normal(shape, seed):
-    """Draw from N(0, 1): this replica's part of what one would draw for the whole batch.
-
-    Args:
-        shape: of the part; its first axis is the batch.
-        seed: [2] integers, a stateless seed, the same on all replicas.
-    """
-    count = num_replicas()
-    if count == 1:
-        return tf.random.stateless_normal(shape, seed)
-    size = shape[0]
-    whole = tf.random.stateless_normal([count * size, *tf.unstack(shape[1:])], seed)
-    first = tf.distribute.get_replica_context().replica_id_in_sync_group * size
-    return whole[first : first + size]
-
-
-# --- around it ---
-
-
 class Distribution:
     """Where a training runs.
 
@@ -76,21 +47,21 @@ class Distribution:
         strategy: a `tf.distribute.Strategy`; None: TensorFlow's default, which distributes nothing.
     """
 
-    def __init__(self, strategy=None):
+    def __init__(self, strategy: tf.distribute.Strategy | None = None):
         self.strategy = strategy
         resolver = getattr(strategy, "cluster_resolver", None)
         self.is_chief = resolver is None or _is_chief(resolver)
 
     @property
-    def num_replicas(self):
+    def num_replicas(self) -> int:
         """Number of replicas that share a batch."""
         return 1 if self.strategy is None else self.strategy.num_replicas_in_sync
 
-    def scope(self):
+    def scope(self) -> contextlib.AbstractContextManager:
         """Return the context in which model and optimizer have to be made."""
         return (self.strategy or tf.distribute.get_strategy()).scope()
 
-    def check_batch_size(self, batch_size):
+    def check_batch_size(self, batch_size: int) -> None:
         """Raise DistributionError unless all replicas get equal parts of a batch."""
         if batch_size % self.num_replicas:
             raise DistributionError(
@@ -98,23 +69,24 @@ class Distribution:
                 "choose a multiple of that"
             )
 
-    def step(self, function, jit_compile):
+    def step(self, function: Callable[[Batch], Metrics], jit_compile: bool) -> Callable[[Batch], Metrics]:
         """Return a compiled function of a batch that calls `function` on every replica's part of it.
 
         What it returns is the first replica's dictionary.
         """
-        if self.strategy is None:
+        strategy = self.strategy
+        if strategy is None:
             return tf.function(function, jit_compile=jit_compile, autograph=False)
 
         @tf.function(autograph=False)
-        def on_all(parts):
-            found = self.strategy.run(function, args=(parts,))
-            return {name: self.strategy.experimental_local_results(value)[0] for name, value in found.items()}
+        def on_all(parts: Any) -> Metrics:
+            found = strategy.run(function, args=(parts,))
+            return {name: strategy.experimental_local_results(value)[0] for name, value in found.items()}
 
-        return lambda batch: on_all(self._split(batch))
+        return lambda batch: on_all(_split(strategy, batch))
 
     @contextlib.contextmanager
-    def guard(self):
+    def guard(self) -> Iterator[None]:
         """Raise WorkerLost if inside another machine stops answering."""
         try:
             yield
@@ -126,16 +98,7 @@ class Distribution:
                 f"with --resume RUN_FOLDER if there is one. TensorFlow says: {error.message.splitlines()[0]}"
             ) from error
 
-    def _split(self, batch):
-        size = len(batch["weight"]) // self.num_replicas
-
-        def part(context):
-            first = context.replica_id_in_sync_group * size
-            return {name: tensor[first : first + size] for name, tensor in batch.items()}
-
-        return self.strategy.experimental_distribute_values_from_function(part)
-
-    def read(self, variable):
+    def read(self, variable: keras.Variable | tf.Variable) -> np.ndarray:
         """Return a Keras or TensorFlow variable as this machine has it, an array, without asking others."""
         variable = variable.value if isinstance(variable, keras.Variable) else variable
         if self.strategy is None:
@@ -143,7 +106,18 @@ class Distribution:
         return self.strategy.experimental_local_results(variable)[0].numpy()
 
 
-def make(name):
+def _split(strategy: tf.distribute.Strategy, batch: Batch) -> Any:
+    """Return a batch of which every replica sees its own, equal part."""
+    size = len(batch["weight"]) // strategy.num_replicas_in_sync
+
+    def part(context: Any) -> Batch:
+        first = context.replica_id_in_sync_group * size
+        return {name: tensor[first : first + size] for name, tensor in batch.items()}
+
+    return strategy.experimental_distribute_values_from_function(part)
+
+
+def make(name: str) -> Distribution:
     """Return the `Distribution` of an option: `default`, `mirrored` or `multiworker`.
 
     The last must come before TensorFlow has computed anything.
@@ -165,7 +139,7 @@ def make(name):
     return Distribution(tf.distribute.MultiWorkerMirroredStrategy())
 
 
-def _check_cluster(text):
+def _check_cluster(text: str | None) -> None:
     """Raise DistributionError unless TF_CONFIG names the workers, and which of them this is."""
     example = (
         '{"cluster": {"worker": ["host1:12345", "host2:12345"]}, "task": {"type": "worker", "index": 0}}'
@@ -188,7 +162,7 @@ def _check_cluster(text):
         raise DistributionError(f"TF_CONFIG: a worker's address is HOST:PORT. Received: {address!r}")
 
 
-def _is_chief(resolver):
+def _is_chief(resolver: tf.distribute.cluster_resolver.ClusterResolver) -> bool:
     if "chief" in resolver.cluster_spec().jobs:
         return resolver.task_type == "chief"
     return resolver.task_type is None or (resolver.task_type == "worker" and resolver.task_id == 0)

@@ -5,7 +5,7 @@ import importlib.util
 import itertools
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ class Profiler:
         self.is_done = path is None
         self._path, self._say, self._num_seen = path, say, 0
 
-    def watch(self, batches: Iterable[Any]) -> Iterator[Any]:
+    def watch(self, batches: Iterable[Any]) -> Generator[Any, None, None]:
         """Yield the batches of an epoch; what is done with a batch until the next one is a step.
 
         Close the generator where an epoch is broken off, so that a profile that is being taken ends there.

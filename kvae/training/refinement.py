@@ -11,7 +11,10 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from kvae.data.dataset import Dataset
+from kvae.data.shards import Shards
 from kvae.errors import TrainingError
+from kvae.models.autoencoder import SequenceAutoencoder
 
 BATCH_SIZE = 64
 MAX_GRADIENT_NORM = 10.0
@@ -35,12 +38,14 @@ class EncodedSequences(NamedTuple):
     mask: np.ndarray | None
 
 
-def encode(model, dataset, mask=None):
+def encode(
+    model: SequenceAutoencoder, dataset: Dataset | Shards, mask: np.ndarray | None = None
+) -> EncodedSequences:
     """Encode every frame.
 
     Args:
         model: a built `KVAE` or `RecurrentAutoencoder`.
-        dataset: a `data.Dataset` or `shards.Shards` of N sequences.
+        dataset: N sequences.
         mask: [N, T] or None.
 
     Returns:
@@ -48,7 +53,7 @@ def encode(model, dataset, mask=None):
     """
 
     @tf.function(reduce_retracing=True, autograph=False)
-    def moments(images):
+    def moments(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         q = model.encode(images)
         return q.mean(), q.stddev()
 
@@ -66,7 +71,7 @@ def encode(model, dataset, mask=None):
     return EncodedSequences(mean, deviation, np.concatenate(controls), mask)
 
 
-def refine(model, codes, num_epochs, learning_rate):
+def refine(model: SequenceAutoencoder, codes: EncodedSequences, num_epochs: int, learning_rate: float) -> int:
     """Train the dynamics of a model by the likelihood of codes, drawn from q(a|x) anew at each step.
 
     Adam starts afresh, with a learning rate that falls to zero along a cosine. The result depends on the
@@ -93,7 +98,7 @@ def refine(model, codes, num_epochs, learning_rate):
     optimizer.build(variables)
 
     @tf.function(autograph=False)
-    def update(batch, controls, mask):
+    def update(batch: tf.Tensor, controls: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
         num_observed = tf.cast(size * num_steps, tf.float32) if mask is None else tf.reduce_sum(mask)
         weight = tf.math.divide_no_nan(tf.ones([size]), num_observed)
         with tf.GradientTape() as tape:

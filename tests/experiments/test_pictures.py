@@ -7,8 +7,8 @@ from PIL import Image
 from experiments import pictures, screenshots
 from kvae.apply import filling
 from kvae.config import Config
-from kvae.evaluation import report as reporting
-from kvae.evaluation.metrics import CurvePoint, ImputationError
+from kvae.evaluation import CurvePoint, ImputationError
+from kvae.evaluation import pictures as pictures_of_model
 from kvae.models.kvae import KVAE
 from kvae.plots import films
 from kvae.runs.run_folder import RunFolder
@@ -71,7 +71,7 @@ def test_the_command(model, monkeypatch, tmp_path, capsys):
             films.write_png(folder.path / path, np.zeros([len(path), 2, 3], np.uint8))
 
     # It has tests of its own, and takes its time.
-    monkeypatch.setattr(reporting, "picture", picture)
+    monkeypatch.setattr(pictures_of_model, "draw", picture)
     arguments = ["--worlds", "box", "--pretrained", str(kept.path.parent), "--output_dir", str(output)]
     assert pictures.main(arguments) == 0
     heights = {path.name: Image.open(path).height for path in (output / "box").iterdir()}

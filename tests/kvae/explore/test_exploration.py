@@ -21,6 +21,7 @@ from kvae.explore.plane import Plane
 from kvae.explore.session import MAX_FUTURE, NUM_FUTURES, NUM_SAMPLES, Exploration, middle, wrong_pixels
 from kvae.models.kvae import KVAE
 from kvae.runs import run_folder
+from kvae.runs.load import load
 from kvae.videos import dataset as video_dataset
 
 ROOT = Path(__file__).parents[3]
@@ -31,7 +32,7 @@ BOX = ROOT / "pretrained" / "box"
 def box():
     # With bfloat16 two graphs of the same function differ by more than these tests allow.
     options = run_folder.read_options(BOX) | {"precision": "float32"}
-    model = run_folder.load(BOX, Config.from_dict(options))
+    model = load(BOX, Config.from_dict(options))
     dataset, _ = source.sequences(model, None, command.simulated)
     return Exploration(model, dataset, num_paths=300)
 

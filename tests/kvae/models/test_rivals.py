@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kvae import evaluation
 from kvae.config import Config, ConfigError
 from kvae.config.presets import preset_options
 from kvae.data import masks
 from kvae.data.dataset import Batches, Dataset
-from kvae.evaluation import metrics as evaluation
 from kvae.models import seeds
 from kvae.models.rivals import RecurrentAutoencoder
-from kvae.training.loop import Schedule
+from kvae.training.schedule import Schedule
 
 TINY = dict(num_filters=(4,), alpha_units=5, precision="float32", t_init_mask=2, t_steps_mask=2)
 MODELS = ("ae_rnn", "vae_rnn")

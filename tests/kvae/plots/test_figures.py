@@ -161,14 +161,12 @@ def test_imputation_curves_draws_references_dashed_in_the_colour_of_their_curve(
         "hidden steps",
         "Planning",
         references={"smoothing": (x, 0.03 * x), "AE-RNN": (x, 0.04 * x)},
-        baseline=0.5,
     )
     (axes,) = figure.axes
     lines = {line.get_label(): line for line in axes.lines}
     assert legend_labels(figure) == [
         "smoothing",
         "filtering",
-        "baseline",
         "smoothing (reference)",
         "AE-RNN",
     ]
@@ -184,9 +182,8 @@ def test_imputation_curves_draws_references_dashed_in_the_colour_of_their_curve(
         assert lines[label].get_linestyle() == linestyle
     colours = {label: line.get_color() for label, line in lines.items()}
     assert same_color(colours["smoothing"], colours["smoothing (reference)"])
-    distinct = {colours[label] for label in ("smoothing", "filtering", "AE-RNN", "baseline")}
-    assert len(distinct) == 4
-    assert set(lines["baseline"].get_ydata()) == {0.5}
+    distinct = {colours[label] for label in ("smoothing", "filtering", "AE-RNN")}
+    assert len(distinct) == 3
     assert axes.get_xlabel() == "hidden steps"
     assert axes.get_title() == "Planning"
     assert axes.get_ylim()[0] == 0

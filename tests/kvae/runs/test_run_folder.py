@@ -2,9 +2,7 @@ import csv
 import json
 import platform
 import re
-import subprocess
 from importlib.metadata import version
-from pathlib import Path
 
 import imageio.v2 as imageio
 import numpy as np
@@ -16,35 +14,10 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from kvae.config import Config
 from kvae.errors import UserError
-from kvae.evaluation.metrics import CurvePoint, ImputationError
-from kvae.models.kvae import KVAE
+from kvae.evaluation import CurvePoint, ImputationError
 from kvae.runs import run_folder
+from kvae.runs.load import load
 from kvae.system import device
-
-TINY = dict(num_filters=(4,), K=2, alpha_units=4, precision="float32", t_init_mask=2, t_steps_mask=3)
-FRAMES = (np.random.default_rng(0).random([3, 6, 8, 8]) > 0.5).astype(np.uint8) * 255
-
-
-@pytest.fixture
-def config(tmp_path):
-    return Config(log_dir=str(tmp_path / "logs"), run_name="first", **TINY)
-
-
-@pytest.fixture
-def folder(config):
-    folder = run_folder.RunFolder.create(config)
-    yield folder
-    folder.close()
-
-
-def random_model(config):
-    model = KVAE(config)
-    model.build((None, None, 8, 8))
-    rng = np.random.default_rng(1)
-    for weight in model.trainable_variables:
-        weight.assign(weight + 0.1 * rng.normal(size=weight.shape))
-    model.compile()
-    return model
 
 
 def events(path):
@@ -91,30 +64,6 @@ def test_the_configuration_is_written_down(folder, config):
     assert facts["versions"] == expected
     assert facts["machine"]["platform"] == platform.platform()
     assert facts["machine"]["gpus"] == device.gpu_names()
-
-
-def test_the_commit_is_written_down(folder, config, monkeypatch):
-    def commit():
-        folder.write_config(config, "float32")
-        return json.loads((folder.path / "config.json").read_text())["git_commit"]
-
-    answers = {}
-
-    def git(command, **kwargs):
-        assert Path(kwargs["cwd"]) == Path(run_folder.__file__).parent
-        return subprocess.CompletedProcess(command, 0, stdout=answers[command[1]])
-
-    monkeypatch.setattr(subprocess, "run", git)
-    answers.update({"rev-parse": "0123abc\n", "status": ""})
-    assert commit() == "0123abc"
-    answers["status"] = " M kvae/models/kvae.py\n"
-    assert commit() == "0123abc+"
-
-    def fail(command, **kwargs):
-        raise subprocess.CalledProcessError(128, command)
-
-    monkeypatch.setattr(subprocess, "run", fail)
-    assert commit() is None
 
 
 def test_metrics_are_rows_and_events(folder):
@@ -236,48 +185,6 @@ def test_a_curve_is_a_table(folder):
     ]
 
 
-def test_a_saved_model_is_the_model(folder, config):
-    model = random_model(config)
-    model.run_eagerly = True
-    model.train_step({"images": FRAMES})
-    folder.write_config(config, "float32")
-    folder.save_model(model)
-    model.save(folder.path / "whole.keras")
-    expected = model.smooth(FRAMES)
-
-    loaded = run_folder.load(folder.path)
-    assert loaded.config == config
-    assert loaded.compiled
-    for found, wanted in zip(tf.nest.flatten(loaded.smooth(FRAMES)), tf.nest.flatten(expected), strict=True):
-        np.testing.assert_array_equal(found, wanted)
-    # Its optimizer is a new one, and its file has no room for the old one's moments.
-    assert int(loaded.optimizer.iterations) == 0
-    small = (folder.path / "model.keras").stat().st_size
-    # Adam has two moments for each weight.
-    num_bytes = sum(weight.numpy().nbytes for weight in model.trainable_variables)
-    assert (folder.path / "whole.keras").stat().st_size - small > 2 * num_bytes
-    # Saving did not disturb the model that learns.
-    assert int(model.optimizer.iterations) == 1
-    np.testing.assert_array_equal(model.smooth(FRAMES).images, expected.images)
-
-    # Another configuration may be put around the same weights, but not around others.
-    other = Config(**{**TINY, "t_init_mask": 1, "n_steps_gen": 3})
-    assert run_folder.load(folder.path, other).generate(FRAMES).images.shape == (3, 3, 8, 8)
-    with pytest.raises(run_folder.RunFolderError, match=r"model\.keras cannot be loaded"):
-        run_folder.load(folder.path, Config(**{**TINY, "K": 3}))
-
-
-def test_a_run_without_a_model_is_an_error(folder, config):
-    folder.write_config(config, "float32")
-    with pytest.raises(run_folder.RunFolderError, match="has not saved a model yet") as error:
-        run_folder.load(folder.path)
-    assert str(folder.path) in str(error.value)
-    for content in (b"", b"not a model", b"PK\x03\x04 half a model"):
-        (folder.path / "model.keras").write_bytes(content)
-        with pytest.raises(run_folder.RunFolderError, match=r"model\.keras cannot be loaded"):
-            run_folder.load(folder.path)
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -298,7 +205,7 @@ def test_a_run_without_a_model_is_an_error(folder, config):
 def test_options_that_cannot_be_read_are_an_error(content, message, tmp_path):
     if content is not None:
         (tmp_path / "config.json").write_bytes(content)
-    for read in (run_folder.read_options, run_folder.load):
+    for read in (run_folder.read_options, load):
         with pytest.raises(run_folder.RunFolderError, match=message) as error:
             read(str(tmp_path))
         assert str(tmp_path) in str(error.value)

@@ -1,75 +1,23 @@
 import csv
+import itertools
 import signal
 
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from kvae.config import Config
-from kvae.data import dataset as data
-from kvae.errors import UserError
-from kvae.evaluation import report as reporting
-from kvae.models.autoencoder import PHASE_ALL, PHASE_DYNAMICS, PHASE_VAE
+from kvae.data.dataset import Dataset
+from kvae.errors import TrainingError, UserError
 from kvae.models.kvae import KVAE
-from kvae.runs import checkpoint, run_folder
+from kvae.runs import checkpoint
+from kvae.runs.load import load
+from kvae.runs.run_folder import RunFolder
 from kvae.system.signals import Stopped, StopSignals
-from kvae.training import loop as training
 from kvae.training import refinement
-from kvae.training.loop import Schedule
-
-TINY = dict(
-    num_filters=(4,),
-    K=2,
-    alpha_units=4,
-    precision="float32",
-    t_init_mask=2,
-    t_steps_mask=3,
-    n_steps_gen=8,
-    batch_size=4,
-)
-
-
-def videos(num_sequences, seed=0):
-    rng = np.random.default_rng(seed)
-    images = (rng.random([num_sequences, 6, 8, 8]) > 0.5).astype(np.uint8) * 255
-    return data.Dataset(images, np.zeros([num_sequences, 6, 0], np.float32), None)
-
-
-@pytest.fixture
-def eagerly():
-    """Run without tracing: for a few steps of a tiny model that is quicker."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
-# --- the schedule ---
-
-
-@pytest.mark.parametrize(
-    ("only_vae_epochs", "kf_update_steps", "phases"),
-    [
-        (0, 10, [PHASE_DYNAMICS] * 10 + [PHASE_ALL] * 2),
-        (2, 3, [PHASE_VAE] * 2 + [PHASE_DYNAMICS] * 3 + [PHASE_ALL] * 2),
-        (1, 0, [PHASE_VAE, PHASE_ALL, PHASE_ALL]),
-        (0, 0, [PHASE_ALL, PHASE_ALL]),
-    ],
-)
-def test_phases_follow_each_other(only_vae_epochs, kf_update_steps, phases):
-    schedule = Schedule(Config(only_vae_epochs=only_vae_epochs, kf_update_steps=kf_update_steps))
-    assert [schedule.phase(epoch) for epoch in range(len(phases))] == phases
-
-
-def test_the_learning_rate_is_a_staircase():
-    schedule = Schedule(Config())
-    for epoch, expected in {0: 0.007, 19: 0.007, 20: 0.00595, 39: 0.00595, 40: 0.0050575}.items():
-        assert schedule.learning_rate(epoch) == pytest.approx(expected, rel=1e-12)
-    # Counted over all phases.
-    schedule = Schedule(Config(init_lr=1.0, decay_rate=0.5, decay_steps=2, only_vae_epochs=1))
-    assert [schedule.learning_rate(epoch) for epoch in range(6)] == [1, 1, 0.5, 0.5, 0.25, 0.25]
-    schedule = Schedule(Config(init_lr=0.3, decay_rate=1.0, decay_steps=1))
-    assert schedule.learning_rate(70) == 0.3
+from kvae.training.loop import train
+from kvae.training.recorder import Recorder
+from tests.kvae.training.small import TINY, start, videos
 
 
 def test_the_weight_of_the_reconstruction_is_that_of_the_objective(eagerly):
@@ -86,69 +34,6 @@ def test_the_weight_of_the_reconstruction_is_that_of_the_objective(eagerly):
         model.train_step(images)
         steps[weight] = bias.numpy() - before
     np.testing.assert_allclose(steps[4.0], 4 / 0.3 * steps[0.3], rtol=1e-3)
-
-
-class Watch(keras.callbacks.Callback):
-    """Note, for every epoch, what moved and what the optimizer knew."""
-
-    def __init__(self):
-        super().__init__()
-        self.epochs = []
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.before = {weight.path: weight.numpy() for weight in self.model.trainable_variables}
-        optimizer = self.model.optimizer
-        moments = [variable for variable in optimizer.variables if "learning_rate" not in variable.path]
-        self.fresh = all((variable.numpy() == 0).all() for variable in moments)
-
-    def on_epoch_end(self, epoch, logs=None):
-        moved = {
-            weight.path.split("/", 1)[1]
-            for weight in self.model.trainable_variables
-            if (weight.numpy() != self.before[weight.path]).any()
-        }
-        optimizer = self.model.optimizer
-        facts = (int(optimizer.iterations), self.fresh, float(optimizer.learning_rate))
-        self.epochs.append((moved, facts))
-
-
-def test_fit_trains_the_groups_phase_by_phase():
-    config = Config(
-        **TINY,
-        only_vae_epochs=1,
-        kf_update_steps=2,
-        init_lr=0.01,
-        decay_rate=0.5,
-        decay_steps=2,
-        learn_u=True,
-        learn_noise=True,
-    )
-    model = KVAE(config)
-    model.build((None, None, 8, 8))
-    model.compile()
-    watch = Watch()
-    batches = data.Batches(videos(8), 4).of()
-    model.fit(batches, epochs=5, callbacks=[Schedule(config), watch], verbose=0, shuffle=False)
-
-    names = {weight.path.split("/", 1)[1] for weight in model.trainable_variables}
-    alpha = {name for name in names if name.startswith("alpha/")}
-    dynamics = {f"lgssm/{name}" for name in ("A", "B", "C", "a_0", "log_Q", "log_R", "log_Sigma0")}
-    vae = {name for name in names if name.split("/")[0] in ("encoder", "decoder")}
-    assert alpha | dynamics | vae == names
-    assert len(alpha) >= 5
-    moved = [moved for moved, _ in watch.epochs]
-    assert moved == [vae, vae | dynamics, vae | dynamics, names, names]
-    # Two updates an epoch; a new phase starts from zero, and only that.
-    assert [facts for _, facts in watch.epochs] == [
-        (2, True, pytest.approx(0.01)),
-        (2, True, pytest.approx(0.01)),
-        (4, False, pytest.approx(0.005)),
-        (2, True, pytest.approx(0.005)),
-        (4, False, pytest.approx(0.0025)),
-    ]
-
-
-# --- train ---
 
 
 @pytest.fixture
@@ -170,11 +55,11 @@ def learn(eagerly, monkeypatch, tmp_path):
             return {"total": 0.0, "gradient_norm": 0.0}
 
         monkeypatch.setattr(KVAE, "train_step", train_step)
-        monkeypatch.setattr(training.Recorder, "end_epoch", lambda *arguments: epochs.append([]))
+        monkeypatch.setattr(Recorder, "end_epoch", lambda *arguments: epochs.append([]))
         images = np.broadcast_to(np.arange(40)[:, None, None, None], [40, 6, 8, 8]).astype(np.uint8)
-        dataset = data.Dataset(images, np.zeros([40, 6, 0], np.float32), None)
+        dataset = Dataset(images, np.zeros([40, 6, 0], np.float32), None)
         model, folder = start(tmp_path / str(len(list(tmp_path.iterdir()))), **{"num_epochs": 2, **options})
-        training.train(model, dataset, dataset, folder, StopSignals())
+        train(model, dataset, dataset, folder, StopSignals())
         return epochs[:-1], sizes
 
     return learn
@@ -206,26 +91,6 @@ def test_training_goes_on_as_configured(learn):
     assert learn(shuffle=False)[0] == [in_order, in_order]
 
 
-def start(log_dir, **options):
-    """Return a new model and a run folder for it."""
-    config = Config(log_dir=str(log_dir), run_name="run", **{**TINY, **options})
-    model = KVAE(config)
-    model.build((None, None, 8, 8))
-    return model, run_folder.RunFolder.create(config)
-
-
-@pytest.fixture
-def without_pictures(monkeypatch):
-    """Leave out what takes long, and note when it was asked for."""
-    asked = []
-    monkeypatch.setattr(
-        reporting, "picture", lambda model, test, folder, step, prefix: asked.append((step, prefix))
-    )
-    monkeypatch.setattr(training.Recorder, "_imputation", lambda self, model: {"smoothing": 0.25})
-    monkeypatch.setattr(training.Recorder, "_add_graph", lambda self, model: None)
-    return asked
-
-
 def read_metrics(folder):
     with (folder.path / "metrics.csv").open(newline="") as file:
         return list(csv.DictReader(file))
@@ -234,7 +99,7 @@ def read_metrics(folder):
 def test_a_training_is_recorded(tmp_path, capsys):
     train_data, test_data = videos(10), videos(5, seed=1)
     model, folder = start(tmp_path, num_epochs=2, kf_update_steps=1)
-    best = training.train(model, train_data, test_data, folder, StopSignals())
+    best = train(model, train_data, test_data, folder, StopSignals())
     folder.close()
 
     rows = read_metrics(folder)
@@ -255,8 +120,8 @@ def test_a_training_is_recorded(tmp_path, capsys):
     assert best == 1 + int(np.argmax(bounds))
 
     # The best model is there, and the last with its optimizer; its second phase took three steps.
-    saved = run_folder.load(folder.path, model.config)
-    bound = saved.evaluate(data.Batches(test_data, 4).of(), verbose=0, return_dict=True)
+    saved = load(folder.path, model.config)
+    bound = saved.evaluate(test_data.batches(4).of(), verbose=0, return_dict=True)
     assert float(bound["log_px"]) == pytest.approx(float(rows[best - 1]["test_elbo_log_px"]), rel=0.01)
     other = KVAE(model.config)
     other.build((None, None, 8, 8))
@@ -286,7 +151,7 @@ def test_a_training_is_recorded(tmp_path, capsys):
 
 def test_the_original_s_bound_is_recorded_too(tmp_path, eagerly, without_pictures):
     model, folder = start(tmp_path, kf_elbo="sampled", num_epochs=5, display_step=2, generate_step=4)
-    training.train(model, videos(3), videos(2, seed=1), folder, StopSignals())
+    train(model, videos(3), videos(2, seed=1), folder, StopSignals())
     folder.close()
     rows = read_metrics(folder)
     # The first epoch, every second, and the last.
@@ -301,8 +166,8 @@ def test_the_original_s_bound_is_recorded_too(tmp_path, eagerly, without_picture
 
 def test_what_explodes_ends_training_and_is_not_saved(tmp_path, eagerly, without_pictures):
     model, folder = start(tmp_path, init_lr=1e6, num_epochs=9)
-    with pytest.raises(training.TrainingError, match=r"epoch \d.*--init_lr") as error:
-        training.train(model, videos(8), videos(2, seed=1), folder, StopSignals())
+    with pytest.raises(TrainingError, match=r"epoch \d.*--init_lr") as error:
+        train(model, videos(8), videos(2, seed=1), folder, StopSignals())
     assert isinstance(error.value, UserError)
     # Had an epoch gone well, its model would be there; a broken one is not.
     assert (folder.path / "model.keras").exists() == (folder.path / "metrics.csv").exists()
@@ -318,16 +183,16 @@ def test_what_explodes_ends_training_and_is_not_saved(tmp_path, eagerly, without
 
 def test_the_last_good_checkpoint_stays(tmp_path, eagerly, without_pictures, monkeypatch):
     model, folder = start(tmp_path, num_epochs=3)
-    update = KVAE.train_step
+    update, steps_before = KVAE.train_step, itertools.count()
 
     def break_in_the_second_epoch(model, data):
-        if int(model.training_draws) == 2:
+        if next(steps_before) == 2:
             model.lgssm.C.assign(model.lgssm.C * np.nan)
         return update(model, data)
 
     monkeypatch.setattr(KVAE, "train_step", break_in_the_second_epoch)
-    with pytest.raises(training.TrainingError) as error:
-        training.train(model, videos(8), videos(2, seed=1), folder, StopSignals())
+    with pytest.raises(TrainingError) as error:
+        train(model, videos(8), videos(2, seed=1), folder, StopSignals())
     # The frames are still reconstructed, but their codes no longer explained.
     told = str(error.value)
     assert "step 3 (batch 1 of epoch 2), as elbo/total is nan, elbo/state_space is nan" in told
@@ -339,57 +204,6 @@ def test_the_last_good_checkpoint_stays(tmp_path, eagerly, without_pictures, mon
     other.optimizer.build(other.trainable_variables)
     assert checkpoint.restore(folder.checkpoint, other)["epoch"] == 1
     assert np.isfinite(other.lgssm.C.numpy()).all()
-
-
-class Folder:
-    """Stands in for a run's folder; `saved` are the epochs whose model was kept."""
-
-    def __init__(self):
-        self.saved, self.epoch = [], 0
-
-    def save_model(self, model):
-        self.saved.append(self.epoch)
-
-    def record(self, epoch, *arguments):
-        assert epoch == self.epoch
-
-
-def end_epochs(monkeypatch, bounds, train_bounds):
-    """Let a recorder end epochs with these test and training bounds; return progress and folder."""
-    monkeypatch.setattr(training.evaluation, "test_bound", lambda *arguments: {"total": next(bounds)})
-    monkeypatch.setattr(training.Recorder, "_imputation", lambda self, model: {})
-    monkeypatch.setattr(training.Recorder, "_add_graph", lambda self, model: None)
-    monkeypatch.setattr(reporting, "picture", lambda *arguments: None)
-    bounds, folder, progress = iter(bounds), Folder(), training.Progress()
-    model = KVAE(Config(**TINY, num_epochs=5))
-    model.compile()
-    recorder = training.Recorder(model, folder, None)
-    for bound in train_bounds:
-        model.reset_metrics()
-        model.means["total"].update_state(bound)
-        folder.epoch = progress.epoch + 1
-        try:
-            recorder.end_epoch(progress, 0, 1.0)
-        except training.TrainingError as error:
-            return progress, folder, error
-        progress.epoch += 1
-    return progress, folder, None
-
-
-def test_the_best_epoch_is_that_of_the_best_test_bound(monkeypatch):
-    progress, folder, error = end_epochs(monkeypatch, [-5.0, -6.0, -3.0, -3.0, -4.0], [-1.0] * 5)
-    assert error is None
-    assert folder.saved == [1, 3]
-    assert (progress.best_bound, progress.best_epoch) == (-3.0, 3)
-
-
-@pytest.mark.parametrize(("bounds", "train_bounds"), [([-5, np.nan], [-1, -1]), ([-5, -1], [-1, np.nan])])
-def test_what_is_not_finite_is_not_saved(monkeypatch, bounds, train_bounds):
-    progress, folder, error = end_epochs(monkeypatch, bounds, train_bounds)
-    split = "test" if np.isnan(bounds[1]) else "training"
-    assert f"The {split} bound became nan in epoch 2" in str(error)
-    assert folder.saved == [1]
-    assert progress.epoch == 1
 
 
 class Signals(StopSignals):
@@ -417,7 +231,7 @@ def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(tmp_path, eagerly, 
     train_data, test_data = videos(10), videos(3, seed=1)
     options = dict(num_epochs=3, kf_update_steps=1, train_miss_prob=0.3, seed=4)
     whole, whole_folder = start(tmp_path / "whole", **options)
-    best = training.train(whole, train_data, test_data, whole_folder, StopSignals())
+    best = train(whole, train_data, test_data, whole_folder, StopSignals())
     whole_folder.close()
     wanted_rows = without_time(read_metrics(whole_folder))
 
@@ -425,7 +239,7 @@ def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(tmp_path, eagerly, 
     for after in (1, 3, 4):
         model, folder = start(tmp_path / f"cut_{after}", **options)
         with pytest.raises(Stopped, match="SIGTERM") as stopped:
-            training.train(model, train_data, test_data, folder, Signals(after))
+            train(model, train_data, test_data, folder, Signals(after))
         assert stopped.value.exit_code == 143
         # A kill may have come after something was told, and before the checkpoint said so.
         folder.record(9, 99, {"total": 0.0}, {})
@@ -433,8 +247,8 @@ def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(tmp_path, eagerly, 
 
         model = KVAE(model.config)
         model.build((None, None, 8, 8))
-        folder = run_folder.RunFolder(folder.path)
-        assert training.train(model, train_data, test_data, folder, StopSignals()) == best
+        folder = RunFolder(folder.path)
+        assert train(model, train_data, test_data, folder, StopSignals()) == best
         folder.close()
         for found, wanted in zip(model.weights, whole.weights, strict=True):
             np.testing.assert_array_equal(found, wanted, err_msg=f"{wanted.path}, stopped after {after}")
@@ -444,9 +258,9 @@ def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(tmp_path, eagerly, 
 def test_the_dynamics_are_refined_after_the_last_epoch(tmp_path, eagerly, without_pictures, capsys):
     options = dict(num_epochs=2, kf_update_steps=1, init_lr=0.01)
     plain, plain_folder = start(tmp_path / "plain", **options)
-    training.train(plain, videos(10), videos(10), plain_folder, StopSignals())
+    train(plain, videos(10), videos(10), plain_folder, StopSignals())
     model, folder = start(tmp_path / "refined", refine_epochs=10, **options)
-    best = training.train(model, videos(10), videos(10), folder, StopSignals())
+    best = train(model, videos(10), videos(10), folder, StopSignals())
     assert "dynamics alone, 10 epochs" in capsys.readouterr().out
     for part in ("encoder", "decoder"):
         for found, wanted in zip(getattr(model, part).weights, getattr(plain, part).weights, strict=True):
@@ -466,42 +280,28 @@ def test_the_dynamics_are_refined_after_the_last_epoch(tmp_path, eagerly, withou
     # As after an interruption in that phase: it is done once more, with the same end.
     again = KVAE(model.config)
     again.build((None, None, 8, 8))
-    assert training.train(again, videos(10), videos(10), folder, StopSignals()) == best
+    assert train(again, videos(10), videos(10), folder, StopSignals()) == best
     np.testing.assert_allclose(again.lgssm.A, model.lgssm.A, rtol=1e-4, atol=1e-5)
     assert [row["epoch"] for row in read_metrics(folder)] == ["1", "2", "12"]
 
 
 def test_a_training_is_profiled_where_that_was_asked_for(tmp_path, eagerly, without_pictures, capsys):
     model, folder = start(tmp_path, num_epochs=2, profile=True)
-    training.train(model, videos(10), videos(2), folder, StopSignals())
+    train(model, videos(10), videos(2), folder, StopSignals())
     (profile,) = folder.path.glob("train/plugins/profile/*/*.xplane.pb")
     # Three steps to warm up are an epoch.
     assert "Profiled 3 training step(s)" in capsys.readouterr().out
     # Nothing is left to train, or to profile.
-    again = run_folder.RunFolder(folder.path)
-    training.train(model, videos(10), videos(2), again, StopSignals())
+    again = RunFolder(folder.path)
+    train(model, videos(10), videos(2), again, StopSignals())
     assert "too few training steps left to profile" in capsys.readouterr().out
     assert [*folder.path.glob("train/plugins/profile/*/*")] == [profile]
 
 
 def test_a_finished_training_is_not_trained_again(tmp_path, eagerly, without_pictures):
     model, folder = start(tmp_path, num_epochs=1)
-    best = training.train(model, videos(3), videos(2), folder, StopSignals())
+    best = train(model, videos(3), videos(2), folder, StopSignals())
     before = model.lgssm.C.numpy()
-    assert training.train(model, videos(3), videos(2), folder, StopSignals()) == best
+    assert train(model, videos(3), videos(2), folder, StopSignals()) == best
     np.testing.assert_array_equal(model.lgssm.C, before)
     assert len(read_metrics(folder)) == 1
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0 min 00 s"),
-        (59.4, "0 min 59 s"),
-        (59.6, "1 min 00 s"),
-        (3599.9, "1 h 00 min"),
-        (7384, "2 h 03 min"),
-    ],
-)
-def test_durations_are_in_words(seconds, text):
-    assert training._duration(seconds) == text

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from kvae.config import Config
-from kvae.data import dataset as data
+from kvae.data.dataset import Dataset
 from kvae.errors import TrainingError
 from kvae.models.kvae import KVAE
 from kvae.models.rivals import RecurrentAutoencoder
@@ -20,7 +20,7 @@ def tiny(**options):
 def videos(count=10, dim_u=0):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 2, [count, 5, 8, 8]).astype(np.uint8)
-    return data.Dataset(images, rng.normal(size=[count, 5, dim_u]).astype(np.float32), None)
+    return Dataset(images, rng.normal(size=[count, 5, dim_u]).astype(np.float32), None)
 
 
 def lines(count=64, num_steps=8):

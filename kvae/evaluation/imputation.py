@@ -1,4 +1,4 @@
-"""How good a trained model is: the bound, and imputation judged on the hidden frames."""
+"""Imputation judged on the hidden frames, under one mask or along a curve of them."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from kvae.data import dataset as data
 from kvae.data import masks
-from kvae.inference import posterior as imputation
+from kvae.data.dataset import Dataset, to_pixels
+from kvae.inference import posterior
 from kvae.models import draws
 from kvae.models.autoencoder import SequenceAutoencoder
 
@@ -36,7 +36,7 @@ class CurvePoint(NamedTuple):
 
 def imputation_errors(
     model: SequenceAutoencoder,
-    dataset: data.Dataset,
+    dataset: Dataset,
     observed: Sequence[np.ndarray],
     methods: tuple[str, ...] | None = None,
 ) -> list[dict[str, ImputationError]]:
@@ -47,7 +47,7 @@ def imputation_errors(
 
     Args:
         model: a `KVAE` or `RecurrentAutoencoder`.
-        dataset: a `data.Dataset` of N sequences of T frames.
+        dataset: a `Dataset` of N sequences of T frames.
         observed: a list of masks [N, T], 1 = observed.
         methods: a tuple, of model.methods; by default all.
 
@@ -83,29 +83,29 @@ def imputation_errors(
 
 
 def planning_curve(
-    model: SequenceAutoencoder, dataset: data.Dataset, methods: tuple[str, ...] | None = None
+    model: SequenceAutoencoder, dataset: Dataset, methods: tuple[str, ...] | None = None
 ) -> list[CurvePoint]:
     """Hide 1, 3, 5, .. frames after the first config.t_init_mask; return a list of `CurvePoint`."""
     return _curve(model, dataset, masks_of_curve(model, dataset, "planning"), methods)
 
 
 def random_curve(
-    model: SequenceAutoencoder, dataset: data.Dataset, methods: tuple[str, ...] | None = None, seed: int = 0
+    model: SequenceAutoencoder, dataset: Dataset, methods: tuple[str, ...] | None = None, seed: int = 0
 ) -> list[CurvePoint]:
     """Hide each frame after the first config.t_init_mask with p = 0.1 .. 1; a list of `CurvePoint`."""
     return _curve(model, dataset, masks_of_curve(model, dataset, "random", seed), methods)
 
 
 def masks_of_curve(
-    model: SequenceAutoencoder, dataset: data.Dataset, kind: str, seed: int = 0
+    model: SequenceAutoencoder, dataset: Dataset, kind: str, seed: int = 0
 ) -> list[tuple[float, np.ndarray]]:
     """Return the (x, mask [N, T]) of a curve, `planning` or `random`; the latter is drawn from the seed."""
     num_sequences, num_steps = dataset.images.shape[:2]
     return masks.masks_of_curve(kind, num_sequences, num_steps, model.config.t_init_mask, seed)
 
 
-def baseline(images: np.ndarray) -> float | None:
-    """Return the fraction of wrong pixels that a careless guess from the same video would have.
+def careless_guess(images: np.ndarray) -> float | None:
+    """Return the fraction of wrong pixels of a trivial fill: a frame of the same video from another time.
 
     It is the largest distance between a frame of {0, 3, 6} and one of {9, 12, 15}, averaged over
     sequences.
@@ -123,24 +123,12 @@ def baseline(images: np.ndarray) -> float | None:
     return float((early != late).mean(axis=(3, 4)).max(axis=(1, 2)).mean())
 
 
-def test_bound(model: SequenceAutoencoder, dataset: data.Dataset) -> dict[str, float]:
-    """Return the bound's terms over a whole `data.Dataset`, per observed frame, by name as in `Bound`."""
-    # Not by `model.evaluate`, which hides what it compiles: `graph_of_bound` shows it.
-    model.reset_metrics()
-    for batch in dataset.batches(model.config.batch_size).of():
-        metrics = model.compiled_test_step(batch)
-    return {name: float(value) for name, value in metrics.items()}
-
-
-def graph_of_bound(model: SequenceAutoencoder, dataset: data.Dataset) -> tf.Graph:
-    """Return the graph of `test_bound` on one batch; after that has run, nothing is traced for it."""
-    size = model.config.batch_size
-    first = data.Dataset(dataset.images[:size], dataset.controls[:size], None)
-    batch = next(iter(first.batches(size).of()))
-    return model.compiled_test_step.get_concrete_function(batch).graph
-
-
-def _curve(model, dataset, masks_by_x, methods):
+def _curve(
+    model: SequenceAutoencoder,
+    dataset: Dataset,
+    masks_by_x: list[tuple[float, np.ndarray]],
+    methods: tuple[str, ...] | None,
+) -> list[CurvePoint]:
     if not masks_by_x:
         return []
     xs, observed = zip(*masks_by_x, strict=True)
@@ -154,15 +142,25 @@ def _curve(model, dataset, masks_by_x, methods):
 
 # Traced once for a model, whatever the batch and the mask.
 @tf.function(reduce_retracing=True, autograph=False)
-def _encode_and_generate(model, images, controls):
+def _encode_and_generate(
+    model: SequenceAutoencoder, images: tf.Tensor, controls: tf.Tensor | None
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Return the true pixels above 0.5, the encoded codes, and those generated from the first frames."""
-    truth = data.to_pixels(images, model.config.out_distr) > 0.5
+    truth = to_pixels(images, model.config.out_distr) > 0.5
     generated = model.generate(images, images.shape[1], controls=controls)
     return truth, model.reconstruct(images).codes, generated.codes
 
 
 @tf.function(reduce_retracing=True, autograph=False)
-def _judge(model, truth, encoded, generated, controls, mask, methods):
+def _judge(
+    model: SequenceAutoencoder,
+    truth: tf.Tensor,
+    encoded: tf.Tensor,
+    generated: tf.Tensor,
+    controls: tf.Tensor | None,
+    mask: tf.Tensor,
+    methods: tuple[str, ...],
+) -> dict[str, tf.Tensor]:
     """Return for each method the sums over hidden frames that `_error_of_sums` takes."""
     hidden = mask < 0.5
     true_frames, true_codes = truth[hidden], encoded[hidden]
@@ -174,7 +172,7 @@ def _judge(model, truth, encoded, generated, controls, mask, methods):
         if "smoothing" in methods:
             guesses["smoothing"] = found.smoothed_codes[hidden][None]
     if "sampling" in methods:
-        num_paths, num_draws = model.config.num_paths, imputation.NUM_DRAWS
+        num_paths, num_draws = model.config.num_paths, posterior.NUM_DRAWS
         drawn = model.sample_posterior(encoded, mask, controls, num_paths, num_draws).codes
         guesses["sampling"] = tf.transpose(tf.transpose(drawn, [0, 2, 1, 3])[hidden], [1, 0, 2])
     sums = {}
@@ -196,7 +194,7 @@ def _judge(model, truth, encoded, generated, controls, mask, methods):
     return sums
 
 
-def _error_of_sums(sums):
+def _error_of_sums(sums: np.ndarray) -> ImputationError:
     wrong, num_pixels, squared_error, code_sum, code_squares, num_codes = sums
     if num_pixels == 0:
         return ImputationError(float("nan"), float("nan"))

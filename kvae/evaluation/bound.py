@@ -1,0 +1,23 @@
+"""The bound of a model on test data."""
+
+import tensorflow as tf
+
+from kvae.data.dataset import Dataset
+from kvae.models.autoencoder import SequenceAutoencoder
+
+
+def test_bound(model: SequenceAutoencoder, dataset: Dataset) -> dict[str, float]:
+    """Return the bound's terms over a whole `Dataset`, per observed frame, by name as in `Bound`."""
+    # Not by `model.evaluate`, which hides what it compiles: `graph_of_bound` shows it.
+    model.reset_metrics()
+    for batch in dataset.batches(model.config.batch_size).of():
+        metrics = model.compiled_test_step(batch)
+    return {name: float(value) for name, value in metrics.items()}
+
+
+def graph_of_bound(model: SequenceAutoencoder, dataset: Dataset) -> tf.Graph:
+    """Return the graph of `test_bound` on one batch; after that has run, nothing is traced for it."""
+    size = model.config.batch_size
+    first = Dataset(dataset.images[:size], dataset.controls[:size], None)
+    batch = next(iter(first.batches(size).of()))
+    return model.compiled_test_step.get_concrete_function(batch).graph

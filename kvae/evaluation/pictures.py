@@ -1,0 +1,130 @@
+"""The films, strips and plots of a model on a few test sequences."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from matplotlib.figure import Figure
+
+from kvae.data import masks
+from kvae.data.dataset import Dataset
+from kvae.models.autoencoder import SequenceAutoencoder
+from kvae.plots import figures, films
+from kvae.runs.run_folder import RunFolder
+
+NUM_SEQUENCES = 4
+NUM_SAMPLES = 4
+"""Samples of each of them in a film."""
+
+
+_CODES = {
+    "reconstruction": "encoded",
+    "generation": "generated",
+    "smoothing": "smoothed",
+    "sampling": "sampled",
+}
+"""Whose codes are plotted, and under which name."""
+
+
+def draw(
+    model: SequenceAutoencoder, dataset: Dataset, folder: RunFolder, step: int, prefix: str = ""
+) -> None:
+    """Draw every film, strip and plot of a model, on the first test sequences.
+
+    Args:
+        model: a `KVAE` or `RecurrentAutoencoder`.
+        dataset: the test data.
+        folder: the `RunFolder` to write to.
+        step: updates completed, TensorBoard's time.
+        prefix: of the file names.
+    """
+    config = model.config
+    images = dataset.images[:NUM_SEQUENCES]
+    controls = dataset.controls[:NUM_SEQUENCES] if dataset.controls.shape[-1] else None
+    num_sequences, num_steps = images.shape[:2]
+    observed = masks.planning_mask(num_sequences, num_steps, config.t_init_mask, config.t_steps_mask)
+    truth = model.pixels(images).numpy()
+    found = _decoded(model, images, observed, controls)
+
+    if "sampling" in found:
+        # Whole sequences that the model holds possible, the mean of which it imputes.
+        samples = found["sampling"].samples.images.numpy()
+        rows = {"truth": truth} | {f"sample {i + 1}": samples[:, i] for i in range(NUM_SAMPLES)}
+        folder.add_film("samples", films.film(rows, observed), step, prefix)
+    shown = ("reconstruction", *model.methods)
+    rows = {"truth": truth} | {label: found[label].images.numpy() for label in shown}
+    complete = ("truth", "reconstruction")
+    folder.add_film("imputation", films.film(rows, observed, complete=complete), step, prefix)
+    of_first = {label: frames[0] for label, frames in rows.items()}
+    strip = films.strip(of_first, observed[0], complete=complete)
+    folder.add_strip("imputation_strip", strip, step, prefix)
+    folder.add_film("generation", _film_of_generation(model, images, controls, truth), step, prefix)
+
+    codes = {name: found[label].codes.numpy() for label, name in _CODES.items() if label in found}
+    folder.add_plot("codes", figures.code_trajectories(codes, observed), step, prefix)
+    if config.model == "kvae":
+        of_batch = slice(config.batch_size)
+        histograms = _histograms(model, dataset.images[of_batch], dataset.controls[of_batch])
+        folder.events.add_histograms(histograms, step)
+    if "smoothing" in model.methods:
+        folder.add_plot("alpha", figures.alpha_over_time(model.smooth(images).alpha.numpy()), step, prefix)
+    if config.model == "kvae" and not config.alpha_rnn and config.dim_a == 2 and config.K > 1:
+        folder.add_plot("alpha_plane", _alpha_plane(model, dataset), step, prefix)
+
+
+def _decoded(
+    model: SequenceAutoencoder, images: np.ndarray, observed: np.ndarray, controls: np.ndarray | None
+) -> dict[str, Any]:
+    """Return what the model makes of the sequences, a `Decoded` or `Imputed` for each way to see them."""
+    found = {
+        "reconstruction": model.reconstruct(images),
+        "generation": model.generate(images, images.shape[1], controls=controls),
+        "filtering": model.filter(images, observed, controls),
+    }
+    if "smoothing" in model.methods:
+        found["smoothing"] = model.smooth(images, observed, controls)
+    if "sampling" in model.methods:
+        found["sampling"] = model.impute(images, observed, controls, num_samples=NUM_SAMPLES)
+    return found
+
+
+def _film_of_generation(
+    model: SequenceAutoencoder, images: np.ndarray, controls: np.ndarray | None, truth: np.ndarray
+) -> np.ndarray:
+    """Film what the first frames go on to be, by the mean of the dynamics and with their noise."""
+    rows = {"truth": truth}
+    for label, stochastic in (("deterministic", False), ("stochastic", True)):
+        generation = model.generate(images, controls=controls, stochastic=stochastic)
+        rows[label] = generation.images.numpy()
+    num_steps, num_given = model.config.n_steps_gen, model.config.t_init_mask
+    return films.film(rows, masks.planning_mask(len(images), num_steps, num_given, num_steps))
+
+
+def _histograms(
+    model: SequenceAutoencoder, images: np.ndarray, controls: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return what the dynamics do over sequences without a hidden frame, by TensorBoard's tags.
+
+    The moduli of the eigenvalues of every A_t, above 1 where it makes states grow; and the weights of each of
+    the K models in the mixture: all near 0 for one that is not used.
+    """
+    if not controls.shape[-1]:
+        controls = np.zeros([*images.shape[:2], model.config.dim_u], np.float32)
+    _, dynamics = model.lgssm.filter(model.reconstruct(images).codes, None, tf.constant(controls))
+    moduli = np.abs(np.linalg.eigvals(dynamics.A[:, 1:].numpy()))
+    weights = np.moveaxis(dynamics.alpha.numpy(), -1, 0)
+    of_models = {f"dynamics/alpha_{k:02d}": weight for k, weight in enumerate(weights, start=1)}
+    return {"dynamics/eigenvalue_moduli": moduli} | of_models
+
+
+def _alpha_plane(model: SequenceAutoencoder, dataset: Dataset) -> Figure:
+    """Plot alpha over the plane of codes, where all the codes in the MLP's memory are the same."""
+    codes = model.reconstruct(dataset.images[: model.config.batch_size]).codes.numpy().reshape(-1, 2)
+    low, high = codes.min(axis=0), codes.max(axis=0)
+    margin = 0.1 * (high - low) + 1e-3
+    first, second = (np.linspace(low[i] - margin[i], high[i] + margin[i], 100) for i in range(2))
+    points = np.stack(np.meshgrid(first, second, indexing="ij"), axis=-1).reshape(-1, 1, 2)
+    queue = np.repeat(points, model.config.fifo_size, axis=1).astype(np.float32)
+    alpha, _ = model.alpha(tf.constant(queue))
+    alpha = alpha[:, -1].numpy().reshape(100, 100, model.config.K)
+    return figures.alpha_plane(first, second, alpha, codes)

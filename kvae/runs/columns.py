@@ -1,0 +1,30 @@
+"""The numbers of a run by name: their tags in TensorBoard, and the columns of metrics.csv."""
+
+TAGS = {
+    "total": "elbo/total",
+    "log_px": "elbo/log_px",
+    "log_qa": "elbo/log_qa",
+    "state_space": "elbo/state_space",
+    "exact": "elbo/exact",
+    "sampled": "elbo/sampled",
+    "learning_rate": "optimizer/learning_rate",
+    "gradient_norm": "optimizer/gradient_norm",
+    "encoder_variance": "encoder/variance",
+    "seconds": "time/seconds",
+    "smoothing": "imputation/smoothing",
+    "filtering": "imputation/filtering",
+    "generation": "imputation/generation",
+    "sampling": "imputation/sampling",
+}
+"""TensorBoard tag of every metric. The column in metrics.csv has `_` for `/`, after train_ or test_."""
+
+_TRAIN = "total log_px log_qa state_space exact gradient_norm encoder_variance learning_rate seconds"
+_TEST = (
+    "total log_px log_qa state_space exact sampled encoder_variance smoothing filtering generation sampling"
+)
+COLUMNS = [
+    "epoch",
+    "step",
+    *(f"train_{TAGS[name].replace('/', '_')}" for name in _TRAIN.split()),
+    *(f"test_{TAGS[name].replace('/', '_')}" for name in _TEST.split()),
+]

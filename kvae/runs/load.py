@@ -1,0 +1,69 @@
+"""The model of a run folder."""
+
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from kvae.config import Config
+from kvae.data.archives import free_memory
+from kvae.models.autoencoder import SequenceAutoencoder
+from kvae.models.factory import make_model
+from kvae.runs.run_folder import RunFolderError, read_options
+
+_LARGEST_CONFIG = 10**6
+"""Bytes of the config.json in model.keras."""
+_LARGEST_SIDE = 4096
+"""Pixels along a side of a frame."""
+
+
+def load(path: str | os.PathLike, config: Config | None = None) -> SequenceAutoencoder:
+    """Return the model of a run folder, compiled.
+
+    Of model.keras only the sides of the frames and the weights are read; what the model is says config.json.
+    So nothing is deserialised by Keras, and a file from somebody else runs no code.
+
+    Args:
+        path: the run folder.
+        config: a `Config` to use in place of the run's; it must describe the same weights.
+
+    Raises:
+        RunFolderError: there is no such run, or it has not saved a model.
+
+    Example:
+        >>> import numpy as np
+        >>> model = load("pretrained/box")
+        >>> model.generate(np.zeros([1, 4, 32, 32], np.uint8), num_steps=10).images.shape
+        TensorShape([1, 10, 32, 32])
+    """
+    config = config or Config.from_dict(read_options(path))
+    file = Path(path) / "model.keras"
+    if not file.exists():
+        raise RunFolderError(f"{path} has no model.keras: the run has not saved a model yet")
+    try:
+        model = make_model(config)
+        model.build((None, None, *_frame_sides(file)))
+        model.load_weights(file)
+        if not all(np.isfinite(weight).all() for weight in model.get_weights()):
+            raise ValueError("weights that are not finite")
+    # What a damaged file raises depends on the byte that is damaged.
+    except Exception as error:
+        raise RunFolderError(f"{file} cannot be loaded: {error!r}") from error
+    model.compile()
+    return model
+
+
+def _frame_sides(file: Path) -> tuple[int, int]:
+    """Return height and width of a saved model's frames."""
+    with zipfile.ZipFile(file) as archive:
+        if archive.getinfo("config.json").file_size > _LARGEST_CONFIG:
+            raise ValueError("its config.json is too large")
+        if archive.getinfo("model.weights.h5").file_size > free_memory():
+            raise ValueError("its weights are larger than the memory that is free")
+        shape = json.loads(archive.read("config.json"))["build_config"]["input_shape"]
+    height, width = shape[-2:]
+    if not all(type(side) is int and 1 <= side <= _LARGEST_SIDE for side in (height, width)):
+        raise ValueError(f"its frames have sides {height!r} and {width!r}")
+    return height, width

@@ -1,0 +1,171 @@
+"""What a training records and tells on its way."""
+
+from collections.abc import Callable
+
+import keras
+
+from kvae import evaluation
+from kvae.data import masks
+from kvae.data.dataset import Dataset
+from kvae.evaluation import pictures
+from kvae.models.autoencoder import SequenceAutoencoder
+from kvae.models.factory import make_model
+from kvae.runs.run_folder import RunFolder
+from kvae.training.distribution import Distribution
+from kvae.training.health import check_bound
+from kvae.training.progress import Progress
+from kvae.training.schedule import Schedule
+
+
+class Recorder:
+    """Write into the run's folder while a model learns, and tell how it goes.
+
+    First, where config.init_model names a model to begin with, that one's test bound, as epoch 0. After every
+    config.display_step epochs: the test bound, a row of metrics.csv, TensorBoard's scalars,
+    a line of progress; model.keras where the test bound is the best so far. After the first epoch the
+    graph of the bound. After the first and every config.generate_step: films and plots, and the imputation
+    of the first test batch. The last epoch's films are left to the final evaluation, which uses the best
+    model.
+
+    Args:
+        model: a built model.
+        folder: the `RunFolder`.
+        test: the test data.
+        say: what to call with a line of progress.
+        distribution: the `Distribution`; of several workers the chief alone evaluates and records.
+    """
+
+    def __init__(
+        self,
+        model: SequenceAutoencoder,
+        folder: RunFolder,
+        test: Dataset,
+        say: Callable[[str], object] = print,
+        distribution: Distribution | None = None,
+    ):
+        self.trained, self.config, self.folder, self.test, self.say = model, model.config, folder, test, say
+        self.distribution = distribution or Distribution()
+        self._twin: SequenceAutoencoder | None = None
+
+    def local_model(self) -> SequenceAutoencoder:
+        """Return the model, or where replicas share its training a copy outside of that, as it is now."""
+        if self.distribution.strategy is None:
+            return self.trained
+        if self._twin is None:
+            self._twin = make_model(self.config, name=self.trained.name)
+            self._twin.build_from_config(self.trained.get_build_config())
+            self._twin.compile()
+        pairs = zip(self._twin.trainable_weights, self.trained.trainable_weights, strict=True)
+        for variable, trained in pairs:
+            variable.assign(self.distribution.read(trained))
+        return self._twin
+
+    def begin(self, progress: Progress) -> None:
+        """Evaluate and record the model of an earlier run as epoch 0: what was saved is never worse than it.
+
+        Args:
+            progress: the `Progress`, in which nothing has been done.
+
+        Raises:
+            TrainingError: the bound is not finite.
+        """
+        if not self.distribution.is_chief:
+            return
+        model = self.local_model()
+        test = self._evaluate(model, progress, 0)
+        self._add_graph(model)
+        self.folder.record(0, 0, {"seconds": 0.0}, test)
+        self.say(f"{self.config.init_model} begins with   test {test['total']:9.3f}")
+
+    def end_epoch(self, progress: Progress, step: int, seconds: float) -> None:
+        """Evaluate and record, if it is time for it.
+
+        Args:
+            progress: the `Progress`; its epoch has been trained, but is not counted yet.
+            step: updates completed.
+            seconds: time spent so far.
+
+        Raises:
+            TrainingError: the bound is not finite any more; nothing is saved then.
+        """
+        done, last = progress.epoch + 1, progress.epoch + 1 == self.config.num_epochs
+        # In training, `sampled` is `state_space` under another name where it is there at all.
+        train = {name: self._mean(mean) for name, mean in self.trained.means.items() if name != "sampled"}
+        check_bound("training", train["total"], done)
+        look = done == 1 or done % self.config.generate_step == 0 or last
+        if not self.distribution.is_chief or not (look or done % self.config.display_step == 0):
+            return
+        model = self.local_model()
+        test = self._evaluate(model, progress, done)
+        if done == 1 and not self.config.init_model:
+            self._add_graph(model)
+        if look:
+            test |= self._imputation(model)
+            if not last:
+                pictures.draw(model, self.test, self.folder, step, f"epoch_{done:03d}_")
+        train |= {"learning_rate": Schedule(self.config).learning_rate(progress.epoch), "seconds": seconds}
+        self.folder.record(done, step, train, test)
+        left = seconds / done * (self.config.num_epochs - done)
+        self.say(
+            f"epoch {done:3d}/{self.config.num_epochs}   bound {train['total']:9.3f}   "
+            f"test {test['total']:9.3f}   {_duration(seconds)} gone, {_duration(left)} left"
+        )
+
+    def end_refinement(
+        self, model: SequenceAutoencoder, progress: Progress, step: int, seconds: float
+    ) -> None:
+        """Evaluate and record a model whose dynamics were trained alone, as the last epoch.
+
+        Args:
+            model: the refined `local_model`.
+            progress: the `Progress`, all of whose epochs are done.
+            step: updates completed.
+            seconds: time spent so far.
+
+        Raises:
+            TrainingError: the bound is not finite any more; the model before stays saved.
+        """
+        done = self.config.num_epochs + self.config.refine_epochs
+        test = self._evaluate(model, progress, done)
+        self.folder.record(done, step, {"seconds": seconds}, test)
+        self.say(
+            f"dynamics alone, {self.config.refine_epochs} epochs   test {test['total']:9.3f}   "
+            f"{_duration(seconds)} gone"
+        )
+
+    def _evaluate(self, model: SequenceAutoencoder, progress: Progress, epoch: int) -> dict[str, float]:
+        """Return the terms of the test bound; where that is the best so far, note it, and save the model."""
+        test = evaluation.test_bound(model, self.test)
+        check_bound("test", test["total"], epoch)
+        if test["total"] > progress.best_bound:
+            progress.best_bound, progress.best_epoch = test["total"], epoch
+            self.folder.save_model(model)
+        return test
+
+    def _add_graph(self, model: SequenceAutoencoder) -> None:
+        # The evaluation's, which has been traced anyway; most of a training step's graph is its gradient.
+        self.folder.events.add_graph(evaluation.graph_of_bound(model, self.test))
+
+    def _mean(self, metric: keras.metrics.Mean) -> float:
+        # Keras would ask all replicas, and add up what is the same on each.
+        total, count = (self.distribution.read(variable) for variable in (metric.total, metric.count))
+        return float(total / count) if count else 0.0
+
+    def _imputation(self, model: SequenceAutoencoder) -> dict[str, float]:
+        """Return each method's fraction of wrong pixels on the hidden frames of the first test batch."""
+        size = self.config.batch_size
+        first = Dataset(self.test.images[:size], self.test.controls[:size], None)
+        num_sequences, num_steps = first.shape[:2]
+        mask = masks.planning_mask(
+            num_sequences, num_steps, self.config.t_init_mask, self.config.t_steps_mask
+        )
+        errors = evaluation.imputation_errors(model, first, [mask])[0]
+        return {method: error.wrong_pixels for method, error in errors.items()}
+
+
+def _duration(seconds: float) -> str:
+    """Return a duration in words, such as 1 h 05 min."""
+    minutes, seconds = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes} min {seconds:02d} s"

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kvae.config import Config
+from kvae.models.kvae import KVAE
+from kvae.runs.load import load
+from kvae.runs.run_folder import RunFolderError
+from tests.kvae.runs.small import FRAMES, TINY
+
+
+def random_model(config):
+    model = KVAE(config)
+    model.build((None, None, 8, 8))
+    rng = np.random.default_rng(1)
+    for weight in model.trainable_variables:
+        weight.assign(weight + 0.1 * rng.normal(size=weight.shape))
+    model.compile()
+    return model
+
+
+def test_a_saved_model_is_the_model(folder, config):
+    model = random_model(config)
+    model.run_eagerly = True
+    model.train_step({"images": FRAMES})
+    folder.write_config(config, "float32")
+    folder.save_model(model)
+    model.save(folder.path / "whole.keras")
+    expected = model.smooth(FRAMES)
+
+    loaded = load(folder.path)
+    assert loaded.config == config
+    assert loaded.compiled
+    for found, wanted in zip(tf.nest.flatten(loaded.smooth(FRAMES)), tf.nest.flatten(expected), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    # Its optimizer is a new one, and its file has no room for the old one's moments.
+    assert int(loaded.optimizer.iterations) == 0
+    small = (folder.path / "model.keras").stat().st_size
+    # Adam has two moments for each weight.
+    num_bytes = sum(weight.numpy().nbytes for weight in model.trainable_variables)
+    assert (folder.path / "whole.keras").stat().st_size - small > 2 * num_bytes
+    # Saving did not disturb the model that learns.
+    assert int(model.optimizer.iterations) == 1
+    np.testing.assert_array_equal(model.smooth(FRAMES).images, expected.images)
+
+    # Another configuration may be put around the same weights, but not around others.
+    other = Config(**{**TINY, "t_init_mask": 1, "n_steps_gen": 3})
+    assert load(folder.path, other).generate(FRAMES).images.shape == (3, 3, 8, 8)
+    with pytest.raises(RunFolderError, match=r"model\.keras cannot be loaded"):
+        load(folder.path, Config(**{**TINY, "K": 3}))
+
+
+def test_a_run_without_a_model_is_an_error(folder, config):
+    folder.write_config(config, "float32")
+    with pytest.raises(RunFolderError, match="has not saved a model yet") as error:
+        load(folder.path)
+    assert str(folder.path) in str(error.value)
+    for content in (b"", b"not a model", b"PK\x03\x04 half a model"):
+        (folder.path / "model.keras").write_bytes(content)
+        with pytest.raises(RunFolderError, match=r"model\.keras cannot be loaded"):
+            load(folder.path)

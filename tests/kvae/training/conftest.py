@@ -1,0 +1,25 @@
+import pytest
+import tensorflow as tf
+
+from kvae.evaluation import pictures
+from kvae.training.recorder import Recorder
+
+
+@pytest.fixture
+def eagerly():
+    """Run without tracing: for a few steps of a tiny model that is quicker."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
+def without_pictures(monkeypatch):
+    """Leave out what takes long, and note when it was asked for."""
+    asked = []
+    monkeypatch.setattr(
+        pictures, "draw", lambda model, test, folder, step, prefix: asked.append((step, prefix))
+    )
+    monkeypatch.setattr(Recorder, "_imputation", lambda self, model: {"smoothing": 0.25})
+    monkeypatch.setattr(Recorder, "_add_graph", lambda self, model: None)
+    return asked

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kvae.config import ConfigError
 from kvae.config.command_line import parse
-from kvae.config.presets import is_own_videos
+from kvae.config.datasets import cut_of, is_own_videos
 from kvae.errors import UserError
 from kvae.system import console
 from kvae.system.signals import Stopped, StopSignals
@@ -193,7 +193,7 @@ def _files_of_videos(config, may_write):
     from kvae.config.rules import check_frame_sides
     from kvae.videos import dataset as video_dataset
 
-    cut = video_dataset.cut_of(config)
+    cut = cut_of(config)
     if config.conv:
         check_frame_sides(cut.look.height, cut.look.width, len(config.num_filters))
     try:

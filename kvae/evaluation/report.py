@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from kvae.config.presets import dataset_name
+from kvae.config.datasets import dataset_name
 from kvae.data import dataset as data
 from kvae.data import masks
 from kvae.evaluation import metrics as evaluation

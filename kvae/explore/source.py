@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from kvae.config import Config
-from kvae.config.presets import is_own_videos
+from kvae.config.datasets import cut_of, is_own_videos
 from kvae.data import dataset as data
 from kvae.errors import UserError
 from kvae.explore.session import frame_sides
 from kvae.models.kvae import KVAE
-from kvae.videos import dataset as video_dataset
+from kvae.videos.dataset import find_test_file
 
 NUM_SIMULATED = 100
 """Sequences that are simulated where there is no file: a second's work."""
@@ -36,7 +36,7 @@ def sequences(model: KVAE, file: Path | None) -> tuple[data.Dataset, str]:
 
 
 def _file_of_own_videos(config: Config) -> Path:
-    file = video_dataset.find_test_file(config)
+    file = find_test_file(config.dataset, config.data_dir, cut_of(config))
     if file is None:
         raise UserError(
             f"The test data of the run, sequences of {config.dataset}, are not in {config.data_dir}. "

@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from kvae.config import Config
+from kvae.config.datasets import cut_of
 from kvae.data import dataset as data
 from kvae.data.dataset import Dataset
 from kvae.errors import UserError
@@ -222,7 +223,7 @@ def test_own_videos_bring_their_test_data(tmp_path, monkeypatch):
     ):
         source.sequences(model, None)
     # As the run made them; the same cut otherwise, later, is not taken for it.
-    cut = video_dataset.cut_of(model.config)
+    cut = cut_of(model.config)
     made = video_dataset.ensure("clips/", "data", cut, report=str)
     video_dataset.ensure("clips", "data", cut._replace(stride=1), report=str)
     shutil.rmtree("clips")

@@ -13,6 +13,7 @@ from kvae.config import ConfigError
 from kvae.config.command_line import parse
 from kvae.config.datasets import cut_of, is_own_videos
 from kvae.errors import UserError
+from kvae.runs.options import read_options
 from kvae.system import console
 from kvae.system.signals import Stopped, StopSignals
 
@@ -32,7 +33,7 @@ def main(arguments=None):
     try:
         try:
             with StopSignals() as signals:
-                config = parse(sys.argv[1:] if arguments is None else arguments, read_run_options)
+                config = parse(sys.argv[1:] if arguments is None else arguments, read_options)
                 with console.silenced(config.quiet):
                     folder = run(config, signals)
                 if config.quiet and folder is not None:
@@ -229,14 +230,6 @@ def _check_against_data(config, dataset):
 def _describe(dataset):
     count, num_steps, height, width = dataset.shape
     return f"{count:,} sequences of {num_steps} frames, {height}x{width}"
-
-
-def read_run_options(path):
-    """Return the options in the config.json of a run folder."""
-    with console.held_back():
-        from kvae.runs.run_folder import read_options
-
-    return read_options(path)
 
 
 if __name__ == "__main__":

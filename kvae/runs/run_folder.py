@@ -10,17 +10,17 @@ import subprocess
 import time
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from kvae.config import Config, ConfigError
+from kvae.config import Config
 from kvae.data.archives import free_memory
-from kvae.errors import UserError
 from kvae.models.autoencoder import SequenceAutoencoder
 from kvae.models.factory import make_model
 from kvae.plots import figures, films
 from kvae.runs.events import Events
+from kvae.runs.options import RunFolderError as RunFolderError
+from kvae.runs.options import read_options as read_options
 from kvae.system import device
 from kvae.system.files import replacing
 
@@ -61,10 +61,6 @@ _LARGEST_SIDE = 4096
 """Pixels along a side of a frame."""
 _TEMPORARY = re.compile(r"\..+-[0-9a-f]{32}(\.\w+)?")
 """Names of `replacing`."""
-
-
-class RunFolderError(UserError):
-    """A run folder cannot be made or read; the message says why."""
 
 
 class RunFolder:
@@ -215,26 +211,6 @@ class RunFolder:
     def _growing_files(self):
         files = [self.path / "metrics.csv", *self.events.files()]
         return [path for path in files if path.exists()]
-
-
-def read_options(path: str | os.PathLike) -> dict[str, Any]:
-    """Return the options in the config.json of a run folder, as `Config.from_dict` takes them.
-
-    Raises:
-        RunFolderError: there is no such run, or its config.json cannot be read.
-    """
-    file = Path(path) / "config.json"
-    try:
-        options = json.loads(file.read_text())["options"]
-        Config.from_dict(options)
-    except FileNotFoundError:
-        raise RunFolderError(f"{path} is not a run folder: it has no config.json") from None
-    except ConfigError as error:
-        raise RunFolderError(f"{file} holds options of another version: {error}") from error
-    # ValueError: broken JSON, or text that is no text, or a number of thousands of digits.
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise RunFolderError(f"{file} cannot be read: {error!r}") from error
-    return options
 
 
 def check_links(path: str | os.PathLike) -> None:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from kvae.config import Config, ConfigError
 from kvae.config.command_line import parse
-from kvae.config.presets import is_own_videos
+from kvae.config.datasets import cut_of, is_own_videos
 from kvae.errors import UserError
+from kvae.runs.options import read_options
 from kvae.system import console
 from kvae.system.signals import Stopped, StopSignals
 
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         try:
             with StopSignals() as signals:
-                config = parse(sys.argv[1:] if arguments is None else arguments, read_run_options)
+                config = parse(sys.argv[1:] if arguments is None else arguments, read_options)
                 with console.silenced(config.quiet):
                     folder = run(config, signals)
                 if config.quiet and folder is not None:
@@ -263,7 +264,7 @@ def _files_of_videos(config: Config, may_write: bool) -> tuple[Path, Path]:
     from kvae.config.rules import check_frame_sides
     from kvae.videos import dataset as video_dataset
 
-    cut = video_dataset.cut_of(config)
+    cut = cut_of(config)
     if config.conv:
         check_frame_sides(cut.look.height, cut.look.width, len(config.num_filters))
     try:
@@ -286,14 +287,6 @@ def _check_masks(config: Config, dataset: "Dataset | Shards") -> None:
 def _describe(dataset: "Dataset | Shards") -> str:
     count, num_steps, height, width = dataset.shape
     return f"{count:,} sequences of {num_steps} frames, {height}x{width}"
-
-
-def read_run_options(path: str | os.PathLike) -> dict[str, Any]:
-    """Return the options in the config.json of a run folder."""
-    with console.held_back():
-        from kvae.runs.run_folder import read_options
-
-    return read_options(path)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ import run_kvae
 from benchmarks.report import heading, publish, write
 from kvae.config.command_line import parse
 from kvae.errors import UserError
+from kvae.runs.options import read_options
 from kvae.system.signals import StopSignals
 from simulation.dataset import dataset_path
 
@@ -106,7 +107,7 @@ def one_run(arguments, hidden, started):
         stack.enter_context(contextlib.redirect_stdout(sys.stderr))
         signals = stack.enter_context(StopSignals())
         places = ["--data_dir", f"{folder}/data", "--log_dir", f"{folder}/logs"]
-        config = parse([*places, *arguments], run_kvae.read_run_options)
+        config = parse([*places, *arguments], read_options)
 
         def measure(model):
             from kvae import evaluation
@@ -166,7 +167,7 @@ def main(arguments=None):
         for seed, command in commands.items():
             try:
                 # Here too, so that a wrong option is told before a process starts.
-                parse(command, run_kvae.read_run_options)
+                parse(command, read_options)
                 runs[seed] = pool.submit(one_run, command, options.hidden, time.time()).result()
             except UserError as error:
                 print(f"Error: {error}", file=sys.stderr)

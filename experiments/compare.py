@@ -14,12 +14,12 @@ from typing import Annotated
 import tyro
 
 from kvae.config import Config
-from kvae.config.command_line import MODEL_OPTIONS, OF_A_NEW_MODEL
-from kvae.config.presets import preset_options
+from kvae.config.config import marked
+from kvae.config.marks import Mark
+from kvae.config.start import first_phases_over, preset_options, trained_on
 
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
-# Options that say where a run was written and what it told, not what it did.
-PLACES = ("log_dir", "data_dir", "run_name", "reload_model", "gpu", "quiet", "profile")
+PLACES = marked(Mark.PLACE)
 # Ways to fill in hidden frames; a run need not have them all.
 METHODS = ("sampling", "smoothing", "filtering", "generation")
 
@@ -129,16 +129,15 @@ def command_of(options):
 
     Of a run that began with another's model: if that one had the defaults.
     """
-    defaults = Config(
-        **preset_options(options["preset"], options["dataset"], options.get("model", "kvae"))
-    ).to_dict()
-    words = ["python run_kvae.py --dataset", options["dataset"]]
+    of_run = Config.from_dict(options).to_dict()
+    defaults = Config(**preset_options(of_run["preset"], of_run["dataset"], of_run)).to_dict()
+    words = ["python run_kvae.py --dataset", of_run["dataset"]]
     implied = {"dataset", *PLACES}
-    if options.get("init_model"):
+    if of_run["init_model"]:
         # Those come with the model.
-        implied |= MODEL_OPTIONS
-        defaults |= OF_A_NEW_MODEL
-    for name, value in options.items():
+        implied |= trained_on()
+        defaults |= first_phases_over()
+    for name, value in of_run.items():
         if name not in implied and value != defaults[name]:
             text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
             words.append(f"--{name} {shlex.quote(text)}")

@@ -84,8 +84,8 @@ def main(arguments=None):
 def _make(options, log_dir):
     with console.held_back():
         from kvae.plots import films
-        from kvae.runs import run_folder
         from kvae.runs.load import load
+        from kvae.runs.options import read_options
         from kvae.system import device
 
         device.has_gpu()
@@ -93,7 +93,7 @@ def _make(options, log_dir):
     for world in dict.fromkeys((*options.worlds, *others)):
         print(f"{world} ...", flush=True)
         source = options.pretrained / world
-        config = Config.from_dict(run_folder.read_options(source))
+        config = Config.from_dict(read_options(source))
         # Where the processor has bfloat16 too, so that pictures do not depend on it.
         model = load(source, dataclasses.replace(config, precision="float32"))
         drawn = draw_run(model, source, log_dir / f"{world}_kvae")
@@ -171,9 +171,9 @@ def draw_curves(source, output_dir):
     """Draw the imputation curves in the folder of a model."""
     from kvae.evaluation import report
     from kvae.plots import figures
-    from kvae.runs import run_folder
+    from kvae.runs.options import read_options
 
-    dataset = run_folder.read_options(source)["dataset"]
+    dataset = read_options(source)["dataset"]
     for name in report.CURVES:
         curves = read_curve(source / f"{name}.csv")
         lines = {

@@ -140,7 +140,7 @@ def _run(options, model, seed):
 def _check_options(folder, arguments):
     """Raise ReproduceError where a run that is there is not the one that was asked for."""
     from kvae.config.command_line import parse
-    from kvae.runs.run_folder import read_options
+    from kvae.runs.options import read_options
 
     found = json.loads((folder / "config.json").read_text())["options"]
     wanted = parse(arguments, read_options).to_dict()

@@ -20,6 +20,7 @@ from kvae.data import archives
 from kvae.data import dataset as data
 from kvae.errors import UserError
 from kvae.runs import run_folder
+from kvae.runs.options import RunFolderError, read_options
 from simulation import dataset, dataset_file
 
 SHAPE = (3, 4, 16, 16)
@@ -192,7 +193,7 @@ def check_config(folder, content):
     """Read a config.json; return whether it was refused."""
     (folder / "config.json").write_bytes(content)
     try:
-        options = run_folder.read_options(folder)
+        options = read_options(folder)
     except UserError as error:
         assert_helpful(error, folder)
         return True
@@ -382,6 +383,6 @@ def test_whatever_is_wrong_the_command_says_so(tmp_path, capsys, monkeypatch):
 def test_what_a_run_s_file_says_of_its_options_is_checked(tmp_path):
     for text in ('{"options": {"K": 1' + "0" * 5000 + "}}", "[" * 100_000, '{"options": {"seed": NaN}}'):
         (tmp_path / "config.json").write_text(text)
-        with pytest.raises(run_folder.RunFolderError) as error:
-            run_folder.read_options(tmp_path)
+        with pytest.raises(RunFolderError) as error:
+            read_options(tmp_path)
         assert str(tmp_path) in str(error.value)

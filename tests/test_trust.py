@@ -21,6 +21,7 @@ from kvae.errors import UserError
 from kvae.models.kvae import KVAE
 from kvae.runs import checkpoint, run_folder, weights
 from kvae.runs.load import load
+from kvae.runs.options import RunFolderError
 from simulation import dataset_file, inspection
 
 TINY = {"num_filters": (4,), "alpha_units": 4, "K": 2, "num_paths": 0}
@@ -141,7 +142,7 @@ def test_a_lambda_in_a_model_is_not_made(run, sprung):
     keras.Model(inputs, trap(inputs)).save(path / "model.keras")
     # Made above, when the model was traced.
     sprung.unlink()
-    with pytest.raises(run_folder.RunFolderError, match="cannot be loaded"):
+    with pytest.raises(RunFolderError, match="cannot be loaded"):
         load(path)
     assert not sprung.exists()
     # It is a trap.
@@ -178,7 +179,7 @@ def test_weights_do_not_come_from_other_files(kind, run, tmp_path):
         members["model.weights.h5"] = buffer.getvalue()
 
     rewrite(path / "model.keras", point_elsewhere)
-    with pytest.raises(run_folder.RunFolderError, match="cannot be loaded"):
+    with pytest.raises(RunFolderError, match="cannot be loaded"):
         load(path)
 
 
@@ -197,7 +198,7 @@ def test_a_model_of_endless_sides_is_not_built(run):
         members["config.json"] = json.dumps(config).encode()
 
     rewrite(path / "model.keras", enlarge)
-    with pytest.raises(run_folder.RunFolderError, match="sides 1000000000"):
+    with pytest.raises(RunFolderError, match="sides 1000000000"):
         load(path)
 
 

@@ -1,88 +1,44 @@
 """The command line of run_kvae.py: options to a `Config`. Imports no TensorFlow, so that --help is quick."""
 
+import contextlib
+import dataclasses
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
 import tyro
 
-from kvae.config.options import Config, ConfigError, option_names
-from kvae.config.presets import preset_options
+from kvae.config.config import Config, marked, option_names
+from kvae.config.datasets import is_own_videos
+from kvae.config.marks import Mark, kind_of
+from kvae.config.rules import no_effect
+from kvae.config.start import starting_options
 
-EVALUATION_OPTIONS = frozenset(
-    "dataset data_dir frame_size timesteps stride gpu precision batch_size t_init_mask t_steps_mask "
-    "n_steps_gen num_paths evaluate_on_samples display_step generate_step log_dir run_name "
-    "reload_model quiet".split()
-)
-"""Options that do not touch what was learned: those that --reload_model may change."""
-
-MODEL_OPTIONS = frozenset(
-    "preset model out_distr conv activation filter_size num_filters vae_num_units num_layers noise_pixel_var "
-    "learn_pixel_var use_vae dim_a dim_z dim_u K noise_emission noise_transition init_cov init_kf_matrices "
-    "alpha_rnn alpha_units alpha_layers alpha_activation fifo_size learn_noise learn_offset learn_u".split()
-)
-"""Options that say what is learned, or where it starts: those that --init_model may not change."""
-
-OF_A_NEW_MODEL = {
-    "only_vae_epochs": 0,
-    "kf_update_steps": 0,
-}
-"""What --init_model starts from in place of the run's: phases that are for a model that knows nothing yet."""
-
-COMMAND_OPTIONS = frozenset(
-    "gpu strategy run_name log_dir n_steps_gen reload_model display_step generate_step quiet profile".split()
-)
-"""Options that --reload_model, as in the original code, and --init_model take from the command line alone."""
-
-RESUME_OPTIONS = frozenset("resume gpu strategy quiet profile".split())
-"""Options that work beside --resume; the last two are those of the command, whatever the run had."""
+Info = tyro.constructors.PrimitiveTypeInfo
+Spec = tyro.constructors.PrimitiveConstructorSpec
 
 
-def parse(arguments, read_run_options):
+def parse(arguments: Sequence[str], read_run_options: Callable[[str], dict[str, Any]]) -> Config:
     """Turn a command line into a configuration.
 
-    Explicit options win over those of the preset, those over what the dataset's world starts from. Over the
-    options of a run that is reloaded, or trained on, only explicit ones win.
+    Explicit options win over those of the preset, which lose with them what has no effect beside them; those
+    of the preset over what the dataset's world starts from. Over the options of a run that is reloaded, or
+    trained on, only explicit ones win.
 
     Args:
-        arguments: a list of strings.
+        arguments: strings.
         read_run_options: from a run folder to the options in its config.json.
 
     Returns:
         A `Config`.
 
     Raises:
-        ConfigError: an explicit option would change the model that is reloaded or trained on.
+        ConfigError: an explicit option would change the model that is reloaded or trained on, or is one of
+            own videos, which another dataset ignores.
         SystemExit: with exit code 2 for a bad option, after a message; with 0 for --help.
     """
     given = _given_options(arguments)
-    base = preset_options(
-        given.get("preset", ""),
-        given.get("dataset", Config.dataset),
-        given.get("model", Config.model),
-        given,
-    )
-    if run_folder := given.get("resume", ""):
-        if refused := sorted(set(given) & set(option_names()) - RESUME_OPTIONS):
-            raise ConfigError(
-                f"--{refused[0]} cannot change a run that is resumed. "
-                f"With --resume these work: {', '.join(sorted(RESUME_OPTIONS))}"
-            )
-        base = read_run_options(run_folder) | {"quiet": False, "profile": False}
-        if base.get("reload_model"):
-            raise ConfigError(f"{run_folder} is an evaluation of another run: there is no training to resume")
-    elif run_folder := given.get("reload_model", ""):
-        refused = sorted(set(given) & set(option_names()) - EVALUATION_OPTIONS)
-        if refused:
-            raise ConfigError(
-                f"--{refused[0]} cannot change a model that is reloaded. "
-                f"With --reload_model these work: {', '.join(sorted(EVALUATION_OPTIONS))}"
-            )
-        base = _of_run(run_folder, read_run_options)
-    elif run_folder := given.get("init_model", ""):
-        if refused := sorted(set(given) & MODEL_OPTIONS):
-            raise ConfigError(
-                f"--{refused[0]} cannot change a model that is trained on. "
-                f"With --init_model all options work but: {', '.join(sorted(MODEL_OPTIONS))}"
-            )
-        base = _of_run(run_folder, read_run_options) | OF_A_NEW_MODEL | {"init_model": run_folder}
-    return tyro.cli(
+    base = starting_options(given, read_run_options)
+    config = tyro.cli(
         Config,
         prog="run_kvae.py",
         description=(
@@ -96,36 +52,55 @@ def parse(arguments, read_run_options):
         config=(tyro.conf.FlagConversionOff,),
         registry=_registry(),
     )
+    _check_world(config, given)
+    return config
 
 
-def _of_run(run_folder, read_run_options):
-    """Return the options of an earlier run but those that are the command's."""
-    options = read_run_options(run_folder)
-    return {name: value for name, value in options.items() if name not in COMMAND_OPTIONS}
+def _check_world(config: Config, names: Collection[str]) -> None:
+    """Raise ConfigError where an option `names` holds, which is for own videos, would be ignored."""
+    if is_own_videos(config.dataset):
+        return
+    for name in option_names():
+        value = getattr(config, name)
+        if name in marked(Mark.OWN_VIDEOS) & {*names} and value != getattr(Config, name):
+            raise no_effect(name, value, f"dataset={config.dataset}")
 
 
-def _given_options(arguments):
-    """Return the options that stand on the command line, by name, with their values where they have one."""
+def _given_options(arguments: Sequence[str]) -> dict[str, Any]:
+    """Return the options that stand on the command line, by name; but those that tyro will not understand."""
+    fields = {field.name: field for field in dataclasses.fields(Config)}
     given = {}
     for i, argument in enumerate(arguments):
-        if not argument.startswith("--"):
+        name, has_value, text = argument[2:].partition("=")
+        name = name.replace("-", "_")
+        if not argument.startswith("--") or name not in fields:
             continue
-        name, has_value, value = argument[2:].partition("=")
-        if not has_value and i + 1 < len(arguments):
-            value = arguments[i + 1]
-        given[name.replace("-", "_")] = value
+        if not has_value:
+            text = next(iter(arguments[i + 1 : i + 2]), "")
+        with contextlib.suppress(ValueError):
+            given[name] = _read(kind_of(fields[name]), text)
     return given
 
 
-def _registry():
+def _read(kind: Any, text: str) -> Any:
+    """Return an option of some type as it was written on the command line, or raise ValueError."""
+    if kind is bool:
+        # The next option stands where a switch has no value.
+        return _read_switch([text])
+    if kind in (int, float):
+        return kind(text)
+    return _read_whole_numbers([text]) if kind == tuple[int, ...] else text
+
+
+def _registry() -> tyro.constructors.ConstructorRegistry:
     """Teach tyro to read 32,32,32; and that a switch without a value is True."""
     registry = tyro.constructors.ConstructorRegistry()
 
     @registry.primitive_rule
-    def whole_numbers(info):
+    def whole_numbers(info: Info) -> Spec | None:
         if info.type != tuple[int, ...]:
             return None
-        return tyro.constructors.PrimitiveConstructorSpec(
+        return Spec(
             nargs=1,
             metavar="INT,INT,...",
             instance_from_str=_read_whole_numbers,
@@ -134,10 +109,10 @@ def _registry():
         )
 
     @registry.primitive_rule
-    def switch(info):
+    def switch(info: Info) -> Spec | None:
         if info.type is not bool:
             return None
-        return tyro.constructors.PrimitiveConstructorSpec(
+        return Spec(
             nargs=(0, 1),
             metavar="{True,False}",
             choices=("True", "False"),
@@ -149,14 +124,14 @@ def _registry():
     return registry
 
 
-def _read_switch(words):
+def _read_switch(words: list[str]) -> bool:
     # tyro hands over more than it was told to expect.
     if len(words) > 1:
         raise ValueError(f"must be True or False. Received: {' '.join(words)!r}")
     return words != ["False"]
 
 
-def _read_whole_numbers(words):
+def _read_whole_numbers(words: list[str]) -> tuple[int, ...]:
     parts = words[0].split(",")
     if not all(part.strip().isdecimal() for part in parts):
         raise ValueError(f"must be whole numbers such as 32,32. Received: {words[0]!r}")

@@ -1,46 +1,92 @@
-"""Every option of a model and its training, in one frozen dataclass. Imports no TensorFlow."""
+"""Every option, in groups. Imports no TensorFlow.
+
+Beside an option stands what it may be, with what it has no effect, and who may change it. Upper bounds are
+far beyond what is of use, and short of what would exhaust a machine before it says so.
+"""
 
 import dataclasses
-import json
-import warnings
+import itertools
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-from kvae.config.rules import ConfigError, check, checked_type
-
-RETIRED = {"warmup_epochs": 0, "warmup_scale": 5.0}
-"""Options that finished runs may have in their config.json, with the values at which they did nothing."""
+from kvae.config.marks import Bound, IdleWith, Mark, above, at_least, at_most
+from kvae.config.rules import (
+    ConfigError,
+    check_bounds,
+    check_sizes,
+    checked_type,
+    idle_setting,
+    no_effect,
+)
 
 Activation = Literal["relu", "tanh", "elu"]
 
+KVAE_ALONE = IdleWith("model", "ae_rnn", "vae_rnn")
+"""The option means nothing to the rivals."""
+
+NUM_EPOCHS = "at least 1, or 0 with init_model and refine_epochs"
+
+
+def _are_filters(filters: tuple[int, ...]) -> bool:
+    return len(filters) <= 12 and min(filters) >= 1 and max(filters) <= 10_000
+
+
+def _are_sides(sides: tuple[int, ...]) -> bool:
+    return len(sides) <= 2 and min(sides) >= 1 and max(sides) <= 4096
+
+
+def _is_device(text: str) -> bool:
+    return text in ("", "cpu") or all(part.strip().isdecimal() for part in text.split(","))
+
+
+_FILTERS = Bound("at most 12 numbers between 1 and 10000", _are_filters)
+_SIDES = Bound("a side such as 32, or HEIGHT,WIDTH such as 48,64, at most 4096 each", _are_sides)
+_WORLD_OR_PATH = Bound("the name of a world, for example box, or a path to videos", bool)
+_PLAIN_NAME = Bound("a plain name, without slashes", lambda name: not {"/", "\\", "\0"} & set(name))
+_DEVICE = Bound("empty, cpu, or numbers such as 0 or 0,1", _is_device)
+
 
 @dataclass(frozen=True)
-class Config:
-    """The options of the KVAE, named as in the original code of Fraccaro et al. (NIPS 2017).
-
-    The original's `ll_keep_prob` is left out: its dropout never ran in training mode.
-
-    Example:
-        >>> Config(dataset="box_gravity", K=5).dim_a
-        2
+class OptionGroup:
+    """Options that are brought into their types and checked when they are made.
 
     Raises:
         ConfigError: an option is out of bounds, or two do not go together.
     """
 
-    # --- what to train on ---
-    dataset: str = "box"
+    def __post_init__(self) -> None:
+        fields = dataclasses.fields(self)
+        for field in fields:
+            object.__setattr__(self, field.name, checked_type(field, getattr(self, field.name)))
+        settings = {field.name: getattr(self, field.name) for field in fields}
+        for field in fields:
+            check_bounds(field, settings[field.name])
+        self._check_together()
+        for field in fields:
+            setting = idle_setting(field, settings)
+            if setting and settings[field.name] != field.default:
+                raise no_effect(field.name, settings[field.name], setting)
+
+    def _check_together(self) -> None:
+        """Refuse options, each within its bounds, that do not go together."""
+
+
+@dataclass(frozen=True)
+class DataOptions(OptionGroup):
+    """What to train on, and the named set of options to start from."""
+
+    dataset: Annotated[str, _WORLD_OR_PATH, Mark.RELOAD] = "box"
     """World to learn: a dataset file DATASET.npz in data_dir, simulated first if it is not there. Or videos
     of your own: a path to a folder of them (mp4, gif, avi, mov, webm, sub-folders of png or jpg), to one of
     these, or to an .npy or .npz of [N, T, H, W] or [T, H, W]."""
-    data_dir: str = "data"
+    data_dir: Annotated[str, Mark.RELOAD | Mark.PLACE] = "data"
     """Folder of the dataset files."""
-    frame_size: tuple[int, ...] = (32,)
+    frame_size: Annotated[tuple[int, ...], _SIDES, Mark.RELOAD | Mark.OWN_VIDEOS] = (32,)
     """Side of the frames that your own videos are resized to, or HEIGHT,WIDTH. What does not fit the ratio of
     the two is cut off at the edges, the same on both sides."""
-    timesteps: int = 20
+    timesteps: Annotated[int, at_least(2), at_most(10_000), Mark.RELOAD | Mark.OWN_VIDEOS] = 20
     """Frames in a sequence of your own videos; shorter videos are left out."""
-    stride: int = 0
+    stride: Annotated[int, at_least(0), at_most(1_000_000), Mark.RELOAD | Mark.OWN_VIDEOS] = 0
     """Frames between the beginnings of two sequences of one of your own videos. 0: as many as timesteps, so
     that they do not overlap."""
     preset: Literal["", "original", "quick", "none"] = ""
@@ -48,6 +94,13 @@ class Config:
     world. `quick`: on top of that, a good model in minutes (13 epochs of small batches, with a learning rate
     that falls quickly). `original`: the choices of the 2017 code in every world (80 epochs, sampled bound, no
     shuffling, float32, evaluation on samples of the codes). `none`: the defaults of all options."""
+    use_controls: Annotated[bool, IdleWith("learn_u", True)] = True
+    """Take the dataset's control inputs; False: zeros in their place."""
+
+
+@dataclass(frozen=True)
+class ModelOptions(OptionGroup):
+    """What a model is, and where its weights start; --init_model takes all of it from the earlier run."""
 
     model: Literal["kvae", "ae_rnn", "vae_rnn"] = "kvae"
     """kvae, or one of the paper's rivals, an LSTM that predicts the next code: of an auto-encoder (ae_rnn) or
@@ -60,179 +113,170 @@ class Config:
     """Convolutional encoder and decoder; False: multi-layer perceptrons."""
     activation: Activation = "relu"
     """Activation of encoder and decoder."""
-    filter_size: int = 3
+    filter_size: Annotated[int, at_least(1), at_most(64), IdleWith("conv", False)] = 3
     """Side of the convolution kernels."""
-    num_filters: tuple[int, ...] = (32, 32, 32)
+    num_filters: Annotated[tuple[int, ...], _FILTERS, IdleWith("conv", False)] = (32, 32, 32)
     """Filters of each convolution, comma-separated; each layer halves the frame's sides."""
-    vae_num_units: int = 25
+    vae_num_units: Annotated[int, at_least(1), at_most(10_000), IdleWith("conv", True)] = 25
     """Units of each hidden layer of encoder and decoder, with --conv=False."""
-    num_layers: int = 2
+    num_layers: Annotated[int, at_least(1), at_most(100), IdleWith("conv", True)] = 2
     """Hidden layers of encoder and decoder, with --conv=False."""
-    noise_pixel_var: float = 0.1
+    noise_pixel_var: Annotated[float, above(0), IdleWith("out_distr", "bernoulli")] = 0.1
     """Variance of a gaussian pixel (the starting value, with --learn_pixel_var=True)."""
-    learn_pixel_var: bool = False
+    learn_pixel_var: Annotated[bool, IdleWith("out_distr", "bernoulli")] = False
     """Learn one variance for each gaussian pixel."""
-    use_vae: bool = True
+    use_vae: Annotated[bool, KVAE_ALONE] = True
     """Draw codes from q(a|x); False: use its mean, without the entropy term (an auto-encoder)."""
 
     # --- dynamics (the mixture of linear-Gaussian state space models) ---
-    dim_a: int = 2
+    dim_a: Annotated[int, at_least(1), at_most(1000)] = 2
     """Dimension of the code of a frame."""
-    dim_z: int = 4
+    dim_z: Annotated[int, at_least(1), at_most(1000), KVAE_ALONE] = 4
     """Dimension of the dynamics' state."""
-    dim_u: int = 1
+    dim_u: Annotated[int, at_least(1), at_most(1000)] = 1
     """Dimension of the control input; zeros where the dataset has no controls."""
-    use_controls: bool = True
-    """Take the dataset's control inputs; False: zeros in their place."""
-    K: int = 3
+    K: Annotated[int, at_least(1), at_most(1000), KVAE_ALONE] = 3
     """Number of linear-Gaussian models in the mixture."""
-    noise_emission: float = 0.03
+    noise_emission: Annotated[float, above(0)] = 0.03
     """Variance of the emission noise, and the upper bound of the variance of q(a|x)."""
-    noise_transition: float = 0.08
+    noise_transition: Annotated[float, above(0), KVAE_ALONE] = 0.08
     """Variance of the transition noise."""
-    init_cov: float = 20.0
+    init_cov: Annotated[float, above(0), KVAE_ALONE] = 20.0
     """Variance of the first state."""
-    init_kf_matrices: float = 0.05
+    init_kf_matrices: Annotated[float, at_least(0), KVAE_ALONE] = 0.05
     """Standard deviation of the initial values of the matrices B and C."""
-    alpha_rnn: bool = True
+    alpha_rnn: Annotated[bool, KVAE_ALONE] = True
     """Mixture weights from an LSTM over all past codes; False: from an MLP over the last fifo_size."""
-    alpha_units: int = 50
+    alpha_units: Annotated[int, at_least(1), at_most(10_000)] = 50
     """Units of the LSTM, that of a rival too, or of each hidden layer of the MLP."""
-    alpha_layers: int = 2
+    alpha_layers: Annotated[int, at_least(1), at_most(100), IdleWith("alpha_rnn", True), KVAE_ALONE] = 2
     """Hidden layers of the MLP, with --alpha_rnn=False."""
-    alpha_activation: Activation = "relu"
+    alpha_activation: Annotated[Activation, IdleWith("alpha_rnn", True), KVAE_ALONE] = "relu"
     """Activation of the MLP, with --alpha_rnn=False."""
-    fifo_size: int = 1
+    fifo_size: Annotated[int, at_least(1), at_most(1000), IdleWith("alpha_rnn", True), KVAE_ALONE] = 1
     """Number of past codes that the MLP sees, with --alpha_rnn=False."""
-    learn_noise: bool = False
+    learn_noise: Annotated[bool, KVAE_ALONE] = False
     """Learn the variances of emission, transition and first state, one for each dimension; the options above
     are where they start."""
-    learn_offset: bool = False
+    learn_offset: Annotated[bool, KVAE_ALONE] = False
     """Give each of the K transitions an offset: affine maps in place of linear ones."""
-    learn_u: bool = False
+    learn_u: Annotated[bool, KVAE_ALONE] = False
     """Learn the control input as a function of the past codes, in place of the dataset's."""
 
-    # --- training ---
-    kf_elbo: Literal["exact", "sampled"] = "exact"
+    def _check_together(self) -> None:
+        super()._check_together()
+        filters = (1, *self.num_filters, 1)
+        check_sizes(
+            {
+                "K, dim_z, dim_a and dim_u": self.K * self.dim_z * (self.dim_z + self.dim_u + self.dim_a + 1),
+                "alpha_units": 4 * self.alpha_units * (self.alpha_units + self.dim_a * self.fifo_size),
+                "vae_num_units": self.vae_num_units**2,
+                # A decoder's layer has four times as many channels as its filters.
+                "num_filters and filter_size": self.filter_size**2
+                * max(4 * a * b for a, b in itertools.pairwise(filters)),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class TrainingOptions(OptionGroup):
+    """How a model learns."""
+
+    kf_elbo: Annotated[Literal["exact", "sampled"], KVAE_ALONE] = "exact"
     """State space term of the bound: its closed form, or the original's estimate from independent draws."""
-    batch_size: int = 32
+    batch_size: Annotated[int, at_least(1), at_most(100_000), Mark.RELOAD] = 32
     """Sequences in a batch."""
-    num_epochs: int = 80
+    num_epochs: Annotated[int, Bound(NUM_EPOCHS, lambda count: count >= 0)] = 80
     """Passes over the training data."""
-    init_lr: float = 0.007
+    init_lr: Annotated[float, above(0)] = 0.007
     """Learning rate of Adam in the first epoch."""
-    decay_rate: float = 0.85
+    decay_rate: Annotated[float, Bound("above 0 and at most 1", lambda rate: 0 < rate <= 1)] = 0.85
     """Factor on the learning rate every decay_steps epochs."""
-    decay_steps: int = 20
+    decay_steps: Annotated[int, at_least(1)] = 20
     """Epochs between two cuts of the learning rate."""
-    max_grad_norm: float = 150.0
+    max_grad_norm: Annotated[float, above(0)] = 150.0
     """Gradients are clipped to this global norm."""
-    scale_reconstruction: float = 0.3
+    scale_reconstruction: Annotated[float, above(0)] = 0.3
     """Weight of log p(x|a) in the training objective; the bound on test data has weight 1."""
-    only_vae_epochs: int = 0
+    only_vae_epochs: Annotated[int, at_least(0), Mark.FIRST_PHASE] = 0
     """First phase: epochs that train encoder and decoder alone."""
-    kf_update_steps: int = 10
+    kf_update_steps: Annotated[int, at_least(0), Mark.FIRST_PHASE] = 10
     """Second phase: epochs that train encoder, decoder, A, B, C and a_0, but not the alpha network."""
-    refine_epochs: int = 0
+    refine_epochs: Annotated[int, at_least(0), IdleWith("model", "ae_rnn")] = 0
     """Last phase, after num_epochs: epochs that train the dynamics alone, on codes encoded once. Each takes a
     few hundredths of the time of another. Not with ae_rnn."""
-    sample_z: bool = False
+    sample_z: Annotated[bool, KVAE_ALONE] = False
     """Decode the smoothed codes in training, in place of the encoded ones."""
-    train_miss_prob: float = 0.0
+    train_miss_prob: Annotated[float, Bound("between 0 and 1", lambda share: 0 <= share <= 1)] = 0.0
     """Probability of hiding a frame in training; a sequence keeps its mask in every epoch."""
-    t_init_train_miss: int = 3
+    t_init_train_miss: Annotated[int, at_least(0), IdleWith("train_miss_prob", 0)] = 3
     """First frames of a sequence that training never hides."""
     shuffle: bool = True
     """Shuffle the training sequences in every epoch."""
-    seed: int = 0
+    seed: Annotated[int, at_least(0), Bound("below 2147483648", lambda seed: seed < 2**31)] = 0
     """Seed of the initial weights, the shuffling, the noise and the masks."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Number format inside the convolutions; the rest is float32. auto: bfloat16 where the processor
-    computes in it."""
-    deterministic: bool = False
-    """Make every operation deterministic, at some cost: a run repeated ends with the same weights."""
-    strategy: Literal["default", "mirrored", "multiworker"] = "default"
-    """Share each batch among the devices of this machine (mirrored), or among machines (multiworker), which
-    the environment variable TF_CONFIG names."""
-    gpu: str = ""
-    """Device: numbers of the GPUs to use (0 or 0,1), or cpu. Empty: whatever is there."""
 
-    # --- evaluation ---
-    t_init_mask: int = 4
+
+@dataclass(frozen=True)
+class EvaluationOptions(OptionGroup):
+    """What is measured and shown of a model: all of it may change when one is reloaded."""
+
+    t_init_mask: Annotated[int, at_least(1)] = 4
     """First frames that imputation and generation are given."""
-    t_steps_mask: int = 12
+    t_steps_mask: Annotated[int, at_least(1)] = 12
     """Frames hidden after them when imputing."""
-    n_steps_gen: int = 80
+    n_steps_gen: Annotated[int, at_least(1), at_most(100_000), Mark.COMMAND] = 80
     """Length of a generated sequence, the given frames included."""
-    num_paths: int = 1000
+    num_paths: Annotated[
+        int, at_least(0), Bound("0 or at least 2", lambda count: count != 1), at_most(1_000_000), KVAE_ALONE
+    ] = 1000
     """Paths of hidden codes that imputation follows, at least 2; 0: the paper's procedure, in which alpha
     follows the filter's one guess."""
     evaluate_on_samples: bool = False
     """Evaluate on a sample of q(a|x), as the original does; False: on its mean."""
-    display_step: int = 1
+    display_step: Annotated[int, at_least(1), Mark.COMMAND] = 1
     """Epochs between two evaluations of the bound on the test data, with a line of progress."""
-    generate_step: int = 20
+    generate_step: Annotated[int, at_least(1), Mark.COMMAND] = 20
     """Epochs between two sets of films and plots, which are also made after the first and the last epoch."""
 
-    # --- the run ---
-    log_dir: str = "logs"
+    def _check_together(self) -> None:
+        super()._check_together()
+        if self.n_steps_gen < self.t_init_mask:
+            raise ConfigError(
+                "n_steps_gen counts the given frames too, so it must be at least t_init_mask "
+                f"({self.t_init_mask}). Received: n_steps_gen={self.n_steps_gen}"
+            )
+
+
+@dataclass(frozen=True)
+class RunOptions(OptionGroup):
+    """What the command does, on which devices, and where it writes."""
+
+    # --- the machine ---
+    precision: Annotated[Literal["auto", "float32", "bfloat16"], Mark.RELOAD] = "auto"
+    """Number format inside the convolutions; the rest is float32. auto: bfloat16 where the processor
+    computes in it."""
+    deterministic: bool = False
+    """Make every operation deterministic, at some cost: a run repeated ends with the same weights."""
+    strategy: Annotated[Literal["default", "mirrored", "multiworker"], Mark.COMMAND | Mark.RESUME] = "default"
+    """Share each batch among the devices of this machine (mirrored), or among machines (multiworker), which
+    the environment variable TF_CONFIG names."""
+    gpu: Annotated[str, _DEVICE, Mark.RELOAD | Mark.COMMAND | Mark.RESUME | Mark.PLACE] = ""
+    """Device: numbers of the GPUs to use (0 or 0,1), or cpu. Empty: whatever is there."""
+
+    # --- folders ---
+    log_dir: Annotated[str, Mark.RELOAD | Mark.COMMAND | Mark.PLACE] = "logs"
     """Folder of all runs."""
-    run_name: str = ""
+    run_name: Annotated[str, _PLAIN_NAME, Mark.RELOAD | Mark.COMMAND | Mark.PLACE] = ""
     """Name of this run; its folder is LOG_DIR/RUN_NAME_MODEL. Empty: the date and time."""
     init_model: str = ""
     """Folder of an earlier run to begin with: train its model on, from its options where none are given, and
     into a new run folder. With --num_epochs 0 its dynamics alone, for refine_epochs."""
-    reload_model: str = ""
+    reload_model: Annotated[str, Mark.RELOAD | Mark.COMMAND | Mark.PLACE] = ""
     """Folder of an earlier run: evaluate its model, without training, into a new run folder."""
-    resume: str = ""
+    resume: Annotated[str, Mark.RESUME] = ""
     """Folder of a run that was stopped: go on where it stood, with its options."""
-    quiet: bool = False
+    quiet: Annotated[bool, Mark.RELOAD | Mark.COMMAND | Mark.RESUME | Mark.PLACE] = False
     """Print no progress, and at the end the run folder's path alone; warnings and errors as ever."""
-    profile: bool = False
+    profile: Annotated[bool, Mark.COMMAND | Mark.RESUME | Mark.PLACE] = False
     """Profile ten training steps, for TensorBoard's page Profile."""
-
-    def __post_init__(self):
-        for field in dataclasses.fields(self):
-            object.__setattr__(self, field.name, checked_type(field, getattr(self, field.name)))
-        check(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the options as JSON values."""
-        return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in dataclasses.asdict(self).items()
-        }
-
-    @classmethod
-    def from_dict(cls, options: dict[str, Any]) -> "Config":
-        """Return the configuration that `to_dict` described; missing options take their defaults.
-
-        Options of earlier versions are left out, with a warning where they did something.
-
-        Raises:
-            ConfigError: an option is unknown, or its value cannot work.
-        """
-        if not isinstance(options, dict):
-            raise TypeError(f"Options must be a dictionary. Received: {options!r}")
-        for name in sorted(set(options) & set(RETIRED)):
-            if options[name] != RETIRED[name]:
-                warnings.warn(f"{name} is no option any more: {options[name]!r} is ignored", stacklevel=2)
-        options = {name: value for name, value in options.items() if name not in RETIRED}
-        unknown = sorted(set(options) - set(option_names()))
-        if unknown:
-            raise ConfigError(f"Unknown option {unknown[0]!r}. Options are: {', '.join(option_names())}")
-        return cls(**options)
-
-    def to_json(self) -> str:
-        """Return the options as a JSON object."""
-        return json.dumps(self.to_dict(), indent=2)
-
-    @classmethod
-    def from_json(cls, text: str) -> "Config":
-        """Return the configuration that `to_json` wrote."""
-        return cls.from_dict(json.loads(text))
-
-
-def option_names() -> list[str]:
-    """Return the names of all options, in order."""
-    return [field.name for field in dataclasses.fields(Config)]

@@ -1,10 +1,6 @@
-"""What run_kvae.py starts from: named sets of options, and those of each world. Imports no TensorFlow."""
+"""Named sets of options, and those that run_kvae.py starts from in each world. Imports nothing."""
 
-import os
-from collections.abc import Mapping
 from typing import Any
-
-from kvae.videos.sources import looks_like_path, short_name
 
 PRESETS: dict[str, dict[str, Any]] = {
     "original": {
@@ -66,74 +62,3 @@ OWN_VIDEOS: dict[str, Any] = (
     | {"num_epochs": 120, "decay_steps": 8, "init_lr": 0.002, "display_step": 10}
 )
 """What training on one's own videos starts from."""
-
-
-KVAE_OPTIONS = (
-    "dim_z K noise_transition init_cov init_kf_matrices alpha_rnn alpha_layers alpha_activation fifo_size "
-    "learn_noise learn_offset learn_u kf_elbo sample_z num_paths use_vae"
-).split()
-"""Options that mean nothing to the rivals."""
-
-
-def without_effect(model: str) -> list[str]:
-    """Return the options that mean nothing to a model."""
-    if model == "kvae":
-        return []
-    # What AE-RNN predicts is judged by the frames it decodes to, so not by codes alone.
-    return KVAE_OPTIONS if model == "vae_rnn" else [*KVAE_OPTIONS, "refine_epochs"]
-
-
-def is_own_videos(dataset: str) -> bool:
-    """Return whether a dataset is a path to videos, and not the name of a world."""
-    return looks_like_path(dataset) or (dataset not in WORLD_PRESETS and os.path.exists(dataset))
-
-
-def dataset_name(dataset: str) -> str:
-    """Return what titles call a dataset: the name of a world, or the last part of a path."""
-    return short_name(dataset) if is_own_videos(dataset) else dataset
-
-
-def preset_options(
-    preset: str, dataset: str, model: str = "kvae", given: Mapping[str, str] | None = None
-) -> dict[str, Any]:
-    """Return the options that a preset sets for a dataset's world and a model; for unknown ones, none.
-
-    Args:
-        preset: its name.
-        dataset: the name of a world, or a path to videos.
-        model: `kvae` or a rival.
-        given: explicit options, as they were written: what a preset sets beside them must go with them.
-    """
-    if preset in ("none", "original"):
-        of_dataset: dict[str, Any] = {}
-    elif is_own_videos(dataset):
-        of_dataset = _own_video_options(given or {})
-    else:
-        of_dataset = WORLD_PRESETS.get(dataset, {})
-    options, idle = of_dataset | PRESETS.get(preset, {}), without_effect(model)
-    return {name: value for name, value in options.items() if name not in idle}
-
-
-def _own_video_options(given: Mapping[str, str]) -> dict[str, Any]:
-    """Return what own videos start from beside the explicit options `given`."""
-    # Which imports this module.
-    from kvae.config.options import Config
-
-    options = dict(OWN_VIDEOS)
-    if given.get("out_distr") == "bernoulli":
-        for name in ("out_distr", "learn_pixel_var", "noise_pixel_var"):
-            del options[name]
-    timesteps = _number(given.get("timesteps"), Config.timesteps)
-    # Of 20 frames 4 are shown first and 12 hidden after them; of fewer or more as large a part is hidden.
-    shown = max(1, min(Config.t_init_mask, timesteps // 5))
-    if "t_init_mask" in given:
-        shown = _number(given["t_init_mask"], shown)
-    else:
-        options["t_init_mask"] = shown
-    options["t_steps_mask"] = max(1, min(3 * timesteps // 5, timesteps - shown))
-    return options
-
-
-def _number(text: str | None, default: int) -> int:
-    # What is no number will be told by who reads the options.
-    return int(text) if text is not None and text.isascii() and text.isdecimal() else default

@@ -7,11 +7,14 @@ from kvae.models.autoencoder import SequenceAutoencoder
 
 
 def test_bound(model: SequenceAutoencoder, dataset: Dataset) -> dict[str, float]:
-    """Return the bound's terms over a whole `Dataset`, per observed frame, by name as in `Bound`."""
+    """Return the bound's terms over a whole `Dataset`, per observed frame, by name as in `Bound`.
+
+    The codes of a batch are drawn from config.seed and its number: the same weights have the same bound.
+    """
     # Not by `model.evaluate`, which hides what it compiles: `graph_of_bound` shows it.
     model.reset_metrics()
-    for batch in dataset.batches(model.config.batch_size).of():
-        metrics = model.compiled_test_step(batch)
+    for number, batch in enumerate(dataset.batches(model.config.batch_size).of()):
+        metrics = model.compiled_test_step(batch, tf.constant([model.config.seed, number]))
     return {name: float(value) for name, value in metrics.items()}
 
 
@@ -20,4 +23,4 @@ def graph_of_bound(model: SequenceAutoencoder, dataset: Dataset) -> tf.Graph:
     size = model.config.batch_size
     first = Dataset(dataset.images[:size], dataset.controls[:size], None)
     batch = next(iter(first.batches(size).of()))
-    return model.compiled_test_step.get_concrete_function(batch).graph
+    return model.compiled_test_step.get_concrete_function(batch, tf.constant([0, 0])).graph

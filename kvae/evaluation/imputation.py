@@ -39,6 +39,7 @@ def imputation_errors(
     dataset: Dataset,
     observed: Sequence[np.ndarray],
     methods: tuple[str, ...] | None = None,
+    seed: int = 0,
 ) -> list[dict[str, ImputationError]]:
     """Judge ways to fill in hidden frames, under one or more masks.
 
@@ -50,6 +51,7 @@ def imputation_errors(
         dataset: a `Dataset` of N sequences of T frames.
         observed: a list of masks [N, T], 1 = observed.
         methods: a tuple, of model.methods; by default all.
+        seed: of what they draw; the masks all have the same draws.
 
     Returns:
         For every mask a dictionary from method to `ImputationError`; NaN where nothing is hidden.
@@ -68,7 +70,8 @@ def imputation_errors(
         images, controls = dataset.images[part], None
         if dataset.controls.shape[-1]:
             controls = tf.convert_to_tensor(dataset.controls[part])
-        truth, encoded, generated = _encode_and_generate(model, tf.convert_to_tensor(images), controls)
+        images, draws_seed = tf.convert_to_tensor(images), tf.constant([seed, first])
+        truth, encoded, generated = _encode_and_generate(model, images, controls, draws_seed)
         for mask, total in zip(observed, totals, strict=True):
             seen = np.where(is_filling, np.float32(1), mask[part])
             if np.all(seen >= 0.5):
@@ -76,7 +79,7 @@ def imputation_errors(
                 continue
             seen = tf.convert_to_tensor(seen)
             for group in filter(None, groups):
-                sums = _judge(model, truth, encoded, generated, controls, seen, group)
+                sums = _judge(model, truth, encoded, generated, controls, seen, draws_seed, group)
                 for method in group:
                     total[method] += sums[method].numpy()
     return [{method: _error_of_sums(sums) for method, sums in total.items()} for total in totals]
@@ -143,12 +146,13 @@ def _curve(
 # Traced once for a model, whatever the batch and the mask.
 @tf.function(reduce_retracing=True, autograph=False)
 def _encode_and_generate(
-    model: SequenceAutoencoder, images: tf.Tensor, controls: tf.Tensor | None
+    model: SequenceAutoencoder, images: tf.Tensor, controls: tf.Tensor | None, seed: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Return the true pixels above 0.5, the encoded codes, and those generated from the first frames."""
     truth = to_pixels(images, model.config.out_distr) > 0.5
-    generated = model.generate(images, images.shape[1], controls=controls)
-    return truth, model.reconstruct(images).codes, generated.codes
+    seeds = model.seeds(seed)
+    generated = model.generate(images, images.shape[1], controls=controls, seed=next(seeds))
+    return truth, model.codes(images, seeds), generated.codes
 
 
 @tf.function(reduce_retracing=True, autograph=False)
@@ -159,6 +163,7 @@ def _judge(
     generated: tf.Tensor,
     controls: tf.Tensor | None,
     mask: tf.Tensor,
+    seed: tf.Tensor,
     methods: tuple[str, ...],
 ) -> dict[str, tf.Tensor]:
     """Return for each method the sums over hidden frames that `_error_of_sums` takes."""
@@ -173,7 +178,7 @@ def _judge(
             guesses["smoothing"] = found.smoothed_codes[hidden][None]
     if "sampling" in methods:
         num_paths, num_draws = model.config.num_paths, posterior.NUM_DRAWS
-        drawn = model.sample_posterior(encoded, mask, controls, num_paths, num_draws).codes
+        drawn = model.sample_posterior(encoded, mask, controls, num_paths, num_draws, seed).codes
         guesses["sampling"] = tf.transpose(tf.transpose(drawn, [0, 2, 1, 3])[hidden], [1, 0, 2])
     sums = {}
     for method in methods:

@@ -67,7 +67,8 @@ def draw(
         histograms = _histograms(model, dataset.images[of_batch], dataset.controls[of_batch])
         folder.events.add_histograms(histograms, step)
     if "smoothing" in model.methods:
-        folder.add_plot("alpha", figures.alpha_over_time(model.smooth(images).alpha.numpy()), step, prefix)
+        alpha = model.smooth(images, seed=config.seed).alpha.numpy()
+        folder.add_plot("alpha", figures.alpha_over_time(alpha), step, prefix)
     if config.model == "kvae" and not config.alpha_rnn and config.dim_a == 2 and config.K > 1:
         folder.add_plot("alpha_plane", _alpha_plane(model, dataset), step, prefix)
 
@@ -76,15 +77,16 @@ def _decoded(
     model: SequenceAutoencoder, images: np.ndarray, observed: np.ndarray, controls: np.ndarray | None
 ) -> dict[str, Any]:
     """Return what the model makes of the sequences, a `Decoded` or `Imputed` for each way to see them."""
+    seed = model.config.seed
     found = {
-        "reconstruction": model.reconstruct(images),
-        "generation": model.generate(images, images.shape[1], controls=controls),
-        "filtering": model.filter(images, observed, controls),
+        "reconstruction": model.reconstruct(images, seed=seed),
+        "generation": model.generate(images, images.shape[1], controls=controls, seed=seed),
+        "filtering": model.filter(images, observed, controls, seed=seed),
     }
     if "smoothing" in model.methods:
-        found["smoothing"] = model.smooth(images, observed, controls)
+        found["smoothing"] = model.smooth(images, observed, controls, seed=seed)
     if "sampling" in model.methods:
-        found["sampling"] = model.impute(images, observed, controls, num_samples=NUM_SAMPLES)
+        found["sampling"] = model.impute(images, observed, controls, num_samples=NUM_SAMPLES, seed=seed)
     return found
 
 
@@ -92,9 +94,9 @@ def _film_of_generation(
     model: SequenceAutoencoder, images: np.ndarray, controls: np.ndarray | None, truth: np.ndarray
 ) -> np.ndarray:
     """Film what the first frames go on to be, by the mean of the dynamics and with their noise."""
-    rows = {"truth": truth}
+    rows, seed = {"truth": truth}, model.config.seed
     for label, stochastic in (("deterministic", False), ("stochastic", True)):
-        generation = model.generate(images, controls=controls, stochastic=stochastic)
+        generation = model.generate(images, controls=controls, stochastic=stochastic, seed=seed)
         rows[label] = generation.images.numpy()
     num_steps, num_given = model.config.n_steps_gen, model.config.t_init_mask
     return films.film(rows, masks.planning_mask(len(images), num_steps, num_given, num_steps))
@@ -110,7 +112,7 @@ def _histograms(
     """
     if not controls.shape[-1]:
         controls = np.zeros([*images.shape[:2], model.config.dim_u], np.float32)
-    _, dynamics = model.lgssm.filter(model.reconstruct(images).codes, None, tf.constant(controls))
+    _, dynamics = model.lgssm.filter(model.encode(images).mean(), None, tf.constant(controls))
     moduli = np.abs(np.linalg.eigvals(dynamics.A[:, 1:].numpy()))
     weights = np.moveaxis(dynamics.alpha.numpy(), -1, 0)
     of_models = {f"dynamics/alpha_{k:02d}": weight for k, weight in enumerate(weights, start=1)}
@@ -119,7 +121,7 @@ def _histograms(
 
 def _alpha_plane(model: SequenceAutoencoder, dataset: Dataset) -> Figure:
     """Plot alpha over the plane of codes, where all the codes in the MLP's memory are the same."""
-    codes = model.reconstruct(dataset.images[: model.config.batch_size]).codes.numpy().reshape(-1, 2)
+    codes = model.encode(dataset.images[: model.config.batch_size]).mean().numpy().reshape(-1, 2)
     low, high = codes.min(axis=0), codes.max(axis=0)
     margin = 0.1 * (high - low) + 1e-3
     first, second = (np.linspace(low[i] - margin[i], high[i] + margin[i], 100) for i in range(2))

@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from kvae.config import Config
-from kvae.config.presets import dataset_name
-from kvae.data.dataset import Dataset
+from kvae.config.datasets import dataset_name
+from kvae.data import Dataset
 from kvae.evaluation.bound import test_bound
 from kvae.evaluation.imputation import CurvePoint, careless_guess, planning_curve, random_curve
 from kvae.models.autoencoder import SequenceAutoencoder

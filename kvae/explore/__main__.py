@@ -79,13 +79,13 @@ def _run(options: Options) -> None:
     with console.held_back():
         from kvae.explore import source
         from kvae.explore.session import Exploration
-        from kvae.runs import run_folder
         from kvae.runs.load import load
+        from kvae.runs.options import read_options
         from kvae.system import device
 
         device.has_gpu()
 
-    config_options = run_folder.read_options(options.run_folder)
+    config_options = read_options(options.run_folder)
     kind = config_options.get("model", "kvae")
     if kind != "kvae":
         raise UserError(

@@ -6,10 +6,10 @@ import numpy as np
 import tensorflow as tf
 
 from kvae.data.dataset import Dataset
-from kvae.errors import UserError
 from kvae.explore.plane import Plane
 from kvae.inference import posterior
 from kvae.models import draws
+from kvae.models.fit import check_fit
 from kvae.models.kvae import KVAE
 
 NUM_SAMPLES = 3
@@ -81,18 +81,18 @@ class Exploration:
         num_paths: paths of hidden codes that are followed, at least 2.
 
     Raises:
-        UserError: the model cannot take these sequences.
+        FitError: the model cannot take these sequences.
     """
 
     def __init__(self, model: KVAE, dataset: Dataset, num_paths: int = NUM_PATHS):
-        _check_fit(model, dataset)
+        check_fit(model, dataset)
         self.model, self.dataset, self.num_paths = model, dataset, num_paths
         self.num_sequences, self.num_steps = dataset.shape[:2]
         # Traced once each, as their arguments always have the same shapes.
         self._infer = tf.function(self._infer_once, autograph=False)
         self._continue = tf.function(self._continue_once, autograph=False)
         # Of all codes, so that the plane stays where it is when another sequence is chosen.
-        self.codes = model.reconstruct(dataset.images[:_NUM_IN_PLANE]).codes.numpy()
+        self.codes = model.encode(dataset.images[:_NUM_IN_PLANE]).mean().numpy()
         self.plane = Plane.of(self.codes)
         self.imagine(self.look(0, ()), 1)
 
@@ -193,20 +193,6 @@ def middle(num_steps: int) -> tuple[int, ...]:
     count = max(1, round(0.6 * num_steps))
     first = (num_steps - count) // 2
     return tuple(range(first, first + count))
-
-
-def _check_fit(model: KVAE, dataset: Dataset) -> None:
-    sides = model.frame_shape
-    if dataset.shape[2:] != sides:
-        raise UserError(
-            f"The model was trained on frames of {sides[0]}x{sides[1]}, but the data have "
-            f"{dataset.shape[2]}x{dataset.shape[3]}: name other data with --data"
-        )
-    if dataset.dim_u not in (0, model.config.dim_u):
-        raise UserError(
-            f"The model takes {model.config.dim_u} controls per step, but the data have {dataset.dim_u}: "
-            "name other data with --data"
-        )
 
 
 def _seed(seed: int, use: int) -> tf.Tensor:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from kvae import data
 from kvae.config import Config
-from kvae.config.presets import is_own_videos
+from kvae.config.datasets import cut_of, is_own_videos
 from kvae.errors import UserError
 from kvae.models.kvae import KVAE
-from kvae.videos import dataset as video_dataset
+from kvae.videos.dataset import find_test_file
 
 
 def sequences(
@@ -35,7 +35,7 @@ def sequences(
 
 
 def _file_of_own_videos(config: Config) -> Path:
-    file = video_dataset.find_test_file(config)
+    file = find_test_file(config.dataset, config.data_dir, cut_of(config))
     if file is None:
         raise UserError(
             f"The test data of the run, sequences of {config.dataset}, are not in {config.data_dir}. "

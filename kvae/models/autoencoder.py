@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kvae.config import Config
+from kvae.config import ModelOptions
 from kvae.models import replicas
 from kvae.models.arguments import controls_of
 from kvae.models.frame_autoencoder import FrameAutoencoder
@@ -24,7 +24,7 @@ class SequenceAutoencoder(FrameAutoencoder):
     they make of codes.
 
     Args:
-        config: a `Config`; None: the defaults.
+        config: `ModelOptions`, such as a `Config`; None: the defaults.
     """
 
     bound_terms: tuple[str, ...] = (
@@ -38,7 +38,7 @@ class SequenceAutoencoder(FrameAutoencoder):
     )
     """Fields of `Bound` that are averaged over an epoch."""
 
-    def __init__(self, config: Config | None = None, **kwargs: Any):
+    def __init__(self, config: ModelOptions | None = None, **kwargs: Any):
         super().__init__(config, **kwargs)
         # What `kvae.Schedule` sets. As for int64, see `seeds.counter`.
         self.phase = tf.Variable(PHASE_ALL, dtype=tf.int64, trainable=False, name="phase")

@@ -17,7 +17,7 @@ def check_fit(model: SequenceAutoencoder, dataset: Dataset | Shards) -> None:
         model: a built model.
         dataset: sequences [N, T, H, W], with controls [N, T, dim_u] or, dim_u = 0, without.
     """
-    expected, received = (model.decoder.height, model.decoder.width), tuple(dataset.shape[2:])
+    expected, received = model.frame_shape, tuple(dataset.shape[2:])
     if received != expected:
         raise FitError(
             f"The model was trained on frames of {expected[0]}x{expected[1]}, those of the dataset are "

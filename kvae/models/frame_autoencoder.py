@@ -1,14 +1,14 @@
 """Frames to codes and back: what every model of videos here is built on."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from kvae.config import Config
+from kvae.config import Config, ModelOptions, as_config
 from kvae.data.dataset import to_pixels
 from kvae.models import seeds
 from kvae.models.image_networks import Decoder, Encoder
@@ -23,7 +23,7 @@ class FrameAutoencoder(keras.Model):
     """An encoder and a decoder of single frames, and where their random numbers come from.
 
     Args:
-        config: a `Config`; None: the defaults.
+        config: `ModelOptions`, such as a `Config`; None: the defaults.
     """
 
     encoder: Encoder
@@ -32,10 +32,10 @@ class FrameAutoencoder(keras.Model):
 
     built: bool
 
-    def __init__(self, config: Config | None = None, **kwargs: Any):
+    def __init__(self, config: ModelOptions | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         use_full_float32()
-        self.config = config or Config()
+        self.config = as_config(config)
         # Whether codes are drawn from q(a|x); else they are its mean.
         self.is_variational = self.config.use_vae and self.config.model != "ae_rnn"
         # Training counts its draws apart from everything else, so that what is looked at on the way does
@@ -49,7 +49,7 @@ class FrameAutoencoder(keras.Model):
         )
         self.log_pixel_var: keras.Variable | None = None
 
-    def build(self, input_shape: Sequence[int | None]) -> None:
+    def build(self, input_shape: Sequence[Any]) -> None:
         """Create all weights.
 
         Args:
@@ -216,7 +216,7 @@ class FrameAutoencoder(keras.Model):
         return {"config": self.config.to_dict(), "name": self.name}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None):
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Self:
         """Return a new model of that configuration."""
         return cls(Config.from_dict(config["config"]), name=config["name"])
 

@@ -1,5 +1,8 @@
 """The neural networks: encoder, decoder, and the dynamics parameter network."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -21,7 +24,16 @@ class Encoder(keras.layers.Layer):
     """
 
     def __init__(
-        self, dim_a, max_variance, conv, widths, filter_size, activation, seed, trunk_dtype, **kwargs
+        self,
+        dim_a: int,
+        max_variance: float,
+        conv: bool,
+        widths: Sequence[int],
+        filter_size: int,
+        activation: str,
+        seed: keras.random.SeedGenerator,
+        trunk_dtype: str,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.max_variance = max_variance
@@ -45,10 +57,10 @@ class Encoder(keras.layers.Layer):
         self.mean = keras.layers.Dense(dim_a, kernel_initializer=glorot(seed), name="mean")
         self.var = keras.layers.Dense(dim_a, kernel_initializer=glorot(seed), name="var")
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence[Any]) -> None:
         """Build for frames of shape [batch, H, W]."""
         _, height, width = input_shape
-        shape = (None, height, width, 1) if self.conv else (None, height * width)
+        shape: tuple[Any, ...] = (None, height, width, 1) if self.conv else (None, height * width)
         for layer in self.hidden:
             layer.build(shape)
             shape = layer.compute_output_shape(shape)
@@ -56,7 +68,7 @@ class Encoder(keras.layers.Layer):
         self.mean.build(flat)
         self.var.build(flat)
 
-    def call(self, frames):
+    def call(self, frames: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Encode frames [M, H, W]; return the codes' means [M, dim_a] and variances [M, dim_a]."""
         height, width = frames.shape[1:]
         hidden = frames[..., None] if self.conv else tf.reshape(frames, [-1, height * width])
@@ -75,7 +87,18 @@ class Decoder(keras.layers.Layer):
     Args: as `Encoder`, with the frame's height and width.
     """
 
-    def __init__(self, height, width, conv, widths, filter_size, activation, seed, trunk_dtype, **kwargs):
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        conv: bool,
+        widths: Sequence[int],
+        filter_size: int,
+        activation: str,
+        seed: keras.random.SeedGenerator,
+        trunk_dtype: str,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.height, self.width, self.conv = height, width, conv
         self.activation = keras.activations.get(activation)
@@ -114,9 +137,9 @@ class Decoder(keras.layers.Layer):
             ]
             self.out = keras.layers.Dense(height * width, kernel_initializer=glorot(seed), name="out")
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence[Any]) -> None:
         """Build for codes of shape [batch, dim_a]."""
-        shape = (None, input_shape[-1])
+        shape: tuple[Any, ...] = (None, input_shape[-1])
         if self.conv:
             self.dense.build(shape)
             shape = (None, *self.grid)
@@ -127,7 +150,7 @@ class Decoder(keras.layers.Layer):
             shape = layer.compute_output_shape(shape)
         self.out.build(shape)
 
-    def call(self, codes):
+    def call(self, codes: tf.Tensor) -> tf.Tensor:
         """Decode codes [M, dim_a]; return logits or means [M, H, W] in float32."""
         hidden = codes
         if self.conv:
@@ -150,17 +173,17 @@ class UpscalingHead(keras.layers.Layer):
         kernel_initializer: for the kernel [1, 1, channels, 1].
     """
 
-    def __init__(self, kernel_initializer, **kwargs):
+    def __init__(self, kernel_initializer: keras.initializers.Initializer, **kwargs: Any):
         super().__init__(**kwargs)
         self.kernel_initializer = kernel_initializer
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence[Any]) -> None:
         """Build for input of shape [batch, height, width, 4 * channels]."""
         channels = input_shape[-1] // 4
         self.kernel = self.add_weight((1, 1, channels, 1), initializer=self.kernel_initializer, name="kernel")
         self.bias = self.add_weight((1,), initializer="zeros", name="bias")
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Return [batch, 2 * height, 2 * width, 1]."""
         _, height, width, _ = inputs.shape
         kernel = tf.reshape(self.kernel, [-1, 1])
@@ -288,6 +311,6 @@ class DynamicsParameterNetwork(keras.layers.Layer):
         return alpha, control
 
 
-def glorot(seed):
+def glorot(seed: keras.random.SeedGenerator) -> keras.initializers.Initializer:
     """Return a Glorot-uniform initializer that draws from the model's own seed generator."""
     return keras.initializers.GlorotUniform(seed=seed)

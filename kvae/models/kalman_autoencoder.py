@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kvae.config import Config
+from kvae.config import ModelOptions
 from kvae.models import replicas
 from kvae.models.arguments import controls_of
 from kvae.models.autoencoder import PHASE_ALL, SequenceAutoencoder
@@ -19,10 +19,10 @@ class KalmanAutoencoder(SequenceAutoencoder):
     """The layers of a `KVAE`, what trains them, and what it believes of frames: all but what it draws.
 
     Args:
-        config: a `Config`; None: the defaults.
+        config: `ModelOptions`, such as a `Config`; None: the defaults.
     """
 
-    def __init__(self, config: Config | None = None, **kwargs: Any):
+    def __init__(self, config: ModelOptions | None = None, **kwargs: Any):
         super().__init__(config, **kwargs)
         config = self.config
         self.alpha = DynamicsParameterNetwork(

@@ -29,7 +29,7 @@ class KVAE(KalmanAutoencoder):
     same seed gives the same numbers, None others at every call.
 
     Args:
-        config: a `Config`.
+        config: `ModelOptions`, such as a `Config`; None: the defaults.
 
     Example:
         >>> import kvae, numpy as np

@@ -1,12 +1,13 @@
 """The paper's rivals: recurrent networks that predict the next code, AE-RNN and VAE-RNN."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from kvae.config import Config
+from kvae.config import ModelOptions
 from kvae.inference.kalman import hide
 from kvae.models.arguments import controls_of, fitted_controls, lengths_of, mask_of
 from kvae.models.autoencoder import SequenceAutoencoder
@@ -36,7 +37,7 @@ class CodePredictor(keras.layers.Layer):
         units: int,
         variance: float,
         seed: keras.random.SeedGenerator,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.dim_a, self.dim_u, self.variance = dim_a, dim_u, variance
@@ -74,7 +75,7 @@ class CodePredictor(keras.layers.Layer):
         """
         batch = tf.shape(codes)[0]
 
-        def step(carry, inputs):
+        def step(carry: tuple[tf.Tensor, ...], inputs: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
             _, fed, *state = carry
             code, seen, u_t, noise_t = inputs
             hidden, state = self.cell(tf.concat([fed, u_t], axis=-1), list(state))
@@ -115,12 +116,13 @@ class RecurrentAutoencoder(SequenceAutoencoder):
     Frames, masks and controls are as in `KVAE`.
 
     Args:
-        config: a `Config` whose `model` is `ae_rnn` or `vae_rnn`; `alpha_units` are the LSTM's.
+        config: `ModelOptions`, such as a `Config`, whose `model` is `ae_rnn` or `vae_rnn`; `alpha_units` are
+            the LSTM's.
     """
 
     bound_terms = ("total", "log_px", "log_qa", "state_space", "encoder_variance")
 
-    def __init__(self, config: Config, **kwargs):
+    def __init__(self, config: ModelOptions, **kwargs: Any):
         super().__init__(config, **kwargs)
         self.predictor = CodePredictor(
             self.config.dim_a,

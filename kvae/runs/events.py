@@ -10,12 +10,7 @@ from tensorboard.plugins.hparams import api as hparams
 from tensorboard.plugins.image import metadata as image_metadata
 
 from kvae.config import Config
-from kvae.config.command_line import COMMAND_OPTIONS
-
-_NO_HYPERPARAMETERS = COMMAND_OPTIONS | {
-    *("data_dir", "resume", "t_init_mask", "t_steps_mask", "num_paths", "evaluate_on_samples"),
-}
-"""Options that do not touch what is learned."""
+from kvae.config.config import hyperparameters
 
 
 class Events:
@@ -60,8 +55,11 @@ class Events:
 
     def add_options(self, config: Config) -> None:
         """Write the options that decide what is learned, for the table of hyperparameters of all runs."""
-        options = {name: value for name, value in config.to_dict().items() if name not in _NO_HYPERPARAMETERS}
-        values = {name: str(value) if isinstance(value, list) else value for name, value in options.items()}
+        options = config.to_dict()
+        values = {
+            name: str(options[name]) if isinstance(options[name], list) else options[name]
+            for name in hyperparameters()
+        }
         tags = ("elbo/total", "elbo/exact", "imputation/smoothing", "imputation/sampling")
         with self._recording("test", 0):
             hparams.hparams_config(

@@ -11,7 +11,7 @@ from kvae.config import Config
 from kvae.data.archives import free_memory
 from kvae.models.autoencoder import SequenceAutoencoder
 from kvae.models.factory import make_model
-from kvae.runs.run_folder import RunFolderError, read_options
+from kvae.runs.options import RunFolderError, read_options
 
 _LARGEST_CONFIG = 10**6
 """Bytes of the config.json in model.keras."""

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from kvae.config import Config, ConfigError
-from kvae.errors import UserError
+from kvae.config import Config
 from kvae.models.autoencoder import SequenceAutoencoder
 from kvae.models.factory import make_model
 from kvae.plots import figures, films
 from kvae.runs import provenance
 from kvae.runs.columns import COLUMNS, TAGS
 from kvae.runs.events import Events
+from kvae.runs.options import RunFolderError
 from kvae.system.files import replacing
 
 _TEMPORARY = re.compile(r"\..+-[0-9a-f]{32}(\.\w+)?")
@@ -30,10 +30,7 @@ _TEMPORARY = re.compile(r"\..+-[0-9a-f]{32}(\.\w+)?")
 
 
 Point = tuple[float, str, tuple[float, float]]
-
-
-class RunFolderError(UserError):
-    """A run folder cannot be made or read; the message says why."""
+"""Of a curve: x, the method, and its two errors, see `kvae.evaluation.CurvePoint`."""
 
 
 class RunFolder:
@@ -177,26 +174,6 @@ class RunFolder:
     def _growing_files(self) -> list[Path]:
         files = [self.path / "metrics.csv", *self.events.files()]
         return [path for path in files if path.exists()]
-
-
-def read_options(path: str | os.PathLike) -> dict[str, Any]:
-    """Return the options in the config.json of a run folder, as `Config.from_dict` takes them.
-
-    Raises:
-        RunFolderError: there is no such run, or its config.json cannot be read.
-    """
-    file = Path(path) / "config.json"
-    try:
-        options = json.loads(file.read_text())["options"]
-        Config.from_dict(options)
-    except FileNotFoundError:
-        raise RunFolderError(f"{path} is not a run folder: it has no config.json") from None
-    except ConfigError as error:
-        raise RunFolderError(f"{file} holds options of another version: {error}") from error
-    # ValueError: broken JSON, or text that is no text, or a number of thousands of digits.
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise RunFolderError(f"{file} cannot be read: {error!r}") from error
-    return options
 
 
 def check_links(path: str | os.PathLike) -> None:

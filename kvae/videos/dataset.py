@@ -23,13 +23,11 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from kvae.config import Config
 from kvae.data.archives import ArchiveError, read_arrays
 from kvae.plots import contact_sheet
 from kvae.system.files import replacing
-from kvae.videos import frames as videos
-from kvae.videos import sources as clips
-from kvae.videos.sources import VideoError
+from kvae.videos.frames import Look, clips_of
+from kvae.videos.sources import Source, VideoError, find, fingerprint, short_name
 
 SEED = 1234
 """Of the shuffle that chooses the test videos: the same whatever model is trained."""
@@ -44,12 +42,12 @@ class Cut(NamedTuple):
     """How videos become sequences.
 
     Attributes:
-        look: the `videos.Look` of their frames.
+        look: the `Look` of their frames.
         timesteps: frames in a sequence.
         stride: frames between the beginnings of two sequences of a video.
     """
 
-    look: videos.Look
+    look: Look
     timesteps: int
     stride: int
 
@@ -74,23 +72,21 @@ class _Part(NamedTuple):
         return range(self.start, self.stop - cut.timesteps + 1, cut.stride)
 
 
-def cut_of(config: Config) -> Cut:
-    """Return how the options of a run cut its videos."""
-    height, width = config.frame_size if len(config.frame_size) == 2 else 2 * config.frame_size
-    look = videos.Look(height, width, black_and_white=config.out_distr == "bernoulli")
-    return Cut(look, config.timesteps, config.stride or config.timesteps)
+def find_test_file(path: str, data_dir: str, cut: Cut) -> Path | None:
+    """Return the test file that was made of videos, or None where none is left.
 
+    The videos need not be there any more. If they have changed since then there may be several: the newest is
+    returned.
 
-def find_test_file(config: Config) -> Path | None:
-    """Return the test file that was made for a run of own videos, or None where none is left.
-
-    The videos need not be there any more. If they have changed since the run there may be several: the newest
-    is returned.
+    Args:
+        path: the file or folder of videos, as `ensure` took it.
+        data_dir: the folder of the files.
+        cut: how the videos were cut.
     """
-    options = _options_of(cut_of(config))
-    source = Path(config.dataset).resolve()
+    options = _options_of(cut)
+    source = Path(path).resolve()
     found = []
-    for file in Path(config.data_dir).glob(f"{glob.escape(clips.short_name(config.dataset))}-*_test.npz"):
+    for file in Path(data_dir).glob(f"{glob.escape(short_name(path))}-*_test.npz"):
         made_by = _metadata_of(file)
         if made_by.get("options") == options and Path(str(made_by.get("source"))).resolve() == source:
             found.append(file)
@@ -107,11 +103,11 @@ def ensure(
     """Return where the dataset of a file or folder of videos lies, made first if it is not there.
 
     The metadata of its files: `source`, the path as given; `options`, the cut; `fingerprint` of the videos,
-    see `clips.fingerprint`; `split`; `videos`, the names of those that are in the file; `num_sequences` and
+    see `sources.fingerprint`; `split`; `videos`, the names of those that are in the file; `num_sequences` and
     `num_steps`.
 
     Args:
-        path: what `clips.find` takes.
+        path: what `sources.find` takes.
         data_dir: the folder of the files.
         cut: how to cut the videos.
         may_write: False: raise an error if the files are not there.
@@ -121,10 +117,10 @@ def ensure(
         VideoError: a video is broken, all are too short, or nothing may be written.
         OSError: the files cannot be written.
     """
-    sources = clips.find(path)
-    made_by = {"options": _options_of(cut), "fingerprint": clips.fingerprint(sources)}
+    sources = find(path)
+    made_by = {"options": _options_of(cut), "fingerprint": fingerprint(sources)}
     digits = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:8]
-    stem = f"{clips.short_name(path)}-{digits}"
+    stem = f"{short_name(path)}-{digits}"
     files = VideoFiles(*(Path(data_dir) / f"{stem}{end}" for end in (".npz", "_test.npz", ".png")))
     if all(_is_made_by(file, made_by) for file in files[:2]) and files.sheet.exists():
         report(f"The sequences of {path} are there already; see what they look like: {files.sheet}")
@@ -178,14 +174,14 @@ def _metadata_of(file: Path) -> dict[str, Any]:
         return {}
 
 
-def _read(sources: Sequence[clips.Source], cut: Cut, spool: BinaryIO) -> tuple[list[_Part], list[str]]:
+def _read(sources: Sequence[Source], cut: Cut, spool: BinaryIO) -> tuple[list[_Part], list[str]]:
     """Write the frames of videos that are long enough to a file; return them, and names of the rest."""
     parts: list[_Part] = []
     left_out: list[str] = []
     size = cut.look.height * cut.look.width
     start = 0
     for source in sources:
-        for clip in videos.clips_of(source, cut.look):
+        for clip in clips_of(source, cut.look):
             stop = start
             for frame in clip.frames:
                 spool.write(frame.tobytes())

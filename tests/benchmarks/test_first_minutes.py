@@ -7,7 +7,7 @@ from benchmarks import first_minutes as benchmark
 from benchmarks.first_minutes import Command, CommandError
 from kvae.apply import __main__ as apply
 from kvae.config import command_line
-from kvae.runs import run_folder
+from kvae.runs.options import read_options
 
 SLOW = "import time; print('begun', flush=True); time.sleep(0.3); print('ready now', flush=True)"
 
@@ -36,7 +36,7 @@ def test_a_command_that_fails_is_told(code, message, tmp_path):
 
 def test_the_commands_are_what_their_parsers_take(tmp_path):
     commands = benchmark.commands_for(benchmark.ROOT / "pretrained" / "box", tmp_path)
-    config = command_line.parse(commands["run_kvae.py --reload_model"].words[1:], run_folder.read_options)
+    config = command_line.parse(commands["run_kvae.py --reload_model"].words[1:], read_options)
     assert config.reload_model == str(benchmark.ROOT / "pretrained" / "box")
     words = commands["kvae.apply"].words[2:]
     options = tyro.cli(apply.Options, args=words, use_underscores=True)

@@ -11,7 +11,7 @@ import simulation.generate
 from experiments import reproduce
 from experiments.compare import command_of
 from kvae.config.command_line import parse
-from kvae.runs.run_folder import read_options
+from kvae.runs.options import read_options
 
 SMALL = (
     "--kf_update_steps 1 --num_filters 4,4 --alpha_units 4 --batch_size 8 --generate_step 9 "

@@ -18,6 +18,7 @@ from kvae.config import Config
 from kvae.models.kvae import KVAE
 from kvae.models.rivals import RecurrentAutoencoder
 from kvae.runs import run_folder
+from kvae.runs.options import read_options
 from kvae.videos import frames as videos
 from kvae.videos import sources as clips
 
@@ -123,7 +124,7 @@ def test_the_frames_are_those_of_the_run(trained, folder, tmp_path):
 def test_a_run_finds_its_videos_again(trained, folder, monkeypatch):
     data_dir = trained.parent.parent / "data"
     before = {path: path.stat().st_mtime_ns for path in data_dir.iterdir()}
-    config = Config.from_dict(run_folder.read_options(trained))
+    config = Config.from_dict(read_options(trained))
     monkeypatch.setattr(videos, "clips_of", None)
     files = run_kvae._dataset_files(config, foreign=True)
     assert set(files) < set(before)

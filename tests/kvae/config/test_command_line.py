@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+import run_kvae
 from kvae.config import Config, ConfigError, option_names
-from kvae.config.command_line import MODEL_OPTIONS, OF_A_NEW_MODEL, parse
+from kvae.config.command_line import parse
 from kvae.config.presets import WORLD_PRESETS
+from kvae.config.start import first_phases_over, trained_on
 
 ROOT = Path(__file__).parents[3]
 FROM_THE_COMMAND_LINE = (
@@ -115,6 +117,25 @@ def test_a_world_may_have_options_to_start_from():
 
 
 @pytest.mark.parametrize(
+    ("arguments", "refused"),
+    [
+        ("--dataset pong --timesteps 100", "timesteps=100 has no effect with dataset=pong"),
+        ("--frame-size=16 --dataset pong", "frame_size=(16,) has no effect with dataset=pong"),
+        ("--stride 4", "stride=4 has no effect with dataset=box"),
+        # Not of own videos either: a dataset file of somebody's.
+        ("--dataset theirs --stride 4", "stride=4 has no effect with dataset=theirs"),
+    ],
+)
+def test_options_of_own_videos_mean_nothing_to_another_dataset(arguments, refused, capsys):
+    assert run_kvae.main(arguments.split()) == 2
+    assert capsys.readouterr().err.startswith(f"Error: {refused}: leave ")
+
+
+def test_what_a_world_ignores_may_be_given_as_it_is_by_default():
+    assert configure(*"--timesteps 20 --frame_size 32".split()) == Config()
+
+
+@pytest.mark.parametrize(
     ("arguments", "parts"),
     [
         ("--dim_zz 3", ["--dim_zz", "--help"]),
@@ -123,6 +144,7 @@ def test_a_world_may_have_options_to_start_from():
         ("--K three", ["--K", "three"]),
         ("--K 2.5", ["--K", "2.5"]),
         ("--K", ["--K", "Missing value"]),
+        ("--dataset my/videos --timesteps x", ["--timesteps", "x"]),
         ("--K 0", ["K must be at least 1. Received: 0"]),
         ("--num_filters 4,x", ["--num_filters", "whole numbers such as 32,32"]),
         ("--num_filters 4 4", ["4"]),
@@ -284,7 +306,7 @@ def test_what_trains_on_keeps_the_run_s_options_but_those_of_the_command():
     config = train_on()
     of_command = {*FROM_THE_COMMAND_LINE, "strategy", "profile"}
     for name in set(option_names()) - {"init_model"}:
-        expected = OF_A_NEW_MODEL.get(name, getattr(Config() if name in of_command else RUN, name))
+        expected = first_phases_over().get(name, getattr(Config() if name in of_command else RUN, name))
         assert getattr(config, name) == expected, name
     assert config.init_model == "the/run"
 
@@ -302,7 +324,7 @@ def test_how_and_what_it_trains_on_may_change():
     assert (config.init_lr, config.K) == (0.1, RUN.K)
 
 
-@pytest.mark.parametrize("name", sorted(MODEL_OPTIONS))
+@pytest.mark.parametrize("name", sorted(trained_on()))
 def test_what_would_change_a_model_that_is_trained_on_is_refused(name):
     with pytest.raises(ConfigError, match=f"--{name} cannot change a model that is trained on"):
         parse([f"--{name}=1", "--init-model=the/run"], no_run)

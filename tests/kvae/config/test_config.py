@@ -1,9 +1,20 @@
-import dataclasses
 import json
 
 import pytest
 
-from kvae.config import Config, ConfigError, option_names
+from kvae.config import (
+    Config,
+    ConfigError,
+    DataOptions,
+    EvaluationOptions,
+    ModelOptions,
+    RunOptions,
+    TrainingOptions,
+    as_config,
+    option_names,
+)
+from kvae.config.config import hyperparameters, marked
+from kvae.config.marks import Mark
 
 # The original's options, and then ours.
 DEFAULTS = {
@@ -145,28 +156,6 @@ CONVOLUTIONAL = {
 }
 PERCEPTRON = {"conv": False, "vae_num_units": 10, "num_layers": 4, "use_controls": False, "model": "vae_rnn"}
 
-AT_LEAST_ONE = (
-    "filter_size vae_num_units num_layers dim_a dim_z dim_u K alpha_units alpha_layers fifo_size batch_size "
-    "num_epochs decay_steps t_init_mask t_steps_mask n_steps_gen display_step generate_step"
-).split()
-AT_LEAST_ZERO = (
-    "only_vae_epochs kf_update_steps refine_epochs num_paths t_init_train_miss seed stride"
-).split()
-ABOVE_ZERO = (
-    "noise_pixel_var noise_emission noise_transition init_cov init_lr max_grad_norm scale_reconstruction"
-).split()
-WHAT_MAKES_IT_MATTER = {
-    "stride": {"dataset": "my/videos"},
-    "vae_num_units": {"conv": False},
-    "num_layers": {"conv": False},
-    "alpha_layers": {"alpha_rnn": False},
-    "alpha_activation": {"alpha_rnn": False},
-    "fifo_size": {"alpha_rnn": False},
-    "noise_pixel_var": {"out_distr": "gaussian"},
-    "t_init_train_miss": {"train_miss_prob": 0.5},
-    "n_steps_gen": {"t_init_mask": 1},
-}
-
 
 def test_the_defaults_are_the_documented_ones():
     assert Config().to_dict() == DEFAULTS
@@ -194,129 +183,6 @@ def test_missing_options_take_their_defaults():
     assert Config.from_json("{}") == Config()
 
 
-def test_kinds_are_brought_into_line():
-    config = Config(num_filters=[8, 4], init_cov=5, num_epochs=1)
-    assert config.num_filters == (8, 4)
-    assert isinstance(config.num_filters, tuple)
-    assert config.init_cov == 5.0
-    assert isinstance(config.init_cov, float)
-    assert Config(num_filters=[32, 32, 32]) == Config()
-    assert hash(config) == hash(Config(num_filters=(8, 4), init_cov=5.0, num_epochs=1))
-
-
-def test_it_cannot_be_changed():
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        Config().K = 4
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [(name, value) for name in AT_LEAST_ONE for value in (0, -1)]
-    + [(name, -1) for name in AT_LEAST_ZERO]
-    + [("init_kf_matrices", -0.01), ("seed", 2**31), ("num_paths", 1)]
-    + [(name, value) for name in ABOVE_ZERO for value in (0.0, -0.5, float("nan"), float("inf"))]
-    + [("decay_rate", value) for value in (0.0, -0.1, 1.01, float("nan"))]
-    + [("train_miss_prob", value) for value in (-0.01, 1.01, float("nan"))]
-    + [("num_filters", value) for value in ((0,), (4, -4), [])]
-    + [("dataset", ""), ("run_name", "a/b"), ("run_name", "a\\b"), ("run_name", "a\0b")]
-    + [("gpu", value) for value in ("gpu", "-1", "0,", ",", "0;1", "0.5", "CPU", "²")],
-)
-def test_values_out_of_bounds_are_refused(name, value):
-    with pytest.raises(ConfigError) as error:
-        Config(**{name: value})
-    assert str(error.value).startswith(f"{name} must be ")
-    assert str(error.value).endswith(f"Received: {value!r}")
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [(name, 1) for name in AT_LEAST_ONE]
-    + [(name, 0) for name in AT_LEAST_ZERO]
-    + [(name, 1e-30) for name in ABOVE_ZERO]
-    + [("init_kf_matrices", 0), ("seed", 2**31 - 1), ("decay_rate", 1.0), ("decay_rate", 1e-9)]
-    + [("train_miss_prob", 0.0), ("train_miss_prob", 1.0), ("num_filters", (1,))]
-    + [("gpu", value) for value in ("", "cpu", "0", "3", "0,1", "0, 1")],
-)
-def test_values_at_the_bounds_work(name, value):
-    config = Config(**{**WHAT_MAKES_IT_MATTER.get(name, {}), name: value})
-    assert getattr(config, name) == value
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("K", "3"),
-        ("K", 3.0),
-        ("K", True),
-        ("K", None),
-        ("init_lr", "0.1"),
-        ("init_lr", True),
-        ("conv", 1),
-        ("conv", "False"),
-        ("dataset", 3),
-        ("gpu", 0),
-        ("run_name", None),
-        ("num_filters", 32),
-        ("num_filters", "32,32"),
-        ("num_filters", (4.0,)),
-        ("num_filters", (True,)),
-        ("num_filters", ("4",)),
-    ],
-)
-def test_wrong_types_are_refused(name, value):
-    with pytest.raises(ConfigError, match=f"^{name} must be .*Received: ") as error:
-        Config(**{name: value})
-    assert repr(value) in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "one_that_works"),
-    [
-        ("activation", "sigmoid", "elu"),
-        ("alpha_activation", "Relu", "tanh"),
-        ("out_distr", "normal", "gaussian"),
-        ("kf_elbo", "", "sampled"),
-        ("precision", "float16", "bfloat16"),
-        ("preset", "orginal", "original"),
-        ("activation", ["relu"], "relu"),
-    ],
-)
-def test_a_wrong_choice_is_told_the_right_ones(name, value, one_that_works):
-    with pytest.raises(ConfigError) as error:
-        Config(**{name: value})
-    for part in (name, repr(value), repr(one_that_works)):
-        assert part in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("options", "ignored", "because"),
-    [
-        ({"alpha_layers": 3}, "alpha_layers", "alpha_rnn=True"),
-        ({"alpha_activation": "tanh"}, "alpha_activation", "alpha_rnn=True"),
-        ({"fifo_size": 2}, "fifo_size", "alpha_rnn=True"),
-        ({"conv": False, "filter_size": 5}, "filter_size", "conv=False"),
-        ({"conv": False, "num_filters": (4,)}, "num_filters", "conv=False"),
-        ({"vae_num_units": 10}, "vae_num_units", "conv=True"),
-        ({"num_layers": 3}, "num_layers", "conv=True"),
-        ({"noise_pixel_var": 0.2}, "noise_pixel_var", "out_distr=bernoulli"),
-        ({"learn_pixel_var": True}, "learn_pixel_var", "out_distr=bernoulli"),
-        ({"t_init_train_miss": 5}, "t_init_train_miss", "train_miss_prob=0"),
-        ({"learn_u": True, "use_controls": False}, "use_controls", "learn_u=True"),
-    ],
-)
-def test_an_option_without_effect_is_refused(options, ignored, because):
-    with pytest.raises(ConfigError) as error:
-        Config(**options)
-    assert f"{ignored}=" in str(error.value)
-    assert f"no effect with {because}" in str(error.value)
-
-
-def test_a_generation_holds_its_given_frames():
-    assert Config(n_steps_gen=4).n_steps_gen == 4
-    with pytest.raises(ConfigError, match=r"at least t_init_mask \(4\)\. Received: n_steps_gen=3"):
-        Config(n_steps_gen=3)
-
-
 def test_only_a_trained_model_can_do_without_epochs():
     config = Config(num_epochs=0, init_model="logs/first_kvae", refine_epochs=3)
     assert config.num_epochs == 0
@@ -340,19 +206,57 @@ def test_an_unknown_option_is_told_the_known_ones():
     assert all(name in message for name in DEFAULTS)
 
 
-@pytest.mark.parametrize("sides", [(1, 2, 3), (5000,), (0,)])
-def test_sides_of_frames_have_bounds(sides):
-    with pytest.raises(ConfigError, match="frame_size must be a side such as 32, or HEIGHT,WIDTH"):
-        Config(dataset="my/videos", frame_size=sides)
+# --- by group and by mark ---
 
 
-@pytest.mark.parametrize(("name", "value"), [("timesteps", 1), ("timesteps", 20_000)])
-def test_a_sequence_has_a_length(name, value):
-    with pytest.raises(ConfigError, match=f"{name} must be at"):
-        Config(dataset="my/videos", **{name: value})
+def test_all_options_are_in_one_group_and_there_once():
+    groups = (DataOptions, ModelOptions, TrainingOptions, EvaluationOptions, RunOptions)
+    assert option_names() == [name for group in groups for name in option_names(group)]
+    assert len(set(option_names())) == len(option_names())
 
 
-@pytest.mark.parametrize("options", [{"frame_size": (64,)}, {"timesteps": 10}, {"stride": 4}])
-def test_options_of_own_videos_mean_nothing_to_a_world(options):
-    with pytest.raises(ConfigError, match="has no effect with dataset=box"):
-        Config(**options)
+def test_a_model_s_options_alone_are_a_configuration_with_the_others_at_their_defaults():
+    assert as_config(None) == Config()
+    config = Config(dataset="pendulum", K=5)
+    assert as_config(config) is config
+    for options in ({}, {"dim_a": 3, "num_filters": [8]}, {"model": "ae_rnn"}, {"learn_u": True}):
+        assert as_config(ModelOptions(**options)) == Config(**options)
+
+
+def test_what_is_legal_for_a_model_does_not_depend_on_the_dataset_s_name():
+    options = {"timesteps": 100, "frame_size": (16,), "stride": 3}
+    for dataset in ("box", "pendulum", "my/videos", "no such world"):
+        assert Config.from_dict({"dataset": dataset, **options}).timesteps == 100
+    assert Config(timesteps=100).timesteps == 100
+    assert Config(frame_size=(16,)).frame_size == (16,)
+
+
+@pytest.mark.parametrize(
+    ("mark", "names"),
+    [
+        # With those of EvaluationOptions.
+        (
+            Mark.RELOAD,
+            "dataset data_dir frame_size timesteps stride gpu precision batch_size log_dir run_name "
+            "reload_model quiet",
+        ),
+        (
+            Mark.COMMAND,
+            "gpu strategy run_name log_dir n_steps_gen reload_model display_step generate_step quiet profile",
+        ),
+        (Mark.RESUME, "resume gpu strategy quiet profile"),
+        (Mark.PLACE, "log_dir data_dir run_name reload_model gpu quiet profile"),
+        (Mark.FIRST_PHASE, "only_vae_epochs kf_update_steps"),
+        (Mark.OWN_VIDEOS, "frame_size timesteps stride"),
+    ],
+)
+def test_marks_say_what_an_option_may_do(mark, names):
+    assert marked(mark) == set(names.split())
+
+
+def test_hyperparameters_are_what_touches_what_is_learned():
+    others = (
+        "gpu strategy run_name log_dir n_steps_gen reload_model display_step generate_step quiet profile "
+        "data_dir resume t_init_mask t_steps_mask num_paths evaluate_on_samples"
+    ).split()
+    assert hyperparameters() == [name for name in option_names() if name not in others]

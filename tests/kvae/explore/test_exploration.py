@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from kvae import data
 from kvae.config import Config
+from kvae.config.datasets import cut_of
 from kvae.data import Dataset
 from kvae.errors import UserError
 from kvae.explore import __main__ as command
@@ -20,8 +21,8 @@ from kvae.explore import figures, html, source, words
 from kvae.explore.plane import Plane
 from kvae.explore.session import MAX_FUTURE, NUM_FUTURES, NUM_SAMPLES, Exploration, middle, wrong_pixels
 from kvae.models.kvae import KVAE
-from kvae.runs import run_folder
 from kvae.runs.load import load
+from kvae.runs.options import read_options
 from kvae.videos import dataset as video_dataset
 
 ROOT = Path(__file__).parents[3]
@@ -31,7 +32,7 @@ BOX = ROOT / "pretrained" / "box"
 @pytest.fixture(scope="module")
 def box():
     # With bfloat16 two graphs of the same function differ by more than these tests allow.
-    options = run_folder.read_options(BOX) | {"precision": "float32"}
+    options = read_options(BOX) | {"precision": "float32"}
     model = load(BOX, Config.from_dict(options))
     dataset, _ = source.sequences(model, None, command.simulated)
     return Exploration(model, dataset, num_paths=300)
@@ -223,7 +224,7 @@ def test_own_videos_bring_their_test_data(tmp_path, monkeypatch):
     ):
         source.sequences(model, None, command.simulated)
     # As the run made them; the same cut otherwise, later, is not taken for it.
-    cut = video_dataset.cut_of(model.config)
+    cut = cut_of(model.config)
     made = video_dataset.ensure("clips/", "data", cut, report=str)
     video_dataset.ensure("clips", "data", cut._replace(stride=1), report=str)
     shutil.rmtree("clips")

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from kvae import evaluation
 from kvae.config import Config, ConfigError
-from kvae.config.presets import preset_options
+from kvae.config.start import preset_options
 from kvae.data import masks
 from kvae.data.dataset import Batches, Dataset
 from kvae.models import seeds
@@ -158,9 +158,9 @@ def test_options_of_the_state_space_model_are_refused():
         Config(model="ae_rnn", K=5)
     with pytest.raises(ConfigError, match="refine_epochs=5 has no effect with model=ae_rnn"):
         Config(model="ae_rnn", refine_epochs=5)
-    assert preset_options("", "box", "vae_rnn")["refine_epochs"] == 100
-    assert "refine_epochs" not in preset_options("", "box", "ae_rnn")
-    of_pong = preset_options("", "pong", "ae_rnn")
+    assert preset_options("", "box", {"model": "vae_rnn"})["refine_epochs"] == 100
+    assert "refine_epochs" not in preset_options("", "box", {"model": "ae_rnn"})
+    of_pong = preset_options("", "pong", {"model": "ae_rnn"})
     assert of_pong["dim_a"] == 4
     assert not set(of_pong) & {"dim_z", "K"}
-    assert "kf_elbo" not in preset_options("original", "box", "vae_rnn")
+    assert "kf_elbo" not in preset_options("original", "box", {"model": "vae_rnn"})

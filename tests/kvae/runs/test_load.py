@@ -5,7 +5,7 @@ import tensorflow as tf
 from kvae.config import Config
 from kvae.models.kvae import KVAE
 from kvae.runs.load import load
-from kvae.runs.run_folder import RunFolderError
+from kvae.runs.options import RunFolderError
 from tests.kvae.runs.small import FRAMES, TINY
 
 

@@ -17,6 +17,7 @@ from kvae.errors import UserError
 from kvae.evaluation import CurvePoint, ImputationError
 from kvae.runs import run_folder
 from kvae.runs.load import load
+from kvae.runs.options import RunFolderError, read_options
 from kvae.system import device
 
 
@@ -34,7 +35,7 @@ def test_the_folder_is_new(folder, config, tmp_path):
     assert folder.path == tmp_path / "logs" / "first_kvae"
     assert list(folder.path.iterdir()) == []
     (folder.path / "something").write_text("of value")
-    with pytest.raises(run_folder.RunFolderError, match="choose another --run_name") as error:
+    with pytest.raises(RunFolderError, match="choose another --run_name") as error:
         run_folder.RunFolder.create(config)
     assert str(folder.path) in str(error.value)
     assert isinstance(error.value, UserError)
@@ -48,7 +49,7 @@ def test_without_a_name_the_time_is_the_name(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path):
     (tmp_path / "logs").write_text("a file")
-    with pytest.raises(run_folder.RunFolderError, match="Cannot make the run folder"):
+    with pytest.raises(RunFolderError, match="Cannot make the run folder"):
         run_folder.RunFolder.create(Config(log_dir=str(tmp_path / "logs"), run_name="first"))
 
 
@@ -57,7 +58,7 @@ def test_the_configuration_is_written_down(folder, config):
     facts = json.loads((folder.path / "config.json").read_text())
     assert set(facts) == {"options", "precision", "versions", "git_commit", "machine"}
     assert Config.from_dict(facts["options"]) == config
-    assert run_folder.read_options(folder.path) == config.to_dict()
+    assert read_options(folder.path) == config.to_dict()
     assert facts["precision"] == "bfloat16"
     packages = "tensorflow keras tensorflow-probability numpy".split()
     expected = {"python": platform.python_version(), **{name: version(name) for name in packages}}
@@ -205,18 +206,18 @@ def test_a_curve_is_a_table(folder):
 def test_options_that_cannot_be_read_are_an_error(content, message, tmp_path):
     if content is not None:
         (tmp_path / "config.json").write_bytes(content)
-    for read in (run_folder.read_options, load):
-        with pytest.raises(run_folder.RunFolderError, match=message) as error:
+    for read in (read_options, load):
+        with pytest.raises(RunFolderError, match=message) as error:
             read(str(tmp_path))
         assert str(tmp_path) in str(error.value)
 
 
 def test_a_folder_that_is_not_there_is_an_error(tmp_path):
-    with pytest.raises(run_folder.RunFolderError, match="is not a run folder"):
-        run_folder.read_options(tmp_path / "nowhere")
+    with pytest.raises(RunFolderError, match="is not a run folder"):
+        read_options(tmp_path / "nowhere")
     (tmp_path / "file").write_text("")
-    with pytest.raises(run_folder.RunFolderError, match="cannot be read"):
-        run_folder.read_options(tmp_path / "file")
+    with pytest.raises(RunFolderError, match="cannot be read"):
+        read_options(tmp_path / "file")
 
 
 def test_what_was_told_too_early_is_taken_back(folder):

@@ -5,13 +5,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kvae.config import Config
 from kvae.data import dataset as data
 from kvae.data.archives import read_arrays
 from kvae.errors import UserError
 from kvae.videos import dataset as video_dataset
-from kvae.videos import frames as videos
-from kvae.videos.dataset import Cut
+from kvae.videos.dataset import Cut, find_test_file
 from kvae.videos.frames import Look
 
 CUT = Cut(Look(8, 8), timesteps=5, stride=5)
@@ -132,7 +130,7 @@ def test_the_same_is_not_read_again(tmp_path, monkeypatch):
     write(tmp_path / "clips", [10, 10])
     files, _ = ensure(tmp_path / "clips", tmp_path / "data")
     before = {file: file.stat().st_mtime_ns for file in files}
-    monkeypatch.setattr(videos, "clips_of", no_reading)
+    monkeypatch.setattr(video_dataset, "clips_of", no_reading)
     again, said = ensure(tmp_path / "clips", tmp_path / "data")
     assert again == files
     assert str(files.sheet) in said
@@ -226,24 +224,21 @@ def test_nothing_is_written_where_that_is_not_allowed(tmp_path):
 
 def test_the_test_file_of_a_run_is_found(tmp_path):
     write(tmp_path / "clips", [10, 10, 10])
-    config = Config(
-        dataset=str(tmp_path / "clips"), data_dir=str(tmp_path / "data"), frame_size=(8,), timesteps=5
-    )
-    assert video_dataset.cut_of(config) == CUT._replace(look=Look(8, 8, black_and_white=True))
-    assert video_dataset.find_test_file(config) is None
-    cut = video_dataset.cut_of(config)
+    cut = CUT._replace(look=Look(8, 8, black_and_white=True))
+    asked = (str(tmp_path / "clips"), str(tmp_path / "data"), cut)
+    assert find_test_file(*asked) is None
     files, _ = ensure(tmp_path / "clips", tmp_path / "data", cut)
-    assert video_dataset.find_test_file(config) == files.test
+    assert find_test_file(*asked) == files.test
     # Neither of a folder of the same name, nor cut otherwise, nor of other files.
     (tmp_path / "elsewhere").mkdir()
     write(tmp_path / "elsewhere" / "clips", [10, 10, 10])
     ensure(tmp_path / "elsewhere" / "clips", tmp_path / "data", cut)
     ensure(tmp_path / "clips", tmp_path / "data", CUT)
     (tmp_path / "data" / "clips-00000000_test.npz").write_bytes(b"damaged")
-    assert video_dataset.find_test_file(config) == files.test
+    assert find_test_file(*asked) == files.test
     # The videos have changed, and were read again.
     np.save(tmp_path / "clips" / "9.npy", video_of(9, 10))
     again, _ = ensure(tmp_path / "clips", tmp_path / "data", cut)
     later = files.test.stat().st_mtime_ns + 10**9
     os.utime(again.test, ns=(later, later))
-    assert video_dataset.find_test_file(config) == again.test
+    assert find_test_file(*asked) == again.test

@@ -6,9 +6,8 @@ import pytest
 from PIL import Image
 
 from kvae.errors import UserError
-from kvae.videos import frames as videos
-from kvae.videos import sources as clips
-from kvae.videos.frames import Look
+from kvae.videos.frames import Look, clips_of, read_clip
+from kvae.videos.sources import find
 
 
 def moving_square(num_frames=6, height=32, width=32):
@@ -27,8 +26,8 @@ def write_video(path, frames, codec="libx264"):
 
 
 def read(path, height=32, width=32, black_and_white=False, max_frames=1000):
-    (source,) = clips.find(path)
-    return videos.read_clip(source, Look(height, width, black_and_white), max_frames)
+    (source,) = find(path)
+    return read_clip(source, Look(height, width, black_and_white), max_frames)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +90,7 @@ def test_each_of_an_array_is_a_video(tmp_path):
     path = tmp_path / "clips.npz"
     images = np.stack([moving_square(), 255 - moving_square()])
     np.savez(path, images=images, states=np.zeros(3))
-    found = list(videos.clips_of(clips.find(path)[0], Look(32, 32)))
+    found = list(clips_of(find(path)[0], Look(32, 32)))
     assert [clip.name for clip in found] == ["clips.npz[0]", "clips.npz[1]"]
     for clip, expected in zip(found, images, strict=True):
         np.testing.assert_array_equal(np.stack(list(clip.frames)), expected)

@@ -1,0 +1,111 @@
+"""All options in one frozen dataclass, and what is asked of them by group or by mark."""
+
+import dataclasses
+import json
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+from kvae.config.marks import Mark, beside
+from kvae.config.options import (
+    NUM_EPOCHS,
+    DataOptions,
+    EvaluationOptions,
+    ModelOptions,
+    OptionGroup,
+    RunOptions,
+    TrainingOptions,
+)
+from kvae.config.rules import ConfigError, require
+
+RETIRED = {"warmup_epochs": 0, "warmup_scale": 5.0}
+"""Options that finished runs may have in their config.json, with the values at which they did nothing."""
+
+
+# The fields of the last come first.
+@dataclass(frozen=True)
+class Config(RunOptions, EvaluationOptions, TrainingOptions, ModelOptions, DataOptions):
+    """The options of the KVAE, named as in the original code of Fraccaro et al. (NIPS 2017).
+
+    The original's `ll_keep_prob` is left out: its dropout never ran in training mode.
+
+    Example:
+        >>> Config(dataset="box_gravity", K=5).dim_a
+        2
+
+    Raises:
+        ConfigError: an option is out of bounds, or two do not go together.
+    """
+
+    def _check_together(self) -> None:
+        super()._check_together()
+        is_refinement = bool(self.init_model and self.refine_epochs)
+        require(self.num_epochs >= 1 or is_refinement, "num_epochs", NUM_EPOCHS, self.num_epochs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options as JSON values."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in dataclasses.asdict(self).items()
+        }
+
+    @classmethod
+    def from_dict(cls, options: dict[str, Any]) -> "Config":
+        """Return the configuration that `to_dict` described; missing options take their defaults.
+
+        Options of earlier versions are left out, with a warning where they did something.
+
+        Raises:
+            ConfigError: an option is unknown, or its value cannot work.
+        """
+        if not isinstance(options, dict):
+            raise TypeError(f"Options must be a dictionary. Received: {options!r}")
+        for name in sorted(set(options) & set(RETIRED)):
+            if options[name] != RETIRED[name]:
+                warnings.warn(f"{name} is no option any more: {options[name]!r} is ignored", stacklevel=2)
+        options = {name: value for name, value in options.items() if name not in RETIRED}
+        unknown = sorted(set(options) - set(option_names()))
+        if unknown:
+            raise ConfigError(f"Unknown option {unknown[0]!r}. Options are: {', '.join(option_names())}")
+        return cls(**options)
+
+    def to_json(self) -> str:
+        """Return the options as a JSON object."""
+        return json.dumps(self.to_dict(), indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Config":
+        """Return the configuration that `to_json` wrote."""
+        return cls.from_dict(json.loads(text))
+
+
+def as_config(options: ModelOptions | None) -> Config:
+    """Return options of a model with those of the other groups at their defaults.
+
+    Args:
+        options: a `Config`, which is returned as it is; or the options of a model alone; or None, for the
+            defaults of all.
+    """
+    if isinstance(options, Config):
+        return options
+    return Config(**dataclasses.asdict(options)) if options else Config()
+
+
+def option_names(group: type[OptionGroup] = Config) -> list[str]:
+    """Return the names of all options of a group, in order."""
+    return [field.name for field in dataclasses.fields(group)]
+
+
+def marked(mark: Mark) -> frozenset[str]:
+    """Return the names of all options that have a mark."""
+    return frozenset(
+        field.name
+        for field in dataclasses.fields(Config)
+        if any(mark in marks for marks in beside(field, Mark))
+    )
+
+
+def hyperparameters() -> list[str]:
+    """Return the names of the options that touch what is learned, in order."""
+    others = marked(Mark.COMMAND) | marked(Mark.RESUME) | marked(Mark.PLACE)
+    return [name for name in option_names() if name not in others | {*option_names(EvaluationOptions)}]

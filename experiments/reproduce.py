@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 
 from experiments.compare import PLACES, REFERENCE, circumstances_of, command_of, read_curve, row_of
 from experiments.perfect_observer import TITLES, csv_path
-from experiments.rivals import wrong_pixels
+from experiments.trivial_fills import wrong_pixels
 from kvae.errors import UserError
 from kvae.system.files import replacing
 from simulation.dataset import dataset_path

@@ -1,6 +1,6 @@
 """Set a run on any world beside simple ways to fill a gap, that see the frames around it as it does.
 
-python -m experiments.rivals logs/pong_kvae --output_dir results/worlds
+python -m experiments.trivial_fills logs/pong_kvae --output_dir results/worlds
 
 The ball worlds: linear motion. It is told the true positions in the frames that are seen, moves the ball in a
 straight line through the gap, and has the simulator draw it: a generous rival. The pendulum: the last frame
@@ -183,7 +183,7 @@ def report_of(run_folder, facts, evaluation, seconds, curves, measure):
         "Made by",
         "",
         f"    {command_of(options)}",
-        f"    {shlex.join(['python', '-m', 'experiments.rivals', str(run_folder)])}",
+        f"    {shlex.join(['python', '-m', 'experiments.trivial_fills', str(run_folder)])}",
         "",
         circumstances_of(facts),
         "",

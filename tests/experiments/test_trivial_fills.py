@@ -1,6 +1,6 @@
 import numpy as np
 
-from experiments.rivals import (
+from experiments.trivial_fills import (
     cross_fade,
     last_seen,
     linear_errors,

@@ -1,6 +1,6 @@
 """Set a run beside the paper's figures and a run of the original code, as a table in Markdown.
 
-python -m experiments.compare logs/box_kvae > results/box.md
+python -m experiments.compare results/runs/reproduce_box_0_kvae > results/box.md
 """
 
 import csv
@@ -15,6 +15,7 @@ import tyro
 
 from kvae.config import Config
 from kvae.config.command_line import MODEL_OPTIONS, OF_A_NEW_MODEL
+from kvae.config.options import RETIRED
 from kvae.config.presets import preset_options
 
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
@@ -75,7 +76,7 @@ def table(folder):
     # Sequences of less than 16 frames have none.
     if evaluation["baseline"] is not None:
         lines.append(
-            f"- Baseline, the distance between early and late frames: {evaluation['baseline']:.4f}"
+            f"- Distance between early and late frames: {evaluation['baseline']:.4f} of the pixels"
             + (f" (original: {original['baseline']})." if world == "box" else ".")
         )
     for name, title, x_key in (
@@ -129,9 +130,8 @@ def command_of(options):
 
     Of a run that began with another's model: if that one had the defaults.
     """
-    defaults = Config(
-        **preset_options(options["preset"], options["dataset"], options.get("model", "kvae"))
-    ).to_dict()
+    preset = preset_options(options["preset"], options["dataset"], options.get("model", "kvae"))
+    defaults = Config(**preset).to_dict() | RETIRED
     words = ["python run_kvae.py --dataset", options["dataset"]]
     implied = {"dataset", *PLACES}
     if options.get("init_model"):

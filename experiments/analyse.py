@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 from scipy import ndimage
 
 from experiments.compare import circumstances_of, command_of, row_of
+from experiments.kept_runs import load_model
 from kvae.errors import UserError
 from kvae.system.files import replacing
 from simulation import make_world
@@ -98,11 +99,10 @@ def main(arguments=None):
 
 
 def _load(options):
-    from kvae.data import dataset as data
-    from kvae.runs.load import load
+    from kvae.data.dataset import Dataset, load
     from simulation.worlds.ball import BallWorld
 
-    model = load(options.run_folder)
+    model = load_model(options.run_folder)
     if model.config.model != "kvae":
         raise UserError(f"{options.run_folder} is a run of {model.config.model}; this measures a KVAE")
     path = dataset_path(options.data_dir or model.config.data_dir, model.config.dataset, "test")
@@ -110,9 +110,9 @@ def _load(options):
     world = make_world(metadata["world"], **metadata["options"])
     if not isinstance(world, BallWorld) or len(world.state_quantities) != len(QUANTITIES):
         raise UserError(f"{path} is not of a world whose state is one ball, such as box")
-    test = data.load(path)
+    test = load(path)
     count = options.num_sequences
-    return model, world, data.Dataset(test.images[:count], test.controls[:count], test.states[:count])
+    return model, world, Dataset(test.images[:count], test.controls[:count], test.states[:count])
 
 
 def disentanglement(model, test):
@@ -120,7 +120,7 @@ def disentanglement(model, test):
 
     Args:
         model: a `KVAE`.
-        test: a `data.Dataset` with states.
+        test: a `kvae.data.dataset.Dataset` with states.
     """
     parts = [test.images[i : i + BATCH] for i in range(0, len(test.images), BATCH)]
     sources = {

@@ -1,6 +1,6 @@
 """Set a run beside the paper's figures and a run of the original code, as a table in Markdown.
 
-python -m experiments.compare logs/box_kvae > results/box.md
+python -m experiments.compare results/runs/reproduce_box_0_kvae > results/box.md
 """
 
 import csv
@@ -14,7 +14,7 @@ from typing import Annotated
 import tyro
 
 from kvae.config import Config
-from kvae.config.config import marked
+from kvae.config.config import RETIRED, marked
 from kvae.config.marks import Mark
 from kvae.config.start import first_phases_over, preset_options, trained_on
 
@@ -75,7 +75,7 @@ def table(folder):
     # Sequences of less than 16 frames have none.
     if evaluation["baseline"] is not None:
         lines.append(
-            f"- Baseline, the distance between early and late frames: {evaluation['baseline']:.4f}"
+            f"- Distance between early and late frames: {evaluation['baseline']:.4f} of the pixels"
             + (f" (original: {original['baseline']})." if world == "box" else ".")
         )
     for name, title, x_key in (
@@ -129,8 +129,11 @@ def command_of(options):
 
     Of a run that began with another's model: if that one had the defaults.
     """
-    of_run = Config.from_dict(options).to_dict()
-    defaults = Config(**preset_options(of_run["preset"], of_run["dataset"], of_run)).to_dict()
+    retired = {name: options[name] for name in RETIRED if name in options}
+    present = {name: value for name, value in options.items() if name not in retired}
+    of_run = Config.from_dict(present).to_dict() | retired
+    preset = preset_options(of_run["preset"], of_run["dataset"], of_run)
+    defaults = Config(**preset).to_dict() | RETIRED
     words = ["python run_kvae.py --dataset", of_run["dataset"]]
     implied = {"dataset", *PLACES}
     if of_run["init_model"]:

@@ -10,8 +10,8 @@ The sequences are the first of the test files, simulated in memory. In the folde
 - filling.gif, of box alone: gaps filled in, and how the sequences go on, beside the truth.
 
 All of these are the same in every call, byte for byte on the same machine. `--screenshots` makes explore.png,
-tensorboard.png, tensorboard_histograms.png and tensorboard_graph.png besides; of the runs of box and pong
-TensorBoard then shows the recorded numbers, and films, plots, histograms and the graph of the models.
+tensorboard.png, tensorboard_histograms.png and tensorboard_graph.png besides; of the runs of box_gravity and
+pong TensorBoard then shows the recorded numbers, and films, plots, histograms and the graph of the models.
 """
 
 import csv
@@ -49,7 +49,7 @@ DRAWN = {
 """Pictures that are kept, and their places in a run folder."""
 KEPT = {"box": tuple(DRAWN), "box_gravity": tuple(DRAWN), "pendulum": ("codes",)}
 """Those of each world."""
-IN_TENSORBOARD = ("box", "pong")
+IN_TENSORBOARD = ("box_gravity", "pong")
 
 
 @dataclass(frozen=True)

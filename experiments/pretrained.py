@@ -3,7 +3,7 @@
 python -m experiments.pretrained logs/box_kvae logs/pendulum_kvae
 
 Each run goes to pretrained/WORLD, in place of the model that was there. Options that say where things lie on
-the machine of the run are set to their defaults.
+the machine of the run are set to their defaults; of the run that it began with, if it did, the name stays.
 """
 
 import csv
@@ -16,6 +16,7 @@ from pathlib import Path
 import tyro
 
 from experiments.compare import PLACES, command_of, read_curve, row_of
+from experiments.kept_runs import check_weights
 from kvae.config import Config
 from kvae.errors import UserError
 from kvae.system.files import replacing
@@ -23,6 +24,23 @@ from kvae.system.files import replacing
 FILES = ("evaluation.json", "imputation_planning.csv", "imputation_random.csv", "metrics.csv", "model.keras")
 LARGEST = 10**6
 """Bytes of a model."""
+BEGINNINGS = {
+    "box": """\
+It began with a model of 5,000 sequences (36 minutes at commit 7fbc2c2, test bound -3.73), whose
+encoder and decoder it has. Its dynamics were trained on with 50,000:
+
+    python run_kvae.py --dataset box --run_name reproduce_box_0
+    python -m simulation.generate --dataset box --num_train 50000 --data_dir big
+    python run_kvae.py --dataset box --data_dir big --init_model logs/reproduce_box_0_kvae \\
+        --num_epochs 0 --refine_epochs 75
+
+Its `config.json` names the default `data_dir`, whose test sequences are the same. What the first
+model can do is in [results/box.md](../results/box.md), what three seeds of both can in
+[results/reproduce/box.md](../results/reproduce/box.md) and
+[results/more_data/box.md](../results/more_data/box.md).
+""",
+}
+"""Of the worlds whose model began with another's: how that was made, and with what it went on."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +60,7 @@ class PretrainedError(UserError):
 def keep(run_folder, output_dir):
     """Copy what a model needs, and what is known of it, to the folder of its world."""
     facts = json.loads((run_folder / "config.json").read_text())
+    check_weights(run_folder)
     if missing := [name for name in FILES if not (run_folder / name).exists()]:
         raise PretrainedError(f"{run_folder} has no {missing[0]}: is the run finished?")
     if (size := (run_folder / "model.keras").stat().st_size) > LARGEST:
@@ -50,6 +69,8 @@ def keep(run_folder, output_dir):
     folder.mkdir(parents=True, exist_ok=True)
     for name in PLACES:
         facts["options"][name] = getattr(Config, name)
+    if began_with := facts["options"].get("init_model"):
+        facts["options"]["init_model"] = f"{Config.log_dir}/{Path(began_with).name}"
     with replacing(folder / "config.json") as temporary:
         temporary.write_text(json.dumps(facts, indent=2) + "\n")
     for name in FILES:
@@ -58,7 +79,11 @@ def keep(run_folder, output_dir):
 
 
 def table_of(output_dir):
-    """Return README.md: the models that are kept, the commands that made them, and how good they are."""
+    """Return README.md: the models that are kept, the commands that made them, and how good they are.
+
+    Raises:
+        PretrainedError: a model began with another, and `BEGINNINGS` does not say how that was made.
+    """
     lines = [
         "# Trained models",
         "",
@@ -74,6 +99,7 @@ def table_of(output_dir):
         row_of("world", ["command", "commit", "minutes", "test bound", "sampling", "smoothing", "size"]),
         row_of("---", ["---"] * 7),
     ]
+    beginnings = []
     for folder in sorted(path.parent for path in output_dir.glob("*/config.json")):
         facts = json.loads((folder / "config.json").read_text())
         with (folder / "metrics.csv").open() as file:
@@ -89,7 +115,14 @@ def table_of(output_dir):
         ]
         cells += [_some(curve[method]) if method in curve else "" for method in ("sampling", "smoothing")]
         lines.append(row_of(f"`{folder.name}`", [*cells, f"{size / 1e6:.2f} MB"]))
-    return "\n".join(lines) + "\n"
+        if began_with := facts["options"].get("init_model"):
+            if folder.name not in BEGINNINGS:
+                raise PretrainedError(
+                    f"{folder} began with the model of {began_with}. How that was made, BEGINNINGS in "
+                    "experiments/pretrained.py must say"
+                )
+            beginnings += ["", f"## {folder.name}", "", BEGINNINGS[folder.name].rstrip()]
+    return "\n".join([*lines, *beginnings]) + "\n"
 
 
 def _some(points):

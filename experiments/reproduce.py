@@ -3,11 +3,13 @@
 python -m experiments.reproduce --dataset box --seeds 3
 
 For every model and seed there is one run of run_kvae.py in a folder of its own. A run that is there already
-is used as it is, one that was stopped goes on, one that is missing is made: so the command, given again,
-picks up where it was. All errors are fractions of wrong pixels on the hidden frames of the whole test set.
+is used as it is, with or without its weights, one that was stopped goes on, one that is missing is made: so
+the command, given again, picks up where it was. All errors are fractions of wrong pixels on the hidden frames
+of the whole test set.
 """
 
 import csv
+import itertools
 import json
 import shlex
 import subprocess
@@ -22,7 +24,7 @@ from matplotlib.figure import Figure
 
 from experiments.compare import PLACES, REFERENCE, circumstances_of, command_of, read_curve, row_of
 from experiments.perfect_observer import TITLES, csv_path
-from experiments.rivals import wrong_pixels
+from experiments.trivial_fills import wrong_pixels
 from kvae.errors import UserError
 from kvae.system.files import replacing
 from simulation.dataset import dataset_path
@@ -72,7 +74,7 @@ class Options:
     """Folder of the dataset."""
     quick: bool = False
     """Take the curve of posterior sampling from the runs, which judge it on a part of the test set, and leave
-    the trivial rivals out; else each run takes a quarter of an hour more."""
+    the trivial fills out; else each run takes a quarter of an hour more."""
     output_dir: Path = Path("results/reproduce")
     """Where DATASET.md, DATASET.csv and DATASET.png go."""
 
@@ -86,6 +88,8 @@ def main(arguments=None):
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = tyro.cli(Options, args=given, use_underscores=True)
     try:
+        for model, seed in itertools.product(options.models, range(options.seeds)):
+            _check(options, model, seed)
         runs = {
             model: [_run(options, model, seed) for seed in range(options.seeds)] for model in options.models
         }
@@ -119,22 +123,62 @@ def _run_name(options, seed):
     return "_".join(filter(None, ["reproduce", options.dataset, options.preset, str(seed)]))
 
 
+def _folder(options, model, seed):
+    return options.log_dir / f"{_run_name(options, seed)}_{model}"
+
+
 def _run(options, model, seed):
     """Return the folder of a finished run, after making it or what is left of it."""
-    folder = options.log_dir / f"{_run_name(options, seed)}_{model}"
+    folder = _folder(options, model, seed)
     if (folder / "evaluation.json").exists():
-        _check_options(folder, run_arguments(options, model, seed))
         return folder
     arguments = run_arguments(options, model, seed)
-    if (folder / "checkpoints" / "last.npz").exists():
+    if folder.exists():
         arguments = ["--resume", str(folder)]
-    elif folder.exists():
-        raise ReproduceError(f"{folder} holds a run that was stopped before its first epoch: delete it")
     print(f"python run_kvae.py {shlex.join(arguments)}", flush=True)
     code = subprocess.run([sys.executable, str(ROOT / "run_kvae.py"), *arguments], check=False).returncode
     if code:
         raise ReproduceError(f"run_kvae.py ended with exit code {code}; given again, this command goes on")
     return folder
+
+
+def _check(options, model, seed):
+    """Raise ReproduceError, before anything is trained, where a run cannot be used or made."""
+    folder = _folder(options, model, seed)
+    if (folder / "evaluation.json").exists():
+        _check_options(folder, run_arguments(options, model, seed))
+        if model == "kvae" and not options.quick:
+            _check_weights(folder)
+    elif folder.exists():
+        if not (folder / "checkpoints" / "last.npz").exists():
+            raise ReproduceError(f"{folder} holds a run that was stopped before its first epoch: delete it")
+    elif options.init_dir:
+        _check_beginning(options, model, seed)
+
+
+def _check_beginning(options, model, seed):
+    """Raise ReproduceError where the run that another is to begin with has no weights."""
+    folder = options.init_dir / f"{_run_name(options, seed)}_{model}"
+    if (folder / "model.keras").exists():
+        return
+    first = Options(dataset=options.dataset, preset=options.preset)
+    raise ReproduceError(
+        f"{folder} has no model.keras to begin with. To train such a model:  python run_kvae.py "
+        f"{shlex.join(run_arguments(first, model, seed))}, and then name --init_dir {first.log_dir}"
+    )
+
+
+def _check_weights(folder):
+    """Raise ReproduceError where curves on the whole test set are missing, and weights to make them with."""
+    if _missing_curves(folder) and not (folder / "model.keras").exists():
+        raise ReproduceError(
+            f"{folder} has neither curves on the whole test set, whole_*.csv, nor a model.keras to make them "
+            "with. --quick does without them; with another --log_dir this command trains the model again"
+        )
+
+
+def _missing_curves(folder):
+    return [mask for mask in TITLES if not (folder / f"whole_{mask}.csv").exists()]
 
 
 def _check_options(folder, arguments):
@@ -174,8 +218,8 @@ def _collect(options, runs):
 
 
 def _evaluate_slowly(folder, data_dir):
-    """Write whole_MASK.csv: posterior sampling on the whole test set, and the trivial rivals."""
-    missing = [mask for mask in TITLES if not (folder / f"whole_{mask}.csv").exists()]
+    """Write whole_MASK.csv: posterior sampling on the whole test set, and trivial fills."""
+    missing = _missing_curves(folder)
     if not missing:
         return
     from kvae import evaluation

@@ -17,6 +17,7 @@ import numpy as np
 import tyro
 
 from experiments.compare import command_of, row_of
+from experiments.kept_runs import load_model
 from kvae.errors import UserError
 from simulation.dataset import dataset_path
 
@@ -62,15 +63,14 @@ def main(arguments=None):
 
 def _load(options):
     """Return the trained model, its `EncodedSequences` of the training data, and the test `Dataset`."""
-    from kvae.data import dataset as data
-    from kvae.runs.load import load
+    from kvae.data.dataset import load
     from kvae.training import refinement
 
-    model = load(options.run_folder)
+    model = load_model(options.run_folder)
     if model.config.model != "kvae":
         raise UserError(f"{options.run_folder} is a run of {model.config.model}; this is about the KVAE")
     folder, world = options.data_dir or model.config.data_dir, model.config.dataset
-    train, test = (data.load(dataset_path(folder, world, split)) for split in ("train", "test"))
+    train, test = (load(dataset_path(folder, world, split)) for split in ("train", "test"))
     return model, refinement.encode(model, train), test
 
 

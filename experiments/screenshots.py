@@ -119,24 +119,24 @@ def tensorboard(log_dir, scalars_path, histograms_path, graph_path):
     """Write three pages of TensorBoard.
 
     Args:
-        log_dir: a folder that holds the runs `box_kvae` and `pong_kvae`.
+        log_dir: a folder that holds the runs `box_gravity_kvae` and `pong_kvae`.
         scalars_path: the PNG file with curves and pictures of the former.
         histograms_path: the PNG file with alpha of both.
         graph_path: the PNG file with the graph of the bound.
     """
     command = ["tensorboard.main", "--logdir", log_dir.name, "--port", "0"]
     with serving(command, cwd=log_dir.parent) as address:
-        tags = "?runFilter=box_kvae&tagFilter=total%7Cstate_space%7Cfilms%2Fimputation%24%7Ccodes"
+        tags = "?runFilter=box_gravity_kvae&tagFilter=total%7Cstate_space%7Cfilms%2Fimputation%24%7Ccodes"
         with _page(f"{address}{tags}#timeseries", 1250, 940) as page:
             page.locator("card-view img").nth(1).wait_for()
             page.wait_for_timeout(_SETTLING)
             _save(page, scalars_path)
-        tags = "#histograms&tagFilter=alpha&regexInput=(box%7Cpong)_kvae%2Ftest"
+        tags = "#histograms&tagFilter=alpha&regexInput=(box_gravity%7Cpong)_kvae%2Ftest"
         with _page(f"{address}{tags}", 1250, 900) as page:
             page.locator("vz-histogram-timeseries").nth(5).wait_for()
             page.wait_for_timeout(_SETTLING)
             _save(page, histograms_path)
-        with _page(f"{address}#graphs&run=box_kvae%2Ftest", 1500, 900) as page:
+        with _page(f"{address}#graphs&run=box_gravity_kvae%2Ftest", 1500, 900) as page:
             page.locator("text").filter(has_text="state_space").first.wait_for()
             page.wait_for_timeout(_SETTLING)
             # Without the menu beside it, and the bodies of loops.

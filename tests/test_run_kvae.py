@@ -16,7 +16,7 @@ import pytest
 
 import run_kvae
 import simulation.generate
-from experiments import compare, rivals, summarise
+from experiments import compare, summarise, trivial_fills
 from kvae.runs.load import load
 
 ROOT = Path(__file__).parent.parent
@@ -222,8 +222,8 @@ def test_runs_are_summarised(trained, tmp_path, capsys):
     assert summarise.main([str(trained.parent)]) == 2
 
 
-def test_rivals_of_a_ball_world(trained, data_dir, tmp_path, capsys):
-    assert rivals.main([str(trained), "--data_dir", str(data_dir), "--output_dir", str(tmp_path)]) == 0
+def test_trivial_fills_of_a_ball_world(trained, data_dir, tmp_path, capsys):
+    assert trivial_fills.main([str(trained), "--data_dir", str(data_dir), "--output_dir", str(tmp_path)]) == 0
     table = capsys.readouterr().out
     planning = read_csv(trained / "imputation_planning.csv")
     for method in ("smoothing", "filtering", "generation"):
@@ -232,7 +232,7 @@ def test_rivals_of_a_ball_world(trained, data_dir, tmp_path, capsys):
     assert "| linear motion | 0.00" in table
     written = {path.name for path in tmp_path.iterdir()}
     assert written == {f"box_gravity{end}" for end in (".md", ".png", "_strip.png", "_codes.png")}
-    assert rivals.main([str(trained.parent)]) == 2
+    assert trivial_fills.main([str(trained.parent)]) == 2
 
 
 @pytest.mark.slow
@@ -245,7 +245,7 @@ def test_the_pendulum_from_shards(tmp_path, capsys):
     folder = tmp_path / "logs" / "a_kvae"
     assert "pendulum: 20 sequences of 10 frames, 16x16" in capsys.readouterr().out
     assert json.loads((folder / "config.json").read_text())["options"]["learn_pixel_var"] is True
-    assert rivals.main([str(folder)]) == 0
+    assert trivial_fills.main([str(folder)]) == 0
     table = capsys.readouterr().out
     for line in ("mean squared error", "| **smoothing** |", "| last frame seen |", "| cross-fade |"):
         assert line in table

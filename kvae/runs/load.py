@@ -41,7 +41,7 @@ def load(path: str | os.PathLike, config: Config | None = None) -> SequenceAutoe
     config = config or Config.from_dict(read_options(path))
     file = Path(path) / "model.keras"
     if not file.exists():
-        raise RunFolderError(f"{path} has no model.keras: the run has not saved a model yet")
+        raise RunFolderError(f"{path} has no model.keras: the run has saved none yet, or is kept without it")
     try:
         model = make_model(config)
         model.build((None, None, *_frame_sides(file)))

@@ -5,23 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from experiments.compare import PLACES, command_of
+from experiments import compare
+from kvae.config import Config
 from kvae.config.command_line import parse
 
-RUNS = Path(__file__).parents[2] / "results" / "runs"
-
-
-@pytest.mark.parametrize(
-    ("run", "command"),
-    [
-        ("reproduce_box_0_kvae", "--dataset box"),
-        ("reproduce_box_2_ae_rnn", "--dataset box --model ae_rnn --seed 2"),
-    ],
+ROOT = Path(__file__).parents[2]
+KEPT = sorted(
+    path.parent.relative_to(ROOT)
+    for place in ("results", "pretrained")
+    for path in (ROOT / place).rglob("config.json")
 )
-def test_the_command_of_a_run_of_an_earlier_version(run, command):
-    options = json.loads((RUNS / run / "config.json").read_text())["options"]
-    assert "warmup_epochs" in options
-    assert command_of(options) == f"python run_kvae.py {command}"
 
 
 @pytest.mark.parametrize(
@@ -35,9 +28,42 @@ def test_the_command_of_a_run_of_an_earlier_version(run, command):
 )
 def test_the_command_makes_the_run_and_says_no_more_than_it_must(words):
     config = parse(words.split(), None)
-    command = shlex.split(command_of(config.to_dict()))[2:]
+    command = shlex.split(compare.command_of(config.to_dict()))[2:]
     assert sorted(command) == sorted(words.split())
     assert parse(command, None) == config
     elsewhere = dataclasses.replace(config, run_name="a", log_dir="b", data_dir="c", gpu="cpu", quiet=True)
-    assert {"run_name", "log_dir", "data_dir", "gpu", "quiet"} <= PLACES
-    assert shlex.split(command_of(elsewhere.to_dict()))[2:] == command
+    assert {"run_name", "log_dir", "data_dir", "gpu", "quiet"} <= compare.PLACES
+    assert shlex.split(compare.command_of(elsewhere.to_dict()))[2:] == command
+
+
+def options_of(folder):
+    return json.loads((ROOT / folder / "config.json").read_text())["options"]
+
+
+def options_of_its_beginning(folder):
+    """Those of a run in results/runs, where runs that others began with are kept."""
+    return options_of(Path("results", "runs", Path(folder).name))
+
+
+@pytest.mark.parametrize("world", ["box", "box_gravity"])
+def test_the_tables_are_those_of_the_runs_that_are_kept(world, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    assert compare.main([f"results/runs/reproduce_{world}_0_kvae"]) == 0
+    assert capsys.readouterr().out == (ROOT / "results" / f"{world}.md").read_text()
+
+
+@pytest.mark.parametrize("folder", KEPT, ids=str)
+def test_the_command_of_a_run_gives_its_options(folder):
+    options = options_of(folder)
+    words = shlex.split(compare.command_of(options))[2:]
+    found = parse(words, options_of_its_beginning).to_dict()
+    expected = Config.from_dict(options).to_dict()
+    for name in compare.PLACES:
+        del found[name], expected[name]
+    assert found == expected
+
+
+def test_a_retired_option_is_told_where_it_did_something():
+    options = options_of(KEPT[0])
+    assert "warmup" not in compare.command_of(options | {"warmup_epochs": 0, "warmup_scale": 5.0})
+    assert " --warmup_epochs 5 " in compare.command_of(options | {"warmup_epochs": 5}) + " "

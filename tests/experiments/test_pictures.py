@@ -30,9 +30,9 @@ def model():
 def test_what_was_recorded_is_recorded_again(tmp_path):
     folder = RunFolder(tmp_path)
     # With its refinement, after which only the bound on test data is known.
-    assert pictures.replay(KEPT / "box" / "metrics.csv", folder) == 12495
+    assert pictures.replay(KEPT / "box_gravity" / "metrics.csv", folder) == 12495
     folder.close()
-    assert (tmp_path / "metrics.csv").read_bytes() == (KEPT / "box" / "metrics.csv").read_bytes()
+    assert (tmp_path / "metrics.csv").read_bytes() == (KEPT / "box_gravity" / "metrics.csv").read_bytes()
     assert {path.parent.name for path in folder.events.files()} == {"train", "test"}
 
 

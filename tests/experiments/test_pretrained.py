@@ -1,16 +1,24 @@
 import json
+import re
+import shlex
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 import kvae
 from experiments import pretrained
+from experiments.compare import PLACES
+from kvae.config import Config
+from kvae.config.command_line import parse
 from kvae.data import masks
+from kvae.runs.options import read_options
 from simulation.sampling import simulate
 from simulation.worlds import make_world
 
-KEPT = Path(__file__).parents[2] / "pretrained"
+ROOT = Path(__file__).parents[2]
+KEPT = ROOT / "pretrained"
 WORLDS = sorted(path.parent.name for path in KEPT.glob("*/config.json"))
 
 
@@ -38,6 +46,7 @@ def test_keeps_a_run_without_where_it_lay(tmp_path, capsys):
         "data_dir": "/home/me/data",
         "log_dir": "/home/me/logs",
         "run_name": "mine",
+        "init_model": "/home/me/logs/first_kvae",
         "seed": 3,
     }
     (run / "config.json").write_text(json.dumps(facts))
@@ -47,21 +56,54 @@ def test_keeps_a_run_without_where_it_lay(tmp_path, capsys):
     assert '"mine"' not in text
     table = (tmp_path / "kept" / "README.md").read_text()
     assert table in capsys.readouterr().out
-    assert "| `box` | `python run_kvae.py --dataset box --seed 3` |" in table
+    command = "--num_epochs 0 --refine_epochs 75 --seed 3 --init_model logs/first_kvae"
+    assert f"| `box` | `python run_kvae.py --dataset box {command}` |" in table
     assert kvae.load(tmp_path / "kept" / "box").config.seed == 3
+
+
+def test_a_model_does_not_hide_what_it_began_with(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(pretrained, "BEGINNINGS", {})
+    assert pretrained.main([str(KEPT / "box"), "--output_dir", str(tmp_path)]) == 2
+    assert "began with the model of logs/reproduce_box_0_kvae" in capsys.readouterr().err
+    assert not (tmp_path / "README.md").exists()
+
+
+def test_the_commands_of_a_model_that_began_with_another_give_its_options():
+    text = pretrained.BEGINNINGS["box"].replace("\\\n", "")
+    first, last = (shlex.split(words) for words in re.findall(r"^    python run_kvae.py (.*)", text, re.M))
+    runs = {"logs/reproduce_box_0_kvae": parse(first, None).to_dict()}
+    found = parse(last, runs.__getitem__).to_dict()
+    expected = Config.from_dict(read_options(KEPT / "box")).to_dict()
+    assert {name for name in found if found[name] != expected[name]} == {"data_dir"}
+    assert "data_dir" in PLACES
+
+
+def test_weights_are_kept_here_alone():
+    try:
+        listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git checkout")
+    weights = [Path(name) for name in listed.stdout.splitlines() if name.endswith((".keras", ".h5", ".npz"))]
+    assert {path.parts[:-2] for path in weights if path.parts[:2] != ("tests", "golden")} == {("pretrained",)}
 
 
 def test_the_table_is_that_of_the_models(tmp_path):
     assert pretrained.table_of(KEPT) == (KEPT / "README.md").read_text()
 
 
-@pytest.mark.parametrize("name", ["evaluation.json", "model.keras"])
-def test_refuses_a_run_that_is_not_finished(tmp_path, capsys, name):
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("evaluation.json", "has no evaluation.json: is the run finished?"),
+        ("model.keras", "has no model.keras: the run has saved none yet"),
+    ],
+)
+def test_refuses_a_run_that_is_not_finished(tmp_path, capsys, name, message):
     run = tmp_path / "run"
     shutil.copytree(KEPT / "box", run)
     (run / name).unlink()
     assert pretrained.main([str(run), "--output_dir", str(tmp_path / "kept")]) == 2
-    assert f"has no {name}: is the run finished?" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "kept").exists()
 
 

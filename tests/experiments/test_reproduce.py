@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 import shlex
 from types import SimpleNamespace
 
@@ -97,6 +98,56 @@ def test_it_trains_what_is_missing_and_sets_all_side_by_side(command, tmp_path, 
     (folder / "config.json").write_text(json.dumps(facts))
     assert run("--models", "ae_rnn") == 2
     assert "num_epochs 7 and not 1" in capsys.readouterr().err
+
+
+DRAWN = {
+    "reproduce/box": "--dataset box --seeds 3 --log_dir results/runs",
+    "reproduce/box_gravity": "--dataset box_gravity --log_dir results/runs --quick",
+    "reproduce/polygon": "--dataset polygon --log_dir results/runs --quick",
+    "reproduce/pong": "--dataset pong --log_dir results/runs --quick",
+    "more_data/box": "--dataset box --seeds 3 --models kvae vae_rnn --init_dir results/runs --data_dir big "
+    "--log_dir results/more_data/runs --run_options num_epochs=0 refine_epochs=75",
+}
+
+
+@pytest.fixture
+def training_nothing(monkeypatch):
+    """Runs are not made; places are those from the repository's root."""
+    monkeypatch.setattr(reproduce, "subprocess", None)
+    monkeypatch.chdir(reproduce.ROOT)
+
+
+@pytest.mark.parametrize("table", DRAWN)
+def test_tables_are_drawn_again_from_runs_without_weights(table, training_nothing, tmp_path, capsys):
+    assert reproduce.main([*DRAWN[table].split(), "--output_dir", str(tmp_path)]) == 0
+    kept = reproduce.ROOT / "results" / table
+    (drawn,) = tmp_path.glob("*.csv")
+    assert drawn.read_bytes() == kept.with_suffix(".csv").read_bytes()
+    # But for the command, which said where to draw them.
+    lines, of_kept = (
+        [line for line in path.with_suffix(".md").read_text().splitlines() if "-m experiments" not in line]
+        for path in (drawn, kept)
+    )
+    assert lines == of_kept
+    assert drawn.with_suffix(".png").stat().st_size > 10000
+
+
+def test_nothing_is_trained_before_weights_are_found_missing(training_nothing, tmp_path, capsys):
+    output = ["--output_dir", str(tmp_path)]
+    assert reproduce.main(["--dataset", "pong", "--seeds", "2", "--log_dir", "results/runs", *output]) == 2
+    error = capsys.readouterr().err
+    assert "reproduce_pong_0_kvae has neither curves on the whole test set" in error
+    assert "--quick does without" in error
+
+    begin = ["--init_dir", "results/runs", "--log_dir", str(tmp_path), "--run_options", "num_epochs=0"]
+    assert reproduce.main(["--models", "vae_rnn", "--seeds", "2", *begin, *output]) == 2
+    error = capsys.readouterr().err
+    assert "reproduce_box_0_vae_rnn has no model.keras to begin with" in error
+    (words,) = re.findall(r"python run_kvae\.py (.*), and then name --init_dir logs$", error, re.M)
+    config = parse(shlex.split(words), read_options)
+    assert (config.model, config.run_name, config.log_dir) == ("vae_rnn", "reproduce_box_0", "logs")
+    assert config.num_epochs > 0
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_runs_can_begin_with_those_of_another_folder():

@@ -1,10 +1,12 @@
-"""Set a run on any world beside simple ways to fill a gap, that see the frames around it as it does.
+"""Set a run on any world beside trivial fills, rules that see the frames around a gap as it does.
 
-python -m experiments.rivals logs/pong_kvae --output_dir results/worlds
+python -m experiments.trivial_fills logs/pong_kvae --output_dir results/worlds
 
 The ball worlds: linear motion. It is told the true positions in the frames that are seen, moves the ball in a
-straight line through the gap, and has the simulator draw it: a generous rival. The pendulum: the last frame
+straight line through the gap, and has the simulator draw it: a generous rule. The pendulum: the last frame
 seen, and a cross-fade from it to the first one after the gap.
+
+Of a world of black and white frames the run's errors are those in its folder, and its weights are not needed.
 """
 
 import csv
@@ -20,16 +22,21 @@ import numpy as np
 import tyro
 
 from experiments.compare import circumstances_of, command_of, epochs_of, read_curve, row_of
+from experiments.kept_runs import load_model
+from kvae.config import Config
 from kvae.errors import UserError
 from kvae.system.files import replacing
 from simulation import make_world
 from simulation.dataset import dataset_path
 from simulation.dataset_file import read_metadata
 
+PICTURES = {"films/final_imputation_strip.png": "strip", "plots/final_codes.png": "codes"}
+"""Those of a run that --output_dir copies, and what they are called there."""
+
 
 @dataclass(frozen=True)
 class Options:
-    """Print a run's errors on hidden frames beside those of simple rivals."""
+    """Print a run's errors on hidden frames beside those of trivial fills."""
 
     run_folder: Annotated[Path, tyro.conf.Positional]
     """A run folder of run_kvae.py."""
@@ -43,12 +50,17 @@ def main(arguments=None):
     """Run the command; return its exit code."""
     options = tyro.cli(Options, args=arguments, use_underscores=True)
     try:
+        if options.output_dir is not None:
+            _check_pictures(options.run_folder)
         facts = json.loads((options.run_folder / "config.json").read_text())
         evaluation = json.loads((options.run_folder / "evaluation.json").read_text())
         with (options.run_folder / "metrics.csv").open() as file:
             seconds = float(list(csv.DictReader(file))[-1]["train_time_seconds"])
         curves, measure = curves_of(options.run_folder, options.data_dir)
-    except (OSError, KeyError, IndexError, json.JSONDecodeError, UserError) as error:
+    except UserError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2
+    except (OSError, KeyError, IndexError, json.JSONDecodeError) as error:
         print(f"Error: {options.run_folder} is not the folder of a finished run: {error!r}", file=sys.stderr)
         return 2
     report = report_of(options.run_folder, facts, evaluation, seconds, curves, measure)
@@ -103,7 +115,7 @@ def squared_error(frames, truth):
 
 
 def curves_of(run_folder, data_dir=None):
-    """Return the errors of the run and of its rivals on the test set, by the number of hidden frames.
+    """Return the errors of the run and of trivial fills on the test set, by the number of hidden frames.
 
     Those of the run on binary frames are the ones in its folder.
 
@@ -114,14 +126,13 @@ def curves_of(run_folder, data_dir=None):
     Returns:
         {method: (numbers of hidden frames, errors)}, and what the error is.
     """
-    from kvae.data import dataset as data
     from kvae.data import masks
-    from kvae.runs.load import load
+    from kvae.data.dataset import load
+    from kvae.runs.options import read_options
 
-    model = load(run_folder)
-    config = model.config
+    config = Config.from_dict(read_options(run_folder))
     path = dataset_path(data_dir or config.data_dir, config.dataset, "test")
-    test = data.load(path, config.use_controls)
+    test = load(path, config.use_controls)
     num_sequences, num_steps = test.shape[:2]
     counts = list(range(1, num_steps - config.t_init_mask, 2))
     observed = [
@@ -134,7 +145,7 @@ def curves_of(run_folder, data_dir=None):
         found["linear motion"] = linear_errors(path, test, observed)
     else:
         measure = "mean squared error of a pixel"
-        found = _squared_errors(model, test, observed)
+        found = _squared_errors(load_model(run_folder), test, observed)
     return {method: (counts, errors) for method, errors in found.items()}, measure
 
 
@@ -152,7 +163,7 @@ def linear_errors(path, test, masks):
 
 
 def _squared_errors(model, test, masks):
-    """Return method -> errors, one for each mask [T], of the model and of simple rivals on grey frames."""
+    """Return method -> errors, one for each mask [T], of the model and of trivial fills on grey frames."""
     images = test.images
     controls = test.controls if test.dim_u else None
     truth = images / 255.0
@@ -183,7 +194,7 @@ def report_of(run_folder, facts, evaluation, seconds, curves, measure):
         "Made by",
         "",
         f"    {command_of(options)}",
-        f"    {shlex.join(['python', '-m', 'experiments.rivals', str(run_folder)])}",
+        f"    {shlex.join(['python', '-m', 'experiments.trivial_fills', str(run_folder)])}",
         "",
         circumstances_of(facts),
         "",
@@ -206,6 +217,13 @@ def report_of(run_folder, facts, evaluation, seconds, curves, measure):
     return "\n".join(lines)
 
 
+def _check_pictures(run_folder):
+    if missing := [name for name in PICTURES if not (run_folder / name).exists()]:
+        raise UserError(
+            f"{run_folder} has no {missing[0]}, which --output_dir copies; without that the table is printed"
+        )
+
+
 def _write(options, world, report, curves, measure):
     from kvae.plots import figures
 
@@ -216,8 +234,7 @@ def _write(options, world, report, curves, measure):
         y_label=measure,
     )
     figures.save_png(options.output_dir / f"{world}.png", figure)
-    pictures = {"films/final_imputation_strip.png": "strip", "plots/final_codes.png": "codes"}
-    for source, name in pictures.items():
+    for source, name in PICTURES.items():
         shutil.copyfile(options.run_folder / source, options.output_dir / f"{world}_{name}.png")
         report += f"\n\n![{name}]({world}_{name}.png)"
     with replacing(options.output_dir / f"{world}.md") as path:

@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import numpy as np
 
-from experiments.rivals import (
+from experiments import trivial_fills
+from experiments.trivial_fills import (
     cross_fade,
     last_seen,
     linear_errors,
@@ -23,6 +26,20 @@ def test_linear_motion():
     np.testing.assert_allclose(found[0, :, 0], [5, 1, 2, 3, 4, 5, 5])
     np.testing.assert_allclose(found[1, :, 2], [0, 4, 3, 2, 1, 0, 0])
     assert (found[0, :, 1:] == 0).all()
+
+
+def test_a_run_without_weights_is_set_beside_linear_motion(tmp_path, capsys):
+    generate("box", tmp_path, num_train=1, num_test=30, seed=0, report=lambda file: None)
+    results = Path(__file__).parents[2] / "results"
+    arguments = [str(results / "runs" / "reproduce_box_0_kvae"), "--data_dir", str(tmp_path)]
+    assert trivial_fills.main(arguments) == 0
+    found, kept = capsys.readouterr().out, (results / "worlds" / "box.md").read_text()
+    lines, of_kept = ([line for line in text.splitlines() if "| **" in line] for text in (found, kept))
+    assert len(lines) == 4
+    assert lines == of_kept
+    assert "| linear motion | 0.00" in found
+    assert trivial_fills.main([*arguments, "--output_dir", str(tmp_path)]) == 2
+    assert "has no films/final_imputation_strip.png" in capsys.readouterr().err
 
 
 def test_linear_motion_of_pong_has_paddles(tmp_path):

@@ -84,20 +84,22 @@ def _sample_posterior(lgssm, codes, mask, u, num_paths, num_draws, seed):
         paths = tf.reshape(drawn, [-1, num_steps, lgssm.dim_a])
         filtered, dynamics = lgssm.filter(paths, None, of_draws(u))
     else:
-        filtered, dynamics = tf.nest.map_structure(of_draws, lgssm.filter(codes, mask, u))
-        predicted = tf.linalg.matvec(dynamics.C, tf.cast(filtered.predicted_mean, codes.dtype))
+        filtered, dynamics = lgssm.filter(codes, mask, u)
+        filtered = tf.nest.map_structure(of_draws, filtered)
+        dynamics = dynamics.map_sequences(of_draws)
+        predicted = tf.linalg.matvec(dynamics.model.C, tf.cast(filtered.predicted_mean, codes.dtype))
         paths = tf.where(of_draws(mask)[..., None] > 0, of_draws(codes), predicted)
     smoothed = lgssm.smooth(filtered, dynamics)
     noise = tf.random.stateless_normal([batch * num_draws, num_steps, lgssm.dim_z], state_seed)
-    states = kalman.sample_filtered(filtered, dynamics.A, lgssm.Q, noise)
+    states = kalman.sample_filtered(dynamics.model, filtered, noise)
     found = Posterior(
-        codes=tf.linalg.matvec(dynamics.C, smoothed.smoothed_mean),
-        code_cov=dynamics.C @ smoothed.smoothed_cov @ tf.linalg.matrix_transpose(dynamics.C),
+        codes=tf.linalg.matvec(dynamics.model.C, smoothed.smoothed_mean),
+        code_cov=dynamics.model.C @ smoothed.smoothed_cov @ tf.linalg.matrix_transpose(dynamics.model.C),
         state_mean=smoothed.smoothed_mean,
         state_cov=smoothed.smoothed_cov,
         alpha=dynamics.alpha,
         sampled_states=states,
-        sampled_codes=tf.linalg.matvec(dynamics.C, states),
+        sampled_codes=tf.linalg.matvec(dynamics.model.C, states),
         paths=paths,
     )
 

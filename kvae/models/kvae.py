@@ -155,7 +155,7 @@ class KVAE(SequenceAutoencoder):
                     terms = self.lgssm.sampled_term(codes, seen, dynamics, smoothed, noise)
                     sampled = tf.reduce_sum(weight * terms)
                 if self.config.sample_z:
-                    decoded = tf.linalg.matvec(dynamics.C, smoothed.smoothed_mean)
+                    decoded = tf.linalg.matvec(dynamics.model.C, smoothed.smoothed_mean)
         p = self.decode(decoded)
         with tf.name_scope("bound"):
             log_px = tf.reduce_sum(observed * p.log_prob(images))
@@ -203,9 +203,9 @@ class KVAE(SequenceAutoencoder):
         smoothed = self.lgssm.smooth(filtered, dynamics)
         states = States(*(tf.cast(x, codes.dtype) for x in (filtered.filtered_mean, filtered.filtered_cov)))
         return Inference(
-            tf.linalg.matvec(dynamics.C, states.mean),
+            tf.linalg.matvec(dynamics.model.C, states.mean),
             states,
-            tf.linalg.matvec(dynamics.C, smoothed.smoothed_mean),
+            tf.linalg.matvec(dynamics.model.C, smoothed.smoothed_mean),
             States(smoothed.smoothed_mean, smoothed.smoothed_cov),
             dynamics.alpha,
         )

@@ -1,6 +1,7 @@
 """The learned mixture of linear-Gaussian state space models that explains how codes move."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
@@ -22,17 +23,18 @@ class Dynamics(NamedTuple):
 
     Attributes:
         alpha: [B, T, K] mixture weights.
-        A: [B, T, dim_z, dim_z], A[:, t] is the transition into step t.
-        B: [B, T, dim_z, dim_u], with learn_offset one column more, the offset.
-        C: [B, T, dim_a, dim_z].
+        model: the `kalman.LinearGaussian` of states [dim_z] and codes [dim_a] that they mix; with
+            learn_offset its B has one column more than a control has entries, the offset.
         u: [B, T, dim_u] control inputs, with learn_offset a constant 1 after them.
     """
 
     alpha: tf.Tensor
-    A: tf.Tensor
-    B: tf.Tensor
-    C: tf.Tensor
+    model: kalman.LinearGaussian
     u: tf.Tensor
+
+    def map_sequences(self, function: Callable[[tf.Tensor], tf.Tensor]) -> "Dynamics":
+        """Apply a function to what each sequence has of its own."""
+        return Dynamics(function(self.alpha), self.model.map_sequences(function), function(self.u))
 
 
 class RollOut(NamedTuple):
@@ -196,11 +198,10 @@ class MixtureStateSpaceModel(keras.layers.Layer):
         """
         if mask is None:
             dynamics = self._dynamics_of_sequence(codes, u)
-            _, A, B, C, u = dynamics
             observed = tf.ones_like(codes[..., 0])
             run = inference_for(codes.shape[1]).filter
             with tf.name_scope("kalman_filter"):
-                filtered = run(codes, observed, A, B, C, self.Q, self.R, self.mu0, self.Sigma0, u)
+                filtered = run(dynamics.model, codes, observed, dynamics.u)
             return filtered, dynamics
         with tf.name_scope("alpha_and_kalman_filter"):
             return self._filter_in_step(codes, tf.cast(mask, codes.dtype), u)
@@ -252,7 +253,7 @@ class MixtureStateSpaceModel(keras.layers.Layer):
     def smooth(self, filtered, dynamics):
         """Run the smoother over what `filter` returned; return a `kalman.Smoothed`."""
         with tf.name_scope("kalman_smoother"):
-            return inference_for(dynamics.A.shape[1]).smooth_filtered(filtered, dynamics.A, self.Q)
+            return inference_for(dynamics.u.shape[1]).smooth_filtered(dynamics.model, filtered)
 
     def sampled_term(self, codes, mask, dynamics, smoothed, noise):
         """Estimate the state space term of the bound as the original code does.
@@ -274,11 +275,12 @@ class MixtureStateSpaceModel(keras.layers.Layer):
         with tf.name_scope("sampled_term"):
             posterior = self.posterior(smoothed)
             z = posterior.mean() + posterior.scale.matvec(noise)
-            transition = self.transition(z[:, :-1], dynamics.A[:, 1:], dynamics.B[:, 1:], dynamics.u[:, 1:])
+            A, B, C, *_ = dynamics.model
+            transition = self.transition(z[:, :-1], A[:, 1:], B[:, 1:], dynamics.u[:, 1:])
             return (
                 self.prior().log_prob(z[:, 0])
                 + tf.reduce_sum(transition.log_prob(z[:, 1:]), axis=1)
-                + tf.reduce_sum(mask * self.emission(z, dynamics.C).log_prob(codes), axis=1)
+                + tf.reduce_sum(mask * self.emission(z, C).log_prob(codes), axis=1)
                 - tf.reduce_sum(posterior.log_prob(z), axis=1)
             )
 
@@ -337,7 +339,11 @@ class MixtureStateSpaceModel(keras.layers.Layer):
     def _dynamics_of_sequence(self, codes, u):
         first = tf.broadcast_to(self.a_0, [kalman.batch_size(codes), 1, self.dim_a])
         alpha, learned_u = self.network(tf.concat([first, codes[:, :-1]], axis=1))
-        return Dynamics(alpha, *self.mix(alpha), self.inputs(u, learned_u))
+        return Dynamics(alpha, self._mixed(alpha), self.inputs(u, learned_u))
+
+    def _mixed(self, alpha):
+        """Return the `kalman.LinearGaussian` that weights [B, T, K] mix."""
+        return kalman.LinearGaussian(*self.mix(alpha), self.Q, self.R, self.mu0, self.Sigma0)
 
     def _filter_in_step(self, codes, mask, u):
         codes = kalman.hide(codes, mask)
@@ -373,7 +379,7 @@ class MixtureStateSpaceModel(keras.layers.Layer):
         *filtered, all_alpha, all_u, next_mean, next_cov, _, _, _ = tf.scan(step, inputs, start)
         filtered = kalman.filtered_of_scan(mean, cov, *filtered, next_mean, next_cov)
         all_alpha, all_u = _swap_batch_and_time(all_alpha), _swap_batch_and_time(all_u)
-        return filtered, Dynamics(all_alpha, *self.mix(all_alpha), all_u)
+        return filtered, Dynamics(all_alpha, self._mixed(all_alpha), all_u)
 
 
 def total_of(weight, filtered):

@@ -55,10 +55,10 @@ def codes_and_controls(batch=3, num_steps=6, dim_a=2, dim_u=1, seed=0):
     return codes, tf.constant(rng.normal(size=[batch, num_steps, dim_u]), tf.float32)
 
 
-def as_reference(model, dynamics, codes, mask):
+def as_reference(dynamics, codes, mask):
     """The same model for the dense reference."""
-    arrays = (codes, mask, dynamics.A, dynamics.B, dynamics.C, model.Q, model.R, model.mu0, model.Sigma0)
-    return reference.Model(*(np.asarray(array, np.float64) for array in (*arrays, dynamics.u)))
+    arrays = (*dynamics.model, codes, mask, dynamics.u)
+    return reference.Model(*(np.asarray(array, np.float64) for array in arrays))
 
 
 OPTIONS = [
@@ -87,7 +87,9 @@ def test_in_step_and_over_the_sequence_give_the_same(options, num_steps):
     slow, slow_dynamics = model.filter(codes, tf.ones(codes.shape[:2]), u)
     for name, a, b in zip(fast._fields, fast, slow, strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4, err_msg=name)
-    for name, a, b in zip(fast_dynamics._fields, fast_dynamics, slow_dynamics, strict=True):
+    names = ("alpha", *fast_dynamics.model._fields, "u")
+    flat = (tf.nest.flatten(dynamics) for dynamics in (fast_dynamics, slow_dynamics))
+    for name, a, b in zip(names, *flat, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
@@ -129,7 +131,7 @@ def test_missing_codes_are_replaced_by_the_filters_prediction(options):
         C = np.einsum("bk,kij->bij", alpha[:, -1], model.C)
         predicted = np.einsum("bij,bj->bi", C, filtered.predicted_mean[:, t])
         fed[:, t] = np.where(mask[:, t, None] > 0, fed[:, t], predicted)
-    expected = reference.exact_moments(as_reference(model, dynamics, codes, mask))
+    expected = reference.exact_moments(as_reference(dynamics, codes, mask))
     for name, value in filtered._asdict().items():
         np.testing.assert_allclose(value, expected[name], rtol=2e-3, atol=2e-3, err_msg=name)
     smoothed = model.smooth(filtered, dynamics)
@@ -208,14 +210,16 @@ def test_the_sampled_term_has_its_closed_form_and_stays_below_the_exact_one(opti
     filtered, dynamics = model.filter(codes, mask, u)
     smoothed = model.smooth(filtered, dynamics)
 
-    def repeated(tensors):
-        return type(tensors)(*(tf.tile(x, [300, *[1] * (x.shape.rank - 1)]) for x in tensors))
+    def repeated(tensor):
+        return tf.tile(tensor, [300, *[1] * (len(tensor.shape) - 1)])
 
-    many_codes, many_masks = tf.tile(codes, [300, 1, 1]), tf.tile(mask, [300, 1])
+    many_codes, many_masks = repeated(codes), repeated(mask)
+    many_dynamics = dynamics.map_sequences(repeated)
+    many_smoothed = tf.nest.map_structure(repeated, smoothed)
     noise = tf.random.stateless_normal([*many_codes.shape[:2], model.dim_z], seed=[0, 7])
-    draws = model.sampled_term(many_codes, many_masks, repeated(dynamics), repeated(smoothed), noise)
+    draws = model.sampled_term(many_codes, many_masks, many_dynamics, many_smoothed, noise)
     draws = draws.numpy().reshape(300, -1)
-    expected = reference.sampled_term_expectation(as_reference(model, dynamics, codes, mask))
+    expected = reference.sampled_term_expectation(as_reference(dynamics, codes, mask))
     standard_error = draws.std(axis=0) / np.sqrt(len(draws))
     assert (np.abs(draws.mean(axis=0) - expected) < 4.5 * standard_error + 1e-3).all()
     exact = filtered.log_likelihood.numpy().sum(axis=1)
@@ -231,7 +235,8 @@ def test_the_sampled_term_has_its_closed_form_and_stays_below_the_exact_one(opti
 def test_exact_is_at_least_the_expected_sampled_term_on_random_models(seed):
     """On models of any kind: random matrices, covariances, controls and missing steps."""
     model = reference.random_model(seed, missing=0.3, num_steps=5)
-    exact = kalman.filter(*(tf.constant(array) for array in model)).log_likelihood
+    *matrices, y, mask, u = (tf.constant(array) for array in model)
+    exact = kalman.filter(kalman.LinearGaussian(*matrices), y, mask, u).log_likelihood
     assert (tf.reduce_sum(exact, axis=1).numpy() >= reference.sampled_term_expectation(model) - 1e-9).all()
 
 

@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from kvae.data import dataset as data
 from kvae.data import masks
+from kvae.data.batches import batches_of
+from kvae.data.pixels import to_pixels
 from kvae.inference import posterior as imputation
 from kvae.models.autoencoder import SequenceAutoencoder
 
@@ -126,7 +128,7 @@ def test_bound(model: SequenceAutoencoder, dataset: data.Dataset) -> dict[str, f
     """Return the bound's terms over a whole `data.Dataset`, per observed frame, by name as in `Bound`."""
     # Not by `model.evaluate`, which hides what it compiles: `graph_of_bound` shows it.
     model.reset_metrics()
-    for batch in dataset.batches(model.config.batch_size).of():
+    for batch in batches_of(dataset, model.config.batch_size).of():
         metrics = model.compiled_test_step(batch)
     return {name: float(value) for name, value in metrics.items()}
 
@@ -135,7 +137,7 @@ def graph_of_bound(model: SequenceAutoencoder, dataset: data.Dataset) -> tf.Grap
     """Return the graph of `test_bound` on one batch; after that has run, nothing is traced for it."""
     size = model.config.batch_size
     first = data.Dataset(dataset.images[:size], dataset.controls[:size], None)
-    batch = next(iter(first.batches(size).of()))
+    batch = next(iter(batches_of(first, size).of()))
     return model.compiled_test_step.get_concrete_function(batch).graph
 
 
@@ -155,7 +157,7 @@ def _curve(model, dataset, masks_by_x, methods):
 @tf.function(reduce_retracing=True, autograph=False)
 def _encode_and_generate(model, images, controls):
     """Return the true pixels above 0.5, the encoded codes, and those generated from the first frames."""
-    truth = data.to_pixels(images, model.config.out_distr) > 0.5
+    truth = to_pixels(images, model.config.out_distr) > 0.5
     generated = model.generate(images, images.shape[1], controls=controls)
     return truth, model.reconstruct(images).codes, generated.codes
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from kvae.config import Config
-from kvae.data.dataset import to_pixels
+from kvae.data.pixels import to_pixels
 from kvae.models.image_networks import Decoder, Encoder
 from kvae.models.outputs import Bound, Decoded, TensorLike
 from kvae.system.device import has_gpu, trunk_policy, use_full_float32
@@ -121,7 +121,7 @@ class SequenceAutoencoder(keras.Model):
     # --- the two directions between frames and codes ---
 
     def pixels(self, images: TensorLike) -> tf.Tensor:
-        """Return frames as the model sees them, float32; see `kvae.data.to_pixels`."""
+        """Return frames as the model sees them, float32; see `kvae.data.pixels.to_pixels`."""
         return to_pixels(tf.convert_to_tensor(images), self.config.out_distr)
 
     def encode(self, images: TensorLike) -> tfp.distributions.Distribution:

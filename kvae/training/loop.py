@@ -13,6 +13,7 @@ from tqdm import tqdm
 from kvae.config import Config
 from kvae.data import dataset as data
 from kvae.data import masks
+from kvae.data.batches import batches_of
 from kvae.errors import TrainingError
 from kvae.evaluation import metrics as evaluation
 from kvae.evaluation import report as reporting
@@ -304,7 +305,7 @@ def train(model, train_data, test_data, folder, signals, after_epoch=None, distr
         mask = masks.random_mask(
             *train_data.shape[:2], config.t_init_train_miss, config.train_miss_prob, config.seed
         )
-    batches = train_data.batches(config.batch_size, mask)
+    batches = batches_of(train_data, config.batch_size, mask)
     start = time.monotonic() - progress.seconds
     update = distribution.step(model.train_step, model.jit_compile)
 

@@ -5,7 +5,8 @@ import tensorflow as tf
 from kvae.config import Config, ConfigError
 from kvae.config.presets import preset_options
 from kvae.data import masks
-from kvae.data.dataset import Batches, Dataset
+from kvae.data.batches import Batches
+from kvae.data.dataset import Dataset
 from kvae.evaluation import metrics as evaluation
 from kvae.models.rivals import RecurrentAutoencoder
 from kvae.training.loop import Schedule

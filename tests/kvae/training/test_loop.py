@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from kvae.config import Config
 from kvae.data import dataset as data
+from kvae.data.batches import Batches
 from kvae.errors import UserError
 from kvae.evaluation import report as reporting
 from kvae.models.autoencoder import PHASE_ALL, PHASE_DYNAMICS, PHASE_VAE
@@ -127,7 +128,7 @@ def test_fit_trains_the_groups_phase_by_phase():
     model.build((None, None, 8, 8))
     model.compile()
     watch = Watch()
-    batches = data.Batches(videos(8), 4).of()
+    batches = Batches(videos(8), 4).of()
     model.fit(batches, epochs=5, callbacks=[Schedule(config), watch], verbose=0, shuffle=False)
 
     names = {weight.path.split("/", 1)[1] for weight in model.trainable_variables}
@@ -256,7 +257,7 @@ def test_a_training_is_recorded(tmp_path, capsys):
 
     # The best model is there, and the last with its optimizer; its second phase took three steps.
     saved = run_folder.load(folder.path, model.config)
-    bound = saved.evaluate(data.Batches(test_data, 4).of(), verbose=0, return_dict=True)
+    bound = saved.evaluate(Batches(test_data, 4).of(), verbose=0, return_dict=True)
     assert float(bound["log_px"]) == pytest.approx(float(rows[best - 1]["test_elbo_log_px"]), rel=0.01)
     other = KVAE(model.config)
     other.build((None, None, 8, 8))

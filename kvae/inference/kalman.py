@@ -181,7 +181,7 @@ def filter(model: LinearGaussian, y: tf.Tensor, mask: tf.Tensor, u: tf.Tensor) -
     model, y, mask, log_likelihood_of_missing = observed_part(model, y, mask)
     offset = tf.linalg.matvec(model.B, u)
 
-    def step(carry, inputs, constants):
+    def step(carry: tuple, inputs: list[tf.Tensor], constants: list[tf.Tensor]) -> tuple:
         _, _, _, mean, cov = carry
         y_t, mask_t, C_t, A_next, offset_next, *R_t = inputs
         Q, *R = constants
@@ -262,7 +262,7 @@ def smooth_filtered(model: LinearGaussian, filtered: Filtered) -> Smoothed:
     """
     gain, conditional_cov = smoothing_gains(model, filtered)
 
-    def step(carry, inputs, _):
+    def step(carry: tuple, inputs: tuple, _: tuple) -> tuple[tf.Tensor, tf.Tensor]:
         mean_next, cov_next = carry
         gain_t, filtered_mean, predicted_mean_next, conditional_cov_t = inputs
         mean = filtered_mean + small.matvec(gain_t, mean_next - predicted_mean_next)
@@ -296,7 +296,7 @@ def sample_filtered(model: LinearGaussian, filtered: Filtered, noise: tf.Tensor)
     (precise_noise,) = precise(noise)
     deviation = small.matvec(small.cholesky(conditional_cov), small.batch_last(precise_noise))
 
-    def step(z_next, inputs, _):
+    def step(z_next: tf.Tensor, inputs: tuple, _: tuple) -> tf.Tensor:
         gain_t, filtered_mean, predicted_mean_next, deviation_t = inputs
         return filtered_mean + small.matvec(gain_t, z_next - predicted_mean_next) + deviation_t
 

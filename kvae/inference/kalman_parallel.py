@@ -6,11 +6,16 @@ and García-Fernández, "Temporal Parallelization of Bayesian Smoothers", IEEE T
 Control, 2021; lemmas 7 to 10, here with controls and missing observations.
 """
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from kvae.inference import kalman
 from kvae.inference import small_matrices as small
+
+_Element = Sequence[tf.Tensor]
+"""A stretch of time, as the scans know it."""
 
 
 def filter(model: kalman.LinearGaussian, y: tf.Tensor, mask: tf.Tensor, u: tf.Tensor) -> kalman.Filtered:
@@ -87,7 +92,7 @@ def _filtering_elements(
     return [small.batch_first(element) for element in (A, b, cov, eta, J)]
 
 
-def _combine_filtering(first, second):
+def _combine_filtering(first: _Element, second: _Element) -> _Element:
     """Chain two stretches of time, the first before the second."""
     A1, b1, cov1, eta1, J1 = first
     A2, b2, cov2, eta2, J2 = second
@@ -108,7 +113,7 @@ def _combine_filtering(first, second):
     return A, b, _symmetrize(cov), eta, _symmetrize(J)
 
 
-def _combine_smoothing(later, earlier):
+def _combine_smoothing(later: _Element, earlier: _Element) -> _Element:
     """Chain two stretches of time; time runs backwards, so the first argument is the later one."""
     gain2, offset2, cov2 = later
     gain1, offset1, cov1 = earlier
@@ -119,6 +124,6 @@ def _combine_smoothing(later, earlier):
     )
 
 
-def _symmetrize(matrix):
+def _symmetrize(matrix: tf.Tensor) -> tf.Tensor:
     """Return (M + M') / 2 for [..., D, D]."""
     return 0.5 * (matrix + tf.linalg.matrix_transpose(matrix))

@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from kvae.config import Config
 from kvae.inference import posterior as imputation
+from kvae.models.alpha_network import DynamicsParameterNetwork
 from kvae.models.autoencoder import PHASE_ALL, SequenceAutoencoder
-from kvae.models.image_networks import DynamicsParameterNetwork
 from kvae.models.lgssm import MixtureStateSpaceModel, total_of
 from kvae.models.outputs import Bound, Decoded, Imputed, Inference, Samples, States, TensorLike
 

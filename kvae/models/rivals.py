@@ -9,7 +9,7 @@ import tensorflow_probability as tfp
 from kvae.config import Config
 from kvae.inference.kalman import hide
 from kvae.models.autoencoder import SequenceAutoencoder
-from kvae.models.image_networks import glorot
+from kvae.models.initializers import glorot
 from kvae.models.outputs import Bound, Decoded, Imputed, Inference, TensorLike
 
 tfd = tfp.distributions

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from kvae.inference import particles
 from kvae.inference import posterior as imputation
-from tests.kvae.models.test_lgssm import codes_and_controls, state_space_model
+from tests.kvae.mixtures import codes_and_controls, state_space_model
 
 NUM_PATHS = 8000
 

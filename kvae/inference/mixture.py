@@ -32,7 +32,18 @@ class Dynamics(NamedTuple):
 
 @runtime_checkable
 class CodeNetwork(Protocol):
-    """What says alpha at a step from the codes before it."""
+    """What says alpha at a step from the codes before it, over whole sequences or step by step alike."""
+
+    def __call__(self, codes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Run over whole sequences.
+
+        Args:
+            codes: [B, T, dim_a], the codes that precede each step.
+
+        Returns:
+            alpha [B, T, K], each row with sum 1; and a control [B, T, dim_u] where the network says that
+            too, else None.
+        """
 
     def initial_state(self, batch: int | tf.Tensor) -> NetworkState:
         """Return the state before the first step, a structure of tensors [batch, ...]."""

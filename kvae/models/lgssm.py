@@ -11,10 +11,9 @@ from tensorflow_probability import distributions as tfd
 
 from kvae.inference import kalman, kalman_parallel
 from kvae.inference.in_step import filter_in_step
-from kvae.inference.mixture import Dynamics
+from kvae.inference.mixture import CodeNetwork, Dynamics
 from kvae.inference.roll_out import RollOut, roll_out
 from kvae.inference.sampled_term import sampled_term
-from kvae.models.alpha_network import DynamicsParameterNetwork
 from kvae.system.device import has_gpu, use_full_float32
 
 PARALLEL_FROM = 100
@@ -37,7 +36,7 @@ class MixtureStateSpaceModel(keras.layers.Layer):
     a velocity around at a wall that is not at the origin; an affine one does.
 
     Args:
-        network: a `DynamicsParameterNetwork`.
+        network: what says alpha, a `CodeNetwork` such as `DynamicsParameterNetwork`.
         dim_a: dimension of a code.
         dim_z: dimension of the state.
         dim_u: dimension of the control input.
@@ -53,7 +52,7 @@ class MixtureStateSpaceModel(keras.layers.Layer):
 
     def __init__(
         self,
-        network: DynamicsParameterNetwork,
+        network: CodeNetwork,
         dim_a: int,
         dim_z: int,
         dim_u: int,

@@ -116,19 +116,25 @@ def dense(y, mask, A, C, Q, R, Sigma0):
 
 
 @tf.function
-def _run(inference, *arguments):
-    filtered = inference.filter(*arguments)
-    return filtered, inference.smooth_filtered(filtered, arguments[2], arguments[5])
+def _run(inference, model, y, mask, u):
+    filtered = inference.filter(model, y, mask, u)
+    return filtered, inference.smooth_filtered(model, filtered)
+
+
+def in_float32(A, C, Q, R, Sigma0, y, mask):
+    """Return the arguments of `filter` for a model without controls whose first state has mean 0."""
+    batch, num_steps, dim = A.shape[:3]
+    B, u, mu0 = np.zeros([batch, num_steps, dim, 1]), np.zeros([batch, num_steps, 1]), np.zeros([dim])
+    arrays = (kalman.LinearGaussian(A, B, C, Q, R, mu0, Sigma0), y, mask, u)
+    return tf.nest.map_structure(lambda array: tf.constant(array, tf.float32), arrays)
 
 
 def errors_of(rng, inference, batch, num_steps, dim_z, dim_y):
     """Return the worst errors over a batch of models, by name."""
     y, mask, A, C, Q, R, Sigma0 = random_problem(rng, batch, num_steps, dim_z, dim_y)
     mean, cov, log_likelihood = dense(y, mask, A, C, Q, R, Sigma0)
-    B, u, mu0 = np.zeros([batch, num_steps, dim_z, 1]), np.zeros([batch, num_steps, 1]), np.zeros([dim_z])
     hidden = np.where(mask.reshape(batch, num_steps, -1) > 0, y, np.nan)
-    arguments = (hidden, mask, A, B, C, Q, R, mu0, Sigma0, u)
-    filtered, smoothed = _run(inference, *(tf.constant(array, tf.float32) for array in arguments))
+    filtered, smoothed = _run(inference, *in_float32(A, C, Q, R, Sigma0, hidden, mask))
     found = {
         name: value.numpy() for name, value in (*filtered._asdict().items(), *smoothed._asdict().items())
     }
@@ -247,19 +253,8 @@ def test_errors_grow_with_the_spread_of_variances(inference, largest, smallest, 
         A, C = rng.normal(size=[num_steps, dim, dim]), rng.normal(size=[num_steps, 1, dim])
         Q, R, Sigma0 = smallest * np.eye(dim), smallest * np.eye(1), largest * np.eye(dim)
         A, C, Q, R, Sigma0 = (np.float32(array) for array in (A, C, Q, R, Sigma0))
-        arguments = (
-            np.zeros([1, num_steps, 1]),
-            np.ones([1, num_steps]),
-            A[None],
-            np.zeros([1, num_steps, dim, 1]),
-            C[None],
-            Q,
-            R,
-            np.zeros(dim),
-            Sigma0,
-            np.zeros([1, num_steps, 1]),
-        )
-        filtered, smoothed = _run(inference, *(tf.constant(array, tf.float32) for array in arguments))
+        y, mask = np.zeros([1, num_steps, 1]), np.ones([1, num_steps])
+        filtered, smoothed = _run(inference, *in_float32(A[None], C[None], Q, R, Sigma0, y, mask))
         expected = rational_covariances(A, C, Q, R, Sigma0)
         for found, wanted in zip((filtered.filtered_cov, smoothed.smoothed_cov), expected, strict=True):
             worst = max(worst, relative(found.numpy().swapaxes(0, 1), wanted[:, None]))

@@ -15,17 +15,11 @@ TASKS = ("log-likelihood", "smoother", "gradient")
 
 
 class Problem(NamedTuple):
-    """The arguments of `kalman.filter`."""
+    """The arguments of `kalman.filter`: [B, T, M] observations, all there, and controls that do nothing."""
 
+    model: kalman.LinearGaussian
     y: tf.Tensor
     mask: tf.Tensor
-    A: tf.Tensor
-    B: tf.Tensor
-    C: tf.Tensor
-    Q: tf.Tensor
-    R: tf.Tensor
-    mu0: tf.Tensor
-    Sigma0: tf.Tensor
     u: tf.Tensor
 
 
@@ -51,9 +45,7 @@ def random_problem(batch_size, num_steps, dim_z, dim_y, one_model=False, seed=0)
         if t:
             z = np.einsum("bij,bj->bi", A[:, t], z) + 0.3 * rng.normal(size=z.shape)
         y[:, t] = np.einsum("bij,bj->bi", C[:, t], z) + 0.3 * rng.normal(size=[batch_size, dim_y])
-    return Problem(
-        y=y,
-        mask=np.ones([batch_size, num_steps]),
+    model = kalman.LinearGaussian(
         A=A,
         B=np.zeros([batch_size, num_steps, dim_z, 1]),
         C=C,
@@ -61,13 +53,13 @@ def random_problem(batch_size, num_steps, dim_z, dim_y, one_model=False, seed=0)
         R=0.09 * np.eye(dim_y),
         mu0=np.zeros([dim_z]),
         Sigma0=np.eye(dim_z),
-        u=np.zeros([batch_size, num_steps, 1]),
     )
+    return Problem(model, y, np.ones([batch_size, num_steps]), np.zeros([batch_size, num_steps, 1]))
 
 
 def tensors(problem, dtype=tf.float32):
     """Return a problem of arrays as one of tensors."""
-    return Problem(*(tf.constant(array, dtype) for array in problem))
+    return tf.nest.map_structure(lambda array: tf.constant(array, dtype), problem)
 
 
 # Candidates. Each is a dictionary of up to three functions from a `Problem` to a tuple of tensors:
@@ -80,9 +72,9 @@ def with_gradient(log_likelihood, smoother):
 
     def gradient(problem):
         with tf.GradientTape() as tape:
-            tape.watch([problem.y, problem.A])
+            tape.watch([problem.y, problem.model.A])
             total = tf.reduce_sum(log_likelihood(problem))
-        return tuple(tape.gradient(total, [problem.y, problem.A]))
+        return tuple(tape.gradient(total, [problem.y, problem.model.A]))
 
     return {
         "log-likelihood": lambda problem: (log_likelihood(problem),),
@@ -114,14 +106,16 @@ def tfp_state_space_model():
 
     def model(problem):
         # A transition of TFP's leads out of the step whose number it has.
-        A, C = time_first(kalman.next_step(problem.A)), time_first(problem.C)
+        A, C = time_first(kalman.next_step(problem.model.A)), time_first(problem.model.C)
         return tfd.LinearGaussianStateSpaceModel(
             num_timesteps=problem.y.shape[1],
             transition_matrix=lambda t: tf.linalg.LinearOperatorFullMatrix(tf.gather(A, t)),
-            transition_noise=noise(problem.Q),
+            transition_noise=noise(problem.model.Q),
             observation_matrix=lambda t: tf.linalg.LinearOperatorFullMatrix(tf.gather(C, t)),
-            observation_noise=noise(problem.R),
-            initial_state_prior=tfd.MultivariateNormalTriL(problem.mu0, tf.linalg.cholesky(problem.Sigma0)),
+            observation_noise=noise(problem.model.R),
+            initial_state_prior=tfd.MultivariateNormalTriL(
+                problem.model.mu0, tf.linalg.cholesky(problem.model.Sigma0)
+            ),
         )
 
     def noise(cov):
@@ -147,14 +141,14 @@ def tfp_parallel_filter():
             return tf.broadcast_to(tensor, [num_steps, *tensor.shape])
 
         results = tfp.experimental.parallel_filter.kalman_filter(
-            transition_matrix=time_first(kalman.next_step(problem.A)),
-            transition_mean=every_step(tf.zeros_like(problem.mu0)),
-            transition_cov=every_step(problem.Q),
-            observation_matrix=time_first(problem.C),
-            observation_mean=every_step(tf.zeros_like(problem.R[0])),
-            observation_cov=every_step(problem.R),
-            initial_mean=problem.mu0,
-            initial_cov=problem.Sigma0,
+            transition_matrix=time_first(kalman.next_step(problem.model.A)),
+            transition_mean=every_step(tf.zeros_like(problem.model.mu0)),
+            transition_cov=every_step(problem.model.Q),
+            observation_matrix=time_first(problem.model.C),
+            observation_mean=every_step(tf.zeros_like(problem.model.R[0])),
+            observation_cov=every_step(problem.model.R),
+            initial_mean=problem.model.mu0,
+            initial_cov=problem.model.Sigma0,
             y=time_first(problem.y),
             mask=None,
         )

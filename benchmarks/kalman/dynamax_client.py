@@ -37,7 +37,8 @@ class DynamaxWorker:
         With `one_model` dynamax is told that A and C are the same for all, and its gradient, which is
         then another one, is left out.
         """
-        arrays = {name: np.float32(array) for name, array in problem._asdict().items()}
+        arrays = {name: np.float32(array) for name, array in problem.model._asdict().items()}
+        arrays["y"] = np.float32(problem.y)
         np.savez(folder / "problem.npz", **arrays)
         self._problem, self._one_model = str(folder / "problem.npz"), one_model
         self._load()

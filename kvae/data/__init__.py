@@ -1,5 +1,9 @@
-"""Dataset files and shards, safe reading of archives, masks, and batches for training."""
+"""Dataset files and shards, safe reading of archives, masks, and batches for training.
+
+No TensorFlow, but in `kvae.data.batches` and `kvae.data.pixels`.
+"""
 
 from kvae.data.dataset import DataError as DataError
 from kvae.data.dataset import Dataset as Dataset
 from kvae.data.dataset import load as load
+from kvae.data.shards import Shards as Shards

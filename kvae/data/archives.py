@@ -4,8 +4,9 @@ Imports no TensorFlow.
 """
 
 import math
+import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -36,7 +37,7 @@ class Header(NamedTuple):
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-def read_headers(path) -> dict[str, Header]:
+def read_headers(path: str | os.PathLike) -> dict[str, Header]:
     """Return the headers of all arrays in a file, by name, without reading the arrays.
 
     Raises:
@@ -47,7 +48,7 @@ def read_headers(path) -> dict[str, Header]:
         return {name: _header(archive, name) for name in _names(archive)}
 
 
-def read_arrays(path, names=None) -> dict[str, np.ndarray]:
+def read_arrays(path: str | os.PathLike, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
     """Return arrays of a file, by name; those that are not there are left out.
 
     An array is read only if it takes as many bytes as its header says, and if all of them together fit into
@@ -99,7 +100,7 @@ def free_memory() -> float:
 
 
 @contextmanager
-def _opened(path) -> Iterator[zipfile.ZipFile]:
+def _opened(path: str | os.PathLike) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive

@@ -1,13 +1,11 @@
-"""Dataset files, pixels, and batches for training."""
+"""Dataset files. Imports no TensorFlow."""
 
 import json
 import os
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from kvae.data.archives import ArchiveError, read_arrays, read_headers
 from kvae.errors import UserError
@@ -43,10 +41,6 @@ class Dataset(NamedTuple):
     def order_of_epoch(self, seed: int, epoch: int) -> np.ndarray:
         """Return the order of the sequences in an epoch: new in every epoch, the same in every run."""
         return np.random.default_rng([seed, epoch]).permutation(len(self.images))
-
-    def batches(self, batch_size: int, mask: np.ndarray | None = None) -> "Batches":
-        """Return the `Batches` of these sequences."""
-        return Batches(self, batch_size, mask)
 
 
 def load(path: str | os.PathLike, use_controls: bool = True) -> Dataset:
@@ -101,7 +95,7 @@ def load(path: str | os.PathLike, use_controls: bool = True) -> Dataset:
     return Dataset(images, **sequences)
 
 
-def _check_metadata(path, metadata, shape):
+def _check_metadata(path: Path, metadata: np.ndarray, shape: tuple[int, ...]) -> None:
     """Raise DataError where a file says of itself what its frames are not."""
     try:
         facts = dict(json.loads(str(metadata)))
@@ -111,66 +105,3 @@ def _check_metadata(path, metadata, shape):
     for name, size in (("num_sequences", shape[0]), ("num_steps", shape[1])):
         if facts.get(name, size) != size:
             raise DataError(f"{path}: {name} is {facts[name]!r} in its metadata, but images are {shape}")
-
-
-def to_pixels(images: tf.Tensor, out_distr: str) -> tf.Tensor:
-    """Turn frames into the values that the model sees, float32.
-
-    Args:
-        images: a tensor, 0..255 if it is of integers, else in [0, 1]; booleans work too.
-        out_distr: `bernoulli`: 1 where a pixel is above 0; `gaussian`: values in [0, 1].
-    """
-    if out_distr == "bernoulli":
-        return tf.cast(tf.cast(images, tf.float32) > 0, tf.float32)
-    if images.dtype.is_integer:
-        return tf.cast(images, tf.float32) / 255.0
-    return tf.cast(images, tf.float32)
-
-
-class Batches:
-    """Batches of sequences, in any order: dictionaries of `images`, `weight`, and `controls` and `mask`.
-
-    All batches have the same size, so that what is compiled is compiled once: the last one is filled up
-    with a sequence whose weight is 0; all others have weight 1. Here the sequences are a `Dataset`, which
-    is held in memory once more; `shards.ShardBatches` reads them from files.
-
-    Args:
-        dataset: a `Dataset`.
-        batch_size: sequences in a batch.
-        mask: [N, T], 1 = observed, or None: every frame is, and the batches have no mask.
-    """
-
-    def __init__(self, dataset: Dataset, batch_size: int, mask: np.ndarray | None = None):
-        self.num_sequences, self.batch_size = dataset.shape[0], batch_size
-        arrays = named_arrays(dataset.images, dataset.controls, mask)
-        # Held once, whatever the order; a batch gathers its sequences.
-        self._tensors = {name: tf.constant(array) for name, array in arrays.items()}
-
-    def of(self, order: np.ndarray | None = None) -> Iterable[dict[str, tf.Tensor]]:
-        """Return the batches of the sequences with these indices, by default all as they are stored.
-
-        Returns:
-            What can be iterated over once, a `tf.data.Dataset` where the sequences are in memory.
-        """
-        order = np.arange(self.num_sequences) if order is None else np.asarray(order)
-        # By the last sequence, which is in memory at that time.
-        padding = -len(order) % self.batch_size
-        chosen = np.concatenate([order, np.full(padding, order[-1] if padding else 0)]).astype(np.int64)
-        weight = np.concatenate([np.ones(len(order)), np.zeros(padding)]).astype(np.float32)
-        return self._of(*(array.reshape(-1, self.batch_size) for array in (chosen, weight)))
-
-    def _of(self, chosen, weight):
-        """Return the batches of these sequences, with these weights, both [number of batches, batch_size]."""
-        return tf.data.Dataset.from_tensor_slices((chosen, weight)).map(self._gather).prefetch(2)
-
-    def _gather(self, index, weight):
-        batch = {name: tf.gather(tensor, index) for name, tensor in self._tensors.items()}
-        return batch | {"weight": weight}
-
-
-def named_arrays(images: Any, controls: Any, mask: Any) -> dict[str, Any]:
-    """Return what a batch holds beside its weights; no controls where there are none, no mask for None."""
-    arrays = {"images": images}
-    if controls.shape[-1]:
-        arrays["controls"] = controls
-    return arrays if mask is None else arrays | {"mask": mask}

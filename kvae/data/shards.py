@@ -1,14 +1,16 @@
-"""Training data in many files, of which few are in memory at a time."""
+"""Training data in many files, of which few are in memory at a time. Imports no TensorFlow."""
 
 import bisect
 import collections
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
+from numpy.typing import NDArray
 
-from kvae.data import dataset as data
 from kvae.data.archives import ArchiveError, read_headers
+from kvae.data.dataset import DataError, Dataset, load
 
 WINDOW_BYTES = 64 * 2**20
 """Frames that are in memory at a time, in bytes: some 3,000 sequences of 20 frames of 32x32."""
@@ -34,14 +36,16 @@ class Shards:
         DataError: a file is missing, or does not go with the others.
     """
 
-    def __init__(self, folder, use_controls=True, window_bytes=WINDOW_BYTES):
+    def __init__(
+        self, folder: str | os.PathLike, use_controls: bool = True, window_bytes: int = WINDOW_BYTES
+    ):
         self._use_controls = use_controls
         self._paths = sorted(Path(folder).glob("train-*.npz"))
         count = len(self._paths)
         expected = [f"train-{i:05d}-of-{count:05d}.npz" for i in range(count)]
         if not count or [path.name for path in self._paths] != expected:
             names = [path.name for path in self._paths[:3]] + ["..."] * (count > 3)
-            raise data.DataError(
+            raise DataError(
                 f"{folder} must hold the files train-00000-of-N.npz up to N, all N and no others. "
                 f"Received: {', '.join(names) or 'none'}"
             )
@@ -49,7 +53,7 @@ class Shards:
         for path, header in zip(self._paths, headers, strict=True):
             kind, first = (header[0][1:], *header[1:]), (headers[0][0][1:], *headers[0][1:])
             if kind != first:
-                raise data.DataError(
+                raise DataError(
                     f"{path} does not go with {self._paths[0].name}: its frames, their type and its controls "
                     f"are {kind}, not {first}"
                 )
@@ -58,12 +62,12 @@ class Shards:
         self._starts = [0, *np.cumsum(sizes).tolist()]
         (_, *frame), self.dtype, dim_u = headers[0]
         self.dim_u = dim_u if use_controls else 0
-        self.shape = (self._starts[-1], *frame)
+        self.shape: tuple[int, ...] = (self._starts[-1], *frame)
         bytes_of_file = max(sizes) * int(np.prod(frame)) * self.dtype.itemsize
         self._files_in_window = max(1, window_bytes // bytes_of_file)
-        self._in_memory = collections.OrderedDict()
+        self._in_memory: collections.OrderedDict[int, Dataset] = collections.OrderedDict()
 
-    def order_of_epoch(self, seed, epoch):
+    def order_of_epoch(self, seed: int, epoch: int) -> NDArray[np.int64]:
         """Return the order of the sequences in an epoch: new in every epoch, the same in every run."""
         rng = np.random.default_rng([seed, epoch])
         files = rng.permutation(len(self._paths))
@@ -74,11 +78,7 @@ class Shards:
             order.append(rng.permutation(np.concatenate(numbers)))
         return np.concatenate(order)
 
-    def batches(self, batch_size, mask=None):
-        """Return the `ShardBatches` of these sequences."""
-        return ShardBatches(self, batch_size, mask)
-
-    def take(self, indices):
+    def take(self, indices: Sequence[int] | NDArray) -> tuple[NDArray, NDArray]:
         """Return frames [B, T, H, W] and controls [B, T, dim_u] of the sequences with these numbers.
 
         Raises:
@@ -92,15 +92,15 @@ class Shards:
             images[row], controls[row] = file.images[position], file.controls[position]
         return images, controls
 
-    def _file(self, number):
+    def _file(self, number: int) -> Dataset:
         """Return the `Dataset` of a file, the one used least recently making room for it."""
         if number not in self._in_memory:
             while len(self._in_memory) >= self._files_in_window:
                 self._in_memory.popitem(last=False)
-            found = data.load(self._paths[number], self._use_controls)
+            found = load(self._paths[number], self._use_controls)
             expected = (self._starts[number + 1] - self._starts[number], *self.shape[1:])
             if found.images.shape != expected:
-                raise data.DataError(
+                raise DataError(
                     f"{self._paths[number]} has changed: images were {expected}. "
                     f"Received: shape {found.images.shape}"
                 )
@@ -110,56 +110,16 @@ class Shards:
         return self._in_memory[number]
 
 
-class ShardBatches(data.Batches):
-    """Batches of the sequences of `Shards`; the rest as `data.Batches`.
-
-    Args:
-        shards: the `Shards`.
-        batch_size: sequences in a batch.
-        mask: [N, T], 1 = observed, or None.
-    """
-
-    def __init__(self, shards, batch_size, mask=None):
-        self.num_sequences, self.batch_size = shards.shape[0], batch_size
-        self._shards, self._mask = shards, mask
-        num_steps, dim_u = shards.shape[1], shards.dim_u
-        shapes = data.named_arrays(
-            np.empty([0, *shards.shape[1:]], shards.dtype), np.empty([0, num_steps, dim_u], np.float32), mask
-        )
-        self._signature = {
-            name: tf.TensorSpec([batch_size, *array.shape[1:]], array.dtype) for name, array in shapes.items()
-        } | {"weight": tf.TensorSpec([batch_size], tf.float32)}
-
-    def _of(self, chosen, weight):
-        failed = []
-
-        def batches():
-            for index, weights in zip(chosen, weight, strict=True):
-                try:
-                    images, controls = self._shards.take(index)
-                except data.DataError as error:
-                    # TensorFlow would make an error of its own of it.
-                    failed.append(error)
-                    raise
-                mask = None if self._mask is None else self._mask[index]
-                yield data.named_arrays(images, controls, mask) | {"weight": weights}
-
-        try:
-            yield from tf.data.Dataset.from_generator(batches, output_signature=self._signature).prefetch(2)
-        except tf.errors.OpError as error:
-            raise (failed or [error])[0] from error
-
-
-def _headers(path):
+def _headers(path: Path) -> tuple[tuple[int, ...], np.dtype, int]:
     """Return the shape of the frames, their type in memory, and dim_u, without reading the arrays."""
     try:
         headers = read_headers(path)
         shape, dtype = headers["images"]
         dim_u = headers["controls"].shape[-1] if "metadata" in headers else 0
     except (ArchiveError, OSError) as error:
-        raise data.DataError(str(error)) from error
+        raise DataError(str(error)) from error
     except (KeyError, IndexError) as error:
-        raise data.DataError(f"{path} is not a dataset file: {error}") from error
+        raise DataError(f"{path} is not a dataset file: {error}") from error
     if len(shape) != 4 or 0 in shape:
-        raise data.DataError(f"{path}: images must be [N, T, H, W]. Received: shape {shape}")
+        raise DataError(f"{path}: images must be [N, T, H, W]. Received: shape {shape}")
     return shape, np.dtype(np.uint8 if dtype == np.uint8 else np.float32), dim_u

@@ -2,7 +2,8 @@
 
 import tensorflow as tf
 
-from kvae.data.dataset import Dataset
+from kvae.data import Dataset
+from kvae.data.batches import batches_of
 from kvae.models.autoencoder import SequenceAutoencoder
 
 
@@ -13,7 +14,7 @@ def test_bound(model: SequenceAutoencoder, dataset: Dataset) -> dict[str, float]
     """
     # Not by `model.evaluate`, which hides what it compiles: `graph_of_bound` shows it.
     model.reset_metrics()
-    for number, batch in enumerate(dataset.batches(model.config.batch_size).of()):
+    for number, batch in enumerate(batches_of(dataset, model.config.batch_size).of()):
         metrics = model.compiled_test_step(batch, tf.constant([model.config.seed, number]))
     return {name: float(value) for name, value in metrics.items()}
 
@@ -22,5 +23,5 @@ def graph_of_bound(model: SequenceAutoencoder, dataset: Dataset) -> tf.Graph:
     """Return the graph of `test_bound` on one batch; after that has run, nothing is traced for it."""
     size = model.config.batch_size
     first = Dataset(dataset.images[:size], dataset.controls[:size], None)
-    batch = next(iter(first.batches(size).of()))
+    batch = next(iter(batches_of(first, size).of()))
     return model.compiled_test_step.get_concrete_function(batch, tf.constant([0, 0])).graph

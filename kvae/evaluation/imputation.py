@@ -7,7 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from kvae.data import masks
-from kvae.data.dataset import Dataset, to_pixels
+from kvae.data.dataset import Dataset
+from kvae.data.pixels import to_pixels
 from kvae.inference import posterior
 from kvae.models import draws
 from kvae.models.autoencoder import SequenceAutoencoder

@@ -113,7 +113,7 @@ def _histograms(
     if not controls.shape[-1]:
         controls = np.zeros([*images.shape[:2], model.config.dim_u], np.float32)
     _, dynamics = model.lgssm.filter(model.encode(images).mean(), None, tf.constant(controls))
-    moduli = np.abs(np.linalg.eigvals(dynamics.A[:, 1:].numpy()))
+    moduli = np.abs(np.linalg.eigvals(dynamics.model.A[:, 1:].numpy()))
     weights = np.moveaxis(dynamics.alpha.numpy(), -1, 0)
     of_models = {f"dynamics/alpha_{k:02d}": weight for k, weight in enumerate(weights, start=1)}
     return {"dynamics/eigenvalue_moduli": moduli} | of_models

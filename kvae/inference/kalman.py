@@ -1,14 +1,8 @@
 """Exact inference in a linear-Gaussian state space model with time-varying matrices.
 
-Pure functions over a batch of sequences. The model, for t = 1..T::
-
-    z_1 ~ N(mu0, Sigma0)
-    z_t = A_t z_{t-1} + B_t u_t + N(0, Q)          t = 2..T
-    y_t = C_t z_t + N(0, R)
-
-`A[:, t]` is the transition INTO step t, so `A[:, 0]`, `B[:, 0]` and `u[:, 0]` are not used. `mask[:, t]`
-is 1 where y_t was observed and 0 where it is missing (TFP's state space models use the inverse); a mask
-[B, T, M] says so for every coordinate of y_t.
+Pure functions over a batch of sequences, of a model that `LinearGaussian` defines. `mask[:, t]` is 1 where
+y_t was observed and 0 where it is missing (TFP's state space models use the inverse); a mask [B, T, M] says
+so for every coordinate of y_t.
 Every function takes tensors of one float dtype, runs eagerly or inside a `tf.function`, and is
 differentiable. The cost is linear in T; the loop over time is sequential.
 
@@ -24,12 +18,48 @@ first axis and the batch the last, see `kvae.inference.small_matrices`.
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
 
 from kvae.inference import small_matrices as small
 from kvae.inference.scan import scan
+
+
+class LinearGaussian(NamedTuple):
+    """A linear-Gaussian state space model of a batch of sequences, with matrices of their own at every step.
+
+    ::
+
+        z_1 ~ N(mu0, Sigma0)
+        z_t = A_t z_{t-1} + B_t u_t + N(0, Q)          t = 2..T
+        y_t = C_t z_t + N(0, R)
+
+    `A[:, t]` is the transition INTO step t, so `A[:, 0]`, `B[:, 0]` and `u[:, 0]` are not used. D is the
+    dimension of the state, M that of an observation, U that of a control.
+
+    Attributes:
+        A: [B, T, D, D], the transition matrices.
+        B: [B, T, D, U], what controls do to the state.
+        C: [B, T, M, D], the emission matrices.
+        Q: [D, D], covariance of the transition noise.
+        R: [M, M], covariance of the emission noise.
+        mu0: [D], mean of the first state.
+        Sigma0: [D, D], covariance of the first state.
+    """
+
+    A: tf.Tensor
+    B: tf.Tensor
+    C: tf.Tensor
+    Q: tf.Tensor
+    R: tf.Tensor
+    mu0: tf.Tensor
+    Sigma0: tf.Tensor
+
+    def map_sequences(self, function: Callable[[tf.Tensor], tf.Tensor]) -> "LinearGaussian":
+        """Apply a function to what each sequence has of its own: A, B and C, but not what all share."""
+        return self._replace(A=function(self.A), B=function(self.B), C=function(self.C))
 
 
 class Filtered(NamedTuple):
@@ -121,51 +151,37 @@ def update(
     return filtered_mean, small.symmetrize(filtered_cov), mask * log_likelihood
 
 
-def filter(
-    y: tf.Tensor,
-    mask: tf.Tensor,
-    A: tf.Tensor,
-    B: tf.Tensor,
-    C: tf.Tensor,
-    Q: tf.Tensor,
-    R: tf.Tensor,
-    mu0: tf.Tensor,
-    Sigma0: tf.Tensor,
-    u: tf.Tensor,
-) -> Filtered:
+def filter(model: LinearGaussian, y: tf.Tensor, mask: tf.Tensor, u: tf.Tensor) -> Filtered:
     """Run the Kalman filter.
 
     Args:
+        model: a `LinearGaussian`.
         y: [B, T, M] observations; where the mask is 0 any value, NaN included, is ignored.
         mask: [B, T] or, for every coordinate, [B, T, M]; 1 = observed, 0 = missing.
-        A: [B, T, D, D], A[:, t] is the transition into step t.
-        B: [B, T, D, U].
-        C: [B, T, M, D].
-        Q: [D, D].
-        R: [M, M].
-        mu0: [D].
-        Sigma0: [D, D].
-        u: [B, T, U].
+        u: [B, T, U] controls.
 
     Returns:
         A `Filtered`.
 
     Example: a random walk, seen with noise; the third observation is missing.
         >>> import tensorflow as tf
-        >>> from kvae import kalman
+        >>> from kvae.inference import kalman
         >>> y, mask = tf.constant([[[1.0], [2.0], [float("nan")]]]), tf.constant([[1.0, 1.0, 0.0]])
-        >>> one, none = tf.ones([1, 3, 1, 1], tf.float64), tf.zeros([1, 3, 1])
-        >>> walk = dict(A=one, B=one, C=one, Q=tf.eye(1), R=tf.eye(1), mu0=tf.zeros([1]), Sigma0=tf.eye(1))
-        >>> kalman.filter(y, mask, **walk, u=none).filtered_mean.numpy().round(3).tolist()
-        [[[0.5], [1.4], [1.4]]]
-        >>> kalman.smooth(y, mask, **walk, u=none).smoothed_mean.numpy().round(3).tolist()
-        [[[0.8], [1.4], [1.4]]]
+        >>> one, variance = tf.ones([1, 3, 1, 1]), tf.eye(1)
+        >>> walk = kalman.LinearGaussian(
+        ...     A=one, B=one, C=one, Q=variance, R=variance, mu0=tf.zeros([1]), Sigma0=variance
+        ... )
+        >>> none = tf.zeros([1, 3, 1])
+        >>> print(kalman.filter(walk, y, mask, none).filtered_mean.numpy().round(3).ravel())
+        [0.5 1.4 1.4]
+        >>> print(kalman.smooth(walk, y, mask, none).smoothed_mean.numpy().round(3).ravel())
+        [0.8 1.4 1.4]
     """
-    y, A, B, C, Q, R, mu0, Sigma0, u = precise(y, A, B, C, Q, R, mu0, Sigma0, u)
-    y, mask, C, R, log_likelihood_of_missing = observed_part(y, mask, C, R)
-    offset = tf.linalg.matvec(B, u)
+    model, (y, u) = precise_model(model), precise(y, u)
+    model, y, mask, log_likelihood_of_missing = observed_part(model, y, mask)
+    offset = tf.linalg.matvec(model.B, u)
 
-    def step(carry, inputs, constants):
+    def step(carry: tuple, inputs: list[tf.Tensor], constants: list[tf.Tensor]) -> tuple:
         _, _, _, mean, cov = carry
         y_t, mask_t, C_t, A_next, offset_next, *R_t = inputs
         Q, *R = constants
@@ -174,9 +190,9 @@ def filter(
         next_belief = predict(filtered_mean, filtered_cov, A_next, offset_next, Q)
         return (filtered_mean, filtered_cov, log_likelihood, *next_belief)
 
-    mean, cov = initial_belief(mu0, Sigma0, batch_size(y))
-    inputs, constants = [y, mask, C, next_step(A), next_step(offset)], [Q]
-    (inputs if R.shape.rank == 4 else constants).append(R)
+    mean, cov = initial_belief(model.mu0, model.Sigma0, batch_size(y))
+    inputs, constants = [y, mask, model.C, next_step(model.A), next_step(offset)], [model.Q]
+    (inputs if model.R.shape.rank == 4 else constants).append(model.R)
     inputs[:5] = [small.batch_last(x) for x in inputs[:5]]
     start = (mean, cov, tf.zeros_like(mean[0]), mean, cov)
     filtered = filtered_of_scan(mean, cov, *scan(step, inputs, start, constants))
@@ -209,20 +225,19 @@ def filtered_of_scan(
     return Filtered(*(small.batch_first(tensor) for tensor in found))
 
 
-def smoothing_gains(filtered: Filtered, A: tf.Tensor, Q: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def smoothing_gains(model: LinearGaussian, filtered: Filtered) -> tuple[tf.Tensor, tf.Tensor]:
     """Return what the smoother needs from each step, whatever the later ones say.
 
     Args:
-        filtered: a `Filtered`.
-        A: [B, T, D, D], A[:, t] is the transition into step t.
-        Q: [D, D].
+        model: a `LinearGaussian`, of which A and Q count.
+        filtered: the `Filtered` of that model.
 
     Returns:
         The gain J_t = P_{t|t} A_{t+1}' P_{t+1|t}^-1 and the covariance of z_t given z_{t+1} and the
         observations up to t, both [T, D, D, B]. After the last step there is none: its gain is zero, and
         its covariance the filtered one.
     """
-    A, Q = precise(A, Q)
+    A, Q = precise(model.A, model.Q)
     # All gains come from the filter alone, so one batched solve serves every step.
     A_next, predicted_cov = small.batch_last(A)[1:], small.batch_last(filtered.predicted_cov)[1:]
     filtered_cov = small.batch_last(filtered.filtered_cov)
@@ -235,20 +250,19 @@ def smoothing_gains(filtered: Filtered, A: tf.Tensor, Q: tf.Tensor) -> tuple[tf.
     return gain, small.symmetrize(tf.concat([conditional_cov, last_cov], axis=0))
 
 
-def smooth_filtered(filtered: Filtered, A: tf.Tensor, Q: tf.Tensor) -> Smoothed:
+def smooth_filtered(model: LinearGaussian, filtered: Filtered) -> Smoothed:
     """Run the Rauch-Tung-Striebel smoother over what the filter returned.
 
     Args:
-        filtered: a `Filtered`.
-        A: [B, T, D, D], A[:, t] is the transition into step t.
-        Q: [D, D].
+        model: a `LinearGaussian`, of which A and Q count.
+        filtered: the `Filtered` of that model.
 
     Returns:
         A `Smoothed`, in the dtype of A.
     """
-    gain, conditional_cov = smoothing_gains(filtered, A, Q)
+    gain, conditional_cov = smoothing_gains(model, filtered)
 
-    def step(carry, inputs, _):
+    def step(carry: tuple, inputs: tuple, _: tuple) -> tuple[tf.Tensor, tf.Tensor]:
         mean_next, cov_next = carry
         gain_t, filtered_mean, predicted_mean_next, conditional_cov_t = inputs
         mean = filtered_mean + small.matvec(gain_t, mean_next - predicted_mean_next)
@@ -260,10 +274,10 @@ def smooth_filtered(filtered: Filtered, A: tf.Tensor, Q: tf.Tensor) -> Smoothed:
     inputs = (gain, filtered_mean, predicted_mean_next, conditional_cov)
     start = (tf.zeros_like(filtered_mean[0]), tf.zeros_like(conditional_cov[0]))
     smoothed = scan(step, inputs, start, reverse=True)
-    return Smoothed(*(tf.cast(small.batch_first(tensor), A.dtype) for tensor in (*smoothed, gain)))
+    return Smoothed(*(tf.cast(small.batch_first(tensor), model.A.dtype) for tensor in (*smoothed, gain)))
 
 
-def sample_filtered(filtered: Filtered, A: tf.Tensor, Q: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
+def sample_filtered(model: LinearGaussian, filtered: Filtered, noise: tf.Tensor) -> tf.Tensor:
     """Draw whole state sequences from p(z_1..z_T | y), going backward over what the filter returned.
 
     z_T ~ N(m_{T|T}, P_{T|T}), and given z_{t+1} the state before it is Gaussian too, with mean
@@ -271,19 +285,18 @@ def sample_filtered(filtered: Filtered, A: tf.Tensor, Q: tf.Tensor, noise: tf.Te
     "Data augmentation and dynamic linear models", 1994).
 
     Args:
-        filtered: a `Filtered`.
-        A: [B, T, D, D], A[:, t] is the transition into step t.
-        Q: [D, D].
+        model: a `LinearGaussian`, of which A and Q count.
+        filtered: the `Filtered` of that model.
         noise: [B, T, D], draws from N(0, I).
 
     Returns:
         [B, T, D], one sequence for each of the batch, in the dtype of the noise.
     """
-    gain, conditional_cov = smoothing_gains(filtered, A, Q)
+    gain, conditional_cov = smoothing_gains(model, filtered)
     (precise_noise,) = precise(noise)
     deviation = small.matvec(small.cholesky(conditional_cov), small.batch_last(precise_noise))
 
-    def step(z_next, inputs, _):
+    def step(z_next: tf.Tensor, inputs: tuple, _: tuple) -> tf.Tensor:
         gain_t, filtered_mean, predicted_mean_next, deviation_t = inputs
         return filtered_mean + small.matvec(gain_t, z_next - predicted_mean_next) + deviation_t
 
@@ -294,18 +307,7 @@ def sample_filtered(filtered: Filtered, A: tf.Tensor, Q: tf.Tensor, noise: tf.Te
     return tf.cast(small.batch_first(drawn), noise.dtype)
 
 
-def smooth(
-    y: tf.Tensor,
-    mask: tf.Tensor,
-    A: tf.Tensor,
-    B: tf.Tensor,
-    C: tf.Tensor,
-    Q: tf.Tensor,
-    R: tf.Tensor,
-    mu0: tf.Tensor,
-    Sigma0: tf.Tensor,
-    u: tf.Tensor,
-) -> Smoothed:
+def smooth(model: LinearGaussian, y: tf.Tensor, mask: tf.Tensor, u: tf.Tensor) -> Smoothed:
     """Run the Kalman filter and the Rauch-Tung-Striebel smoother.
 
     Args and example: as `filter`.
@@ -313,7 +315,7 @@ def smooth(
     Returns:
         A `Smoothed`.
     """
-    return smooth_filtered(filter(y, mask, A, B, C, Q, R, mu0, Sigma0, u), A, Q)
+    return smooth_filtered(model, filter(model, y, mask, u))
 
 
 def precise(*tensors: tf.Tensor) -> list[tf.Tensor]:
@@ -321,31 +323,36 @@ def precise(*tensors: tf.Tensor) -> list[tf.Tensor]:
     return [tf.cast(tensor, tf.float64) for tensor in tensors]
 
 
+def precise_model(model: LinearGaussian) -> LinearGaussian:
+    """Return the model in float64."""
+    return LinearGaussian(*precise(*model))
+
+
 def observed_part(
-    y: tf.Tensor, mask: tf.Tensor, C: tf.Tensor, R: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    model: LinearGaussian, y: tf.Tensor, mask: tf.Tensor
+) -> tuple[LinearGaussian, tf.Tensor, tf.Tensor, tf.Tensor]:
     """Make ready what is missing: steps, or some coordinates of a step.
 
     A missing coordinate becomes an observation of nothing: a zero, with noise N(0, 1), which depends on no
     state and on no other coordinate.
 
     Args:
+        model: a `LinearGaussian`.
         y: [B, T, M].
         mask: [B, T], which stays as it is, or [B, T, M].
-        C: [B, T, M, D].
-        R: [M, M].
 
     Returns:
-        y, zero where it is missing; the mask [B, T]; C; R, for a mask of coordinates [T, M, M, B]; and what
-        such observations of nothing add to the log-likelihood of their step [B, T], or 0.
+        The model, whose R is [T, M, M, B] for a mask of coordinates; y, zero where it is missing; the mask
+        [B, T]; and what such observations of nothing add to the log-likelihood of their step [B, T], or 0.
     """
     mask = tf.cast(mask, y.dtype)
     y = hide(y, mask)
     if mask.shape.rank == 2:
-        return y, mask, C, R, tf.zeros([], y.dtype)
-    R = mask[..., :, None] * mask[..., None, :] * R + tf.linalg.diag(1 - mask)
+        return model, y, mask, tf.zeros([], y.dtype)
+    R = mask[..., :, None] * mask[..., None, :] * model.R + tf.linalg.diag(1 - mask)
     surplus = -0.5 * math.log(2 * math.pi) * tf.reduce_sum(1 - mask, axis=-1)
-    return y, tf.ones_like(mask[..., 0]), mask[..., None] * C, small.batch_last(R), surplus
+    model = model._replace(C=mask[..., None] * model.C, R=small.batch_last(R))
+    return model, y, tf.ones_like(mask[..., 0]), surplus
 
 
 def batch_size(tensor: tf.Tensor) -> int | tf.Tensor:

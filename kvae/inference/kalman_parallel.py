@@ -6,73 +6,58 @@ and García-Fernández, "Temporal Parallelization of Bayesian Smoothers", IEEE T
 Control, 2021; lemmas 7 to 10, here with controls and missing observations.
 """
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from kvae.inference import kalman
 from kvae.inference import small_matrices as small
 
+_Element = Sequence[tf.Tensor]
+"""A stretch of time, as the scans know it."""
 
-def filter(
-    y: tf.Tensor,
-    mask: tf.Tensor,
-    A: tf.Tensor,
-    B: tf.Tensor,
-    C: tf.Tensor,
-    Q: tf.Tensor,
-    R: tf.Tensor,
-    mu0: tf.Tensor,
-    Sigma0: tf.Tensor,
-    u: tf.Tensor,
-) -> kalman.Filtered:
+
+def filter(model: kalman.LinearGaussian, y: tf.Tensor, mask: tf.Tensor, u: tf.Tensor) -> kalman.Filtered:
     """Run the Kalman filter; arguments and result as `kalman.filter`."""
-    y, A, B, C, Q, R, mu0, Sigma0, u = kalman.precise(y, A, B, C, Q, R, mu0, Sigma0, u)
-    y, mask, C, R, log_likelihood_of_missing = kalman.observed_part(y, mask, C, R)
-    offset = tf.linalg.matvec(B, u)
-    elements = _filtering_elements(y, mask, A, offset, C, Q, R, mu0, Sigma0)
+    model, (y, u) = kalman.precise_model(model), kalman.precise(y, u)
+    model, y, mask, log_likelihood_of_missing = kalman.observed_part(model, y, mask)
+    offset = tf.linalg.matvec(model.B, u)
+    elements = _filtering_elements(model, y, mask, offset)
     _, filtered_mean, filtered_cov, _, _ = tfp.math.scan_associative(_combine_filtering, elements, axis=1)
     # From here on the batch is the last axis, as in `kalman`.
     filtered_mean, filtered_cov = small.batch_last(filtered_mean), small.batch_last(filtered_cov)
     filtered_cov = small.symmetrize(filtered_cov)
-    y, mask, A, C, offset = (small.batch_last(tensor) for tensor in (y, mask, A, C, offset))
-    mean, cov = kalman.initial_belief(mu0, Sigma0, y.shape[-1] or tf.shape(y)[-1])
-    next_mean, next_cov = kalman.predict(filtered_mean[:-1], filtered_cov[:-1], A[1:], offset[1:], Q)
+    y, mask, A, C, offset = (small.batch_last(tensor) for tensor in (y, mask, model.A, model.C, offset))
+    mean, cov = kalman.initial_belief(model.mu0, model.Sigma0, y.shape[-1] or tf.shape(y)[-1])
+    next_mean, next_cov = kalman.predict(filtered_mean[:-1], filtered_cov[:-1], A[1:], offset[1:], model.Q)
     predicted_mean = tf.concat([mean[None], next_mean], axis=0)
     predicted_cov = tf.concat([cov[None], next_cov], axis=0)
-    *_, log_likelihood = kalman.update(predicted_mean, predicted_cov, y, mask, C, R)
+    *_, log_likelihood = kalman.update(predicted_mean, predicted_cov, y, mask, C, model.R)
     found = (predicted_mean, predicted_cov, filtered_mean, filtered_cov, log_likelihood)
     found = kalman.Filtered(*(small.batch_first(tensor) for tensor in found))
     return found._replace(log_likelihood=found.log_likelihood - log_likelihood_of_missing)
 
 
-def smooth_filtered(filtered: kalman.Filtered, A: tf.Tensor, Q: tf.Tensor) -> kalman.Smoothed:
+def smooth_filtered(model: kalman.LinearGaussian, filtered: kalman.Filtered) -> kalman.Smoothed:
     """Run the Rauch-Tung-Striebel smoother; arguments and result as `kalman.smooth_filtered`."""
-    gain, conditional_cov = (small.batch_first(x) for x in kalman.smoothing_gains(filtered, A, Q))
+    gain, conditional_cov = (small.batch_first(x) for x in kalman.smoothing_gains(model, filtered))
     next_mean = kalman.next_step(filtered.predicted_mean)
     offset = filtered.filtered_mean - tf.linalg.matvec(gain, next_mean)
     elements = [tf.reverse(element, axis=[1]) for element in (gain, offset, conditional_cov)]
     scanned = tfp.math.scan_associative(_combine_smoothing, elements, axis=1)
     _, mean, cov = (tf.reverse(element, axis=[1]) for element in scanned)
-    return kalman.Smoothed(*(tf.cast(tensor, A.dtype) for tensor in (mean, _symmetrize(cov), gain)))
+    return kalman.Smoothed(*(tf.cast(tensor, model.A.dtype) for tensor in (mean, _symmetrize(cov), gain)))
 
 
-def smooth(
-    y: tf.Tensor,
-    mask: tf.Tensor,
-    A: tf.Tensor,
-    B: tf.Tensor,
-    C: tf.Tensor,
-    Q: tf.Tensor,
-    R: tf.Tensor,
-    mu0: tf.Tensor,
-    Sigma0: tf.Tensor,
-    u: tf.Tensor,
-) -> kalman.Smoothed:
+def smooth(model: kalman.LinearGaussian, y: tf.Tensor, mask: tf.Tensor, u: tf.Tensor) -> kalman.Smoothed:
     """Run filter and smoother; arguments and result as `kalman.smooth`."""
-    return smooth_filtered(filter(y, mask, A, B, C, Q, R, mu0, Sigma0, u), A, Q)
+    return smooth_filtered(model, filter(model, y, mask, u))
 
 
-def _filtering_elements(y, mask, A, offset, C, Q, R, mu0, Sigma0):
+def _filtering_elements(
+    model: kalman.LinearGaussian, y: tf.Tensor, mask: tf.Tensor, offset: tf.Tensor
+) -> list[tf.Tensor]:
     """Return the elements that the filter scans over.
 
     Element t says how the belief at t depends on that at t - 1: given z_{t-1}, z_t ~ N(A' z_{t-1} + b,
@@ -82,15 +67,16 @@ def _filtering_elements(y, mask, A, offset, C, Q, R, mu0, Sigma0):
     Returns:
         A' [B, T, D, D], b [B, T, D], cov [B, T, D, D], eta [B, T, D], J [B, T, D, D].
     """
+    A, R = model.A, model.R
     batch, num_steps, dim = kalman.batch_size(y), tf.shape(y)[1], A.shape[-1]
     is_first = tf.range(num_steps) == 0
     first_matrix, first_vector = is_first[None, :, None, None], is_first[None, :, None]
     A = tf.where(first_matrix, tf.zeros_like(A), A)
-    prior_mean = tf.where(first_vector, mu0, offset)
-    prior_cov = tf.broadcast_to(tf.where(first_matrix, Sigma0, Q), [batch, num_steps, dim, dim])
+    prior_mean = tf.where(first_vector, model.mu0, offset)
+    prior_cov = tf.broadcast_to(tf.where(first_matrix, model.Sigma0, model.Q), [batch, num_steps, dim, dim])
 
     y, mask, prior_mean, prior_cov, A, C = (
-        small.batch_last(tensor) for tensor in (y, mask, prior_mean, prior_cov, A, C)
+        small.batch_last(tensor) for tensor in (y, mask, prior_mean, prior_cov, A, model.C)
     )
     b, cov, _ = kalman.update(prior_mean, prior_cov, y, mask, C, R)
     C_cov = small.matmul(C, prior_cov)
@@ -106,7 +92,7 @@ def _filtering_elements(y, mask, A, offset, C, Q, R, mu0, Sigma0):
     return [small.batch_first(element) for element in (A, b, cov, eta, J)]
 
 
-def _combine_filtering(first, second):
+def _combine_filtering(first: _Element, second: _Element) -> _Element:
     """Chain two stretches of time, the first before the second."""
     A1, b1, cov1, eta1, J1 = first
     A2, b2, cov2, eta2, J2 = second
@@ -127,7 +113,7 @@ def _combine_filtering(first, second):
     return A, b, _symmetrize(cov), eta, _symmetrize(J)
 
 
-def _combine_smoothing(later, earlier):
+def _combine_smoothing(later: _Element, earlier: _Element) -> _Element:
     """Chain two stretches of time; time runs backwards, so the first argument is the later one."""
     gain2, offset2, cov2 = later
     gain1, offset1, cov1 = earlier
@@ -138,6 +124,6 @@ def _combine_smoothing(later, earlier):
     )
 
 
-def _symmetrize(matrix):
+def _symmetrize(matrix: tf.Tensor) -> tf.Tensor:
     """Return (M + M') / 2 for [..., D, D]."""
     return 0.5 * (matrix + tf.linalg.matrix_transpose(matrix))

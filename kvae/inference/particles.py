@@ -25,6 +25,8 @@ import tensorflow as tf
 
 from kvae.inference import kalman
 from kvae.inference import small_matrices as small
+from kvae.inference.mixture import Mixture, NetworkState
+from kvae.inference.scan import swap_batch_and_time
 
 RESAMPLE_BELOW = 0.5
 """Share of effective paths below which they are resampled."""
@@ -75,11 +77,77 @@ class _Pass(NamedTuple):
     log_likelihood: tf.Tensor
 
 
-def draw_paths(lgssm, codes, mask, u, num_paths, num_draws, seed):
+class _Given(NamedTuple):
+    """What a step is given.
+
+    Attributes:
+        code: [B, dim_a].
+        seen: [B], 1 where that code was observed.
+        u_next: [B, dim_u], the control of the step after.
+        noise: [dim_a, N], draws from N(0, I).
+        uniform: [B], draws from the unit interval.
+        guide: a `Guide` of [dim_a, B].
+    """
+
+    code: tf.Tensor
+    seen: tf.Tensor
+    u_next: tf.Tensor
+    noise: tf.Tensor
+    uniform: tf.Tensor
+    guide: Guide
+
+
+class _Belief(NamedTuple):
+    """What each path predicts of a step.
+
+    Attributes:
+        mean: [dim_z, N].
+        cov: [dim_z, dim_z, N].
+        C: [dim_a, dim_z, N], the step's emission matrix.
+        network_state: that of the network, in which the paths come first.
+    """
+
+    mean: tf.Tensor
+    cov: tf.Tensor
+    C: tf.Tensor
+    network_state: NetworkState
+
+
+class _Step(NamedTuple):
+    """What a step leaves to the one after, and what is kept of it.
+
+    Attributes:
+        belief: the `_Belief` about the step after.
+        log_weights: [B, P], which sum to 1.
+        log_guide: [N], log g_t of the code that a path was fed, 0 where it was seen.
+        log_likelihood: [B], of the codes seen so far.
+        fed: [dim_a, N], the codes that the paths were fed, before resampling.
+        parents: [N], which path each one descends from.
+        effective_sample_size: [B], before resampling.
+    """
+
+    belief: _Belief
+    log_weights: tf.Tensor
+    log_guide: tf.Tensor
+    log_likelihood: tf.Tensor
+    fed: tf.Tensor
+    parents: tf.Tensor
+    effective_sample_size: tf.Tensor
+
+
+def draw_paths(
+    mixture: Mixture,
+    codes: tf.Tensor,
+    mask: tf.Tensor,
+    u: tf.Tensor,
+    num_paths: int,
+    num_draws: int,
+    seed: tf.Tensor,
+) -> Paths:
     """Draw paths of hidden codes from their posterior.
 
     Args:
-        lgssm: a `MixtureStateSpaceModel`.
+        mixture: a `Mixture`.
         codes: [B, T, dim_a]; where the mask is 0 any value is ignored.
         mask: [B, T], 1 = observed.
         u: [B, T, dim_u] control inputs, replaced where the network learns its own.
@@ -93,8 +161,8 @@ def draw_paths(lgssm, codes, mask, u, num_paths, num_draws, seed):
     mask = tf.cast(mask, codes.dtype)
     seeds = tf.random.split(seed, 3)
     scouts = num_paths // 2
-    guide = _guide_of(_run(lgssm, codes, mask, u, scouts, seeds[0]), lgssm)
-    second = _run(lgssm, codes, mask, u, num_paths - scouts, seeds[1], guide)
+    guide = _guide_of(_run(mixture, codes, mask, u, scouts, seeds[0]), mixture)
+    second = _run(mixture, codes, mask, u, num_paths - scouts, seeds[1], guide)
     chosen = _systematic(
         second.weights, tf.random.stateless_uniform(tf.shape(codes)[:1], seeds[2]), num_draws
     )
@@ -102,90 +170,186 @@ def draw_paths(lgssm, codes, mask, u, num_paths, num_draws, seed):
     return Paths(drawn, tf.transpose(second.effective_sample_size), second.log_likelihood)
 
 
-def _run(lgssm, codes, mask, u, num_paths, seed, guide=None):
-    """Follow `num_paths` paths through the sequences; return a `_Pass`."""
+def _run(
+    mixture: Mixture,
+    codes: tf.Tensor,
+    mask: tf.Tensor,
+    u: tf.Tensor,
+    num_paths: int,
+    seed: tf.Tensor,
+    guide: Guide | None = None,
+) -> _Pass:
+    """Follow `num_paths` paths through the sequences."""
     codes = kalman.hide(codes, mask)
     batch, num_steps = kalman.batch_size(codes), tf.shape(codes)[1]
-    count, network = batch * num_paths, lgssm.network
     if guide is None:
-        guide = Guide(*[tf.zeros([num_steps, lgssm.dim_a, batch])] * 2)
-    bases = [tf.transpose(base, [1, 2, 0]) for base in (lgssm.A, lgssm.B, lgssm.C)]
-    # Path i belongs to sequence i // num_paths.
-    offsets = num_paths * tf.range(batch)[:, None]
-    equal = tf.fill([batch, num_paths], -tf.math.log(float(num_paths)))
+        guide = Guide(*[tf.zeros([num_steps, mixture.dim_a, batch])] * 2)
     seeds = tf.random.split(seed, 2)
-    noise = tf.random.stateless_normal([num_steps, lgssm.dim_a, count], seeds[0])
+    noise = tf.random.stateless_normal([num_steps, mixture.dim_a, batch * num_paths], seeds[0])
     uniform = tf.random.stateless_uniform([num_steps, batch], seeds[1])
+    by_time = (swap_batch_and_time(codes), tf.transpose(mask), swap_batch_and_time(kalman.next_step(u)))
+    bases = [tf.transpose(base, [1, 2, 0]) for base in (mixture.A, mixture.B, mixture.C)]
 
-    def of_paths(per_sequence):
+    def step(before: _Step, given: _Given) -> _Step:
+        given = _of_each_path(given, num_paths)
+        fed, mean, cov, log_gain = _draw(mixture, before.belief, given)
+        log_weights, log_guide, log_likelihood = _weigh(before, given, fed, log_gain)
+        parents, log_weights, effective = _resample(log_weights, given.uniform, num_paths)
+        mean, cov, code, log_guide = (tf.gather(x, parents, axis=-1) for x in (mean, cov, fed, log_guide))
+        network_state = tf.nest.map_structure(lambda x: tf.gather(x, parents), before.belief.network_state)
+        belief = _move(mixture, bases, mean, cov, code, network_state, given.u_next)
+        return _Step(belief, log_weights, log_guide, log_likelihood, fed, parents, effective)
+
+    start = _start(mixture, bases, u[:, 0], batch, num_paths)
+    steps = tf.scan(step, _Given(*by_time, noise, uniform, guide), start)
+    # After the last step no g is left in the target.
+    last = steps.log_weights[-1] - tf.reshape(steps.log_guide[-1], [batch, num_paths])
+    shape = [num_steps, mixture.dim_a, batch, num_paths]
+    return _Pass(
+        codes=tf.reshape(_histories(steps.fed, steps.parents), shape),
+        weights=tf.nn.softmax(last, axis=-1),
+        drawn=tf.reshape(steps.fed, shape),
+        drawn_weights=tf.exp(tf.concat([start.log_weights[None], steps.log_weights[:-1]], axis=0)),
+        effective_sample_size=steps.effective_sample_size,
+        log_likelihood=steps.log_likelihood[-1] + tf.reduce_logsumexp(last, axis=-1),
+    )
+
+
+def _start(
+    mixture: Mixture, bases: list[tf.Tensor], u: tf.Tensor, batch: int | tf.Tensor, num_paths: int
+) -> _Step:
+    """Return what precedes the first step, whose controls are u [B, dim_u]; bases as in `_matrices_after`."""
+    count = batch * num_paths
+    mean, cov = kalman.initial_belief(mixture.mu0, mixture.Sigma0, count)
+    first = tf.broadcast_to(mixture.a_0, [count, mixture.dim_a])
+    u = tf.repeat(u, num_paths, axis=0)
+    _, _, C, state = _matrices_after(mixture, bases, first, mixture.network.initial_state(count), u)
+    return _Step(
+        belief=_Belief(mean, cov, C, state),
+        log_weights=tf.fill([batch, num_paths], -tf.math.log(float(num_paths))),
+        log_guide=tf.zeros([count]),
+        log_likelihood=tf.zeros([batch]),
+        fed=tf.zeros([mixture.dim_a, count]),
+        parents=tf.zeros([count], tf.int32),
+        effective_sample_size=tf.zeros([batch]),
+    )
+
+
+def _of_each_path(given: _Given, num_paths: int) -> _Given:
+    """Repeat what is given for each sequence; path i belongs to sequence i // num_paths."""
+
+    def of_paths(per_sequence: tf.Tensor) -> tf.Tensor:
         return tf.repeat(per_sequence, num_paths, axis=-1)
 
-    def dynamics_after(code, network_state, u_t):
-        """Return A, the control's effect, C and the network's state of the step after codes [N, dim_a]."""
-        alpha, learned_u, network_state = network.step(code, network_state)
-        A, B, C = (tf.tensordot(base, alpha, [[2], [1]]) for base in bases)
-        u_t = tf.transpose(lgssm.inputs(u_t, learned_u))
-        u_t = of_paths(u_t) if learned_u is None else u_t
-        return A, small.matvec(B, u_t), C, network_state
-
-    def step(carry, inputs):
-        mean, cov, C, network_state, log_weights, log_guide, log_likelihood, *_ = carry
-        code, mask_t, u_next, noise_t, uniform_t, *guide_t = inputs
-        seen, guide_t = of_paths(mask_t), Guide(*(of_paths(part) for part in guide_t))
-        predicted_cov = small.symmetrize(small.congruence(C, cov) + lgssm.R[..., None])
-        log_guided, drawn = _guided_draw(small.matvec(C, mean), predicted_cov, guide_t, noise_t)
-        fed = tf.where(seen > 0, of_paths(tf.transpose(code)), drawn)
-        mean, cov, log_density = kalman.update(mean, cov, fed, tf.ones_like(seen), C, lgssm.R)
-
-        # After a hidden step the target is p g_t, and no more that of the step before.
-        gained = tf.where(seen > 0, log_density, log_guided) - log_guide
-        distance = tf.reduce_sum(guide_t.precision * (fed - guide_t.center) ** 2, axis=0)
-        log_guide = tf.where(seen > 0, tf.zeros_like(distance), -0.5 * distance)
-        log_weights += tf.reshape(gained, [batch, num_paths])
-        log_likelihood += tf.reduce_logsumexp(log_weights, axis=-1)
-        log_weights = tf.nn.log_softmax(log_weights, axis=-1)
-        weights = tf.exp(log_weights)
-        effective = 1 / tf.reduce_sum(weights**2, axis=-1)
-
-        degenerate = (effective < RESAMPLE_BELOW * num_paths)[:, None]
-        parents = tf.where(degenerate, _systematic(weights, uniform_t, num_paths), tf.range(num_paths))
-        log_weights = tf.where(degenerate, equal, log_weights)
-        parents = tf.reshape(offsets + parents, [-1])
-        of_parents = [tf.gather(tensor, parents, axis=-1) for tensor in (mean, cov, fed, log_guide)]
-        mean, cov, code, log_guide = of_parents
-        network_state = tf.nest.map_structure(lambda tensor: tf.gather(tensor, parents), network_state)
-
-        A, offset, C, network_state = dynamics_after(tf.transpose(code), network_state, u_next)
-        mean, cov = kalman.predict(mean, cov, A, offset, lgssm.Q)
-        return mean, cov, C, network_state, log_weights, log_guide, log_likelihood, fed, parents, effective
-
-    mean, cov = kalman.initial_belief(lgssm.mu0, lgssm.Sigma0, count)
-    first = tf.broadcast_to(lgssm.a_0, [count, lgssm.dim_a])
-    _, _, C, network_state = dynamics_after(first, network.initial_state(count), u[:, 0])
-    start = (mean, cov, C, network_state, equal, tf.zeros([count]), tf.zeros([batch]))
-    start += (tf.zeros([lgssm.dim_a, count]), tf.zeros([count], tf.int32), tf.zeros([batch]))
-    by_time = (
-        tf.transpose(codes, [1, 0, 2]),
-        tf.transpose(mask),
-        tf.transpose(kalman.next_step(u), [1, 0, 2]),
-    )
-    *_, log_weights, log_guide, log_likelihood, fed, parents, effective = tf.scan(
-        step, (*by_time, noise, uniform, *guide), start
-    )
-    # After the last step no g is left in the target.
-    last = log_weights[-1] - tf.reshape(log_guide[-1], [batch, num_paths])
-    shape = [num_steps, lgssm.dim_a, batch, num_paths]
-    return _Pass(
-        tf.reshape(_histories(fed, parents), shape),
-        tf.nn.softmax(last, axis=-1),
-        tf.reshape(fed, shape),
-        tf.exp(tf.concat([equal[None], log_weights[:-1]], axis=0)),
-        effective,
-        log_likelihood[-1] + tf.reduce_logsumexp(last, axis=-1),
+    return given._replace(
+        code=of_paths(tf.transpose(given.code)),
+        seen=of_paths(given.seen),
+        u_next=tf.repeat(given.u_next, num_paths, axis=0),
+        guide=Guide(*(of_paths(part) for part in given.guide)),
     )
 
 
-def _guided_draw(mean, cov, guide, noise):
+def _draw(
+    mixture: Mixture, belief: _Belief, given: _Given
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Draw the hidden codes, and condition on all as if they had been seen.
+
+    Returns:
+        The codes [dim_a, N]; the filtered mean [dim_z, N] and covariance [dim_z, dim_z, N]; and by what a
+        path gains weight [N]: the log density of a code that was seen, the log integral of the prediction
+        times g_t of one that was not.
+    """
+    predicted_cov = small.symmetrize(small.congruence(belief.C, belief.cov) + mixture.R[..., None])
+    predicted_mean = small.matvec(belief.C, belief.mean)
+    log_integral, drawn = _guided_draw(predicted_mean, predicted_cov, given.guide, given.noise)
+    is_seen = given.seen > 0
+    fed = tf.where(is_seen, given.code, drawn)
+    everywhere = tf.ones_like(given.seen)
+    mean, cov, log_density = kalman.update(belief.mean, belief.cov, fed, everywhere, belief.C, mixture.R)
+    return fed, mean, cov, tf.where(is_seen, log_density, log_integral)
+
+
+def _weigh(
+    before: _Step, given: _Given, fed: tf.Tensor, log_gain: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Weigh the paths by what they gained, and return log_weights, log_guide, log_likelihood of a `_Step`."""
+    # After a hidden step the target is p g_t, and no more that of the step before.
+    gained = log_gain - before.log_guide
+    distance = tf.reduce_sum(given.guide.precision * (fed - given.guide.center) ** 2, axis=0)
+    log_guide = tf.where(given.seen > 0, tf.zeros_like(distance), -0.5 * distance)
+    log_weights = before.log_weights + tf.reshape(gained, tf.shape(before.log_weights))
+    log_likelihood = before.log_likelihood + tf.reduce_logsumexp(log_weights, axis=-1)
+    return tf.nn.log_softmax(log_weights, axis=-1), log_guide, log_likelihood
+
+
+def _resample(
+    log_weights: tf.Tensor, uniform: tf.Tensor, num_paths: int
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Replace the paths of those sequences in which few of them carry the weight.
+
+    Args:
+        log_weights: [B, P].
+        uniform: [B], draws from the unit interval.
+        num_paths: P.
+
+    Returns:
+        The path among all N from which each descends [N]; the logarithms of their weights [B, P]; the
+        effective sample sizes before that [B].
+    """
+    weights = tf.exp(log_weights)
+    effective = 1 / tf.reduce_sum(weights**2, axis=-1)
+    degenerate = (effective < RESAMPLE_BELOW * num_paths)[:, None]
+    parents = tf.where(degenerate, _systematic(weights, uniform, num_paths), tf.range(num_paths))
+    log_weights = tf.where(degenerate, -tf.math.log(float(num_paths)), log_weights)
+    offsets = num_paths * tf.range(tf.shape(weights)[0])[:, None]
+    return tf.reshape(offsets + parents, [-1]), log_weights, effective
+
+
+def _move(
+    mixture: Mixture,
+    bases: list[tf.Tensor],
+    mean: tf.Tensor,
+    cov: tf.Tensor,
+    code: tf.Tensor,
+    network_state: NetworkState,
+    u_next: tf.Tensor,
+) -> _Belief:
+    """Carry the paths into the step after the one that was filtered.
+
+    Args:
+        mixture: a `Mixture`.
+        bases: as in `_matrices_after`.
+        mean: [dim_z, N], filtered.
+        cov: [dim_z, dim_z, N].
+        code: [dim_a, N], what the paths were fed.
+        network_state: that of the network before it is fed.
+        u_next: [N, dim_u].
+    """
+    A, offset, C, network_state = _matrices_after(mixture, bases, tf.transpose(code), network_state, u_next)
+    mean, cov = kalman.predict(mean, cov, A, offset, mixture.Q)
+    return _Belief(mean, cov, C, network_state)
+
+
+def _matrices_after(
+    mixture: Mixture, bases: list[tf.Tensor], code: tf.Tensor, network_state: NetworkState, u: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, NetworkState]:
+    """Return A, the control's effect, C and the network's state of the step after codes [N, dim_a].
+
+    Args:
+        mixture: a `Mixture`.
+        bases: its A, B and C, each [rows, columns, K].
+        code: [N, dim_a].
+        network_state: that of the network before it is fed.
+        u: [N, dim_u], the controls of that step.
+    """
+    alpha, learned_u, network_state = mixture.network.step(code, network_state)
+    A, B, C = (tf.tensordot(base, alpha, [[2], [1]]) for base in bases)
+    return A, small.matvec(B, tf.transpose(mixture.inputs(u, learned_u))), C, network_state
+
+
+def _guided_draw(
+    mean: tf.Tensor, cov: tf.Tensor, guide: Guide, noise: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Draw from N(mean, cov) g, up to its scale.
 
     Args:
@@ -213,9 +377,9 @@ def _guided_draw(mean, cov, guide, noise):
     return log_integral, mean + small.matvec(small.cholesky(cov), noise)
 
 
-def _guide_of(scouted, lgssm):
+def _guide_of(scouted: _Pass, mixture: Mixture) -> Guide:
     """Return the `Guide` that a first pass suggests: what the later steps made of the codes it drew."""
-    emission = tf.linalg.diag_part(lgssm.R)[:, None]
+    emission = tf.linalg.diag_part(mixture.R)[:, None]
     drawn_mean, drawn_variance = _moments(scouted.drawn, scouted.drawn_weights[:, None])
     mean, variance = _moments(scouted.codes, scouted.weights)
     # However few paths are left, a code is not known better than its noise allows.
@@ -227,13 +391,13 @@ def _guide_of(scouted, lgssm):
     return Guide(tf.clip_by_value(center, drawn_mean - reach, drawn_mean + reach), precision)
 
 
-def _moments(codes, weights):
+def _moments(codes: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Return mean and variance [T, dim_a, B] of codes [T, dim_a, B, P] under weights that sum to 1."""
     mean = tf.reduce_sum(weights * codes, axis=-1)
     return mean, tf.reduce_sum(weights * (codes - mean[..., None]) ** 2, axis=-1)
 
 
-def _systematic(weights, uniform, count):
+def _systematic(weights: tf.Tensor, uniform: tf.Tensor, count: int) -> tf.Tensor:
     """Draw `count` indices [B, count] by weights [B, P], evenly spread from one uniform number [B] each."""
     positions = (tf.range(count, dtype=weights.dtype) + uniform[:, None]) / count
     chosen = tf.searchsorted(tf.cumsum(weights, axis=-1), positions, side="right")
@@ -241,7 +405,7 @@ def _systematic(weights, uniform, count):
     return tf.minimum(chosen, tf.shape(weights)[-1] - 1)
 
 
-def _histories(fed, parents):
+def _histories(fed: tf.Tensor, parents: tf.Tensor) -> tf.Tensor:
     """Return the codes [T, M, N] that led to each path that is left at the end.
 
     Args:
@@ -249,7 +413,7 @@ def _histories(fed, parents):
         parents: [T, N], which path each one descends from in that step.
     """
 
-    def step(carry, inputs):
+    def step(carry: tuple, inputs: tuple) -> tuple[tf.Tensor, tf.Tensor]:
         chosen, _ = carry
         fed_t, parents_t = inputs
         chosen = tf.gather(parents_t, chosen)

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from kvae.inference import kalman, particles
+from kvae.inference.mixture import Mixture
+from kvae.inference.roll_out import roll_out
 
 NUM_DRAWS = 24
 """Paths that are smoothed and decoded, among those that are followed."""
@@ -54,11 +56,19 @@ class Continuation(NamedTuple):
     paths: tf.Tensor
 
 
-def sample_posterior(lgssm, codes, mask, u, num_paths, num_draws, seed):
+def sample_posterior(
+    lgssm: Mixture,
+    codes: tf.Tensor,
+    mask: tf.Tensor,
+    u: tf.Tensor,
+    num_paths: int,
+    num_draws: int,
+    seed: tf.Tensor,
+) -> Posterior:
     """Draw from the posterior of a batch of sequences.
 
     Args:
-        lgssm: a `MixtureStateSpaceModel`.
+        lgssm: a `Mixture`, such as `kvae.models.lgssm.MixtureStateSpaceModel`.
         codes: [B, T, dim_a]; where the mask is 0 any value is ignored.
         mask: [B, T], 1 = observed.
         u: [B, T, dim_u] control inputs.
@@ -87,11 +97,19 @@ def sample_posterior(lgssm, codes, mask, u, num_paths, num_draws, seed):
 # Step by step in Python it would take ten times as long. There is nothing for AutoGraph to rewrite, which
 # would take half of the time of tracing.
 @tf.function(reduce_retracing=True, autograph=False)
-def _sample_posterior(lgssm, codes, mask, u, num_paths, num_draws, seed):
+def _sample_posterior(
+    lgssm: Mixture,
+    codes: tf.Tensor,
+    mask: tf.Tensor,
+    u: tf.Tensor,
+    num_paths: int,
+    num_draws: int,
+    seed: tf.Tensor,
+) -> Posterior:
     path_seed, state_seed = tf.unstack(tf.random.split(seed, 2))
     batch, num_steps = tf.shape(codes)[0], tf.shape(codes)[1]
 
-    def of_draws(tensor):
+    def of_draws(tensor: tf.Tensor) -> tf.Tensor:
         return tf.repeat(tensor, num_draws, axis=0)
 
     if num_paths:
@@ -99,24 +117,26 @@ def _sample_posterior(lgssm, codes, mask, u, num_paths, num_draws, seed):
         paths = tf.reshape(drawn, [-1, num_steps, lgssm.dim_a])
         filtered, dynamics = lgssm.filter(paths, None, of_draws(u))
     else:
-        filtered, dynamics = tf.nest.map_structure(of_draws, lgssm.filter(codes, mask, u))
-        predicted = tf.linalg.matvec(dynamics.C, tf.cast(filtered.predicted_mean, codes.dtype))
+        filtered, dynamics = lgssm.filter(codes, mask, u)
+        filtered = tf.nest.map_structure(of_draws, filtered)
+        dynamics = dynamics.map_sequences(of_draws)
+        predicted = tf.linalg.matvec(dynamics.model.C, tf.cast(filtered.predicted_mean, codes.dtype))
         paths = tf.where(of_draws(mask)[..., None] > 0, of_draws(codes), predicted)
     smoothed = lgssm.smooth(filtered, dynamics)
     noise = tf.random.stateless_normal([batch * num_draws, num_steps, lgssm.dim_z], state_seed)
-    states = kalman.sample_filtered(filtered, dynamics.A, lgssm.Q, noise)
+    states = kalman.sample_filtered(dynamics.model, filtered, noise)
     found = Posterior(
-        codes=tf.linalg.matvec(dynamics.C, smoothed.smoothed_mean),
-        code_cov=dynamics.C @ smoothed.smoothed_cov @ tf.linalg.matrix_transpose(dynamics.C),
+        codes=tf.linalg.matvec(dynamics.model.C, smoothed.smoothed_mean),
+        code_cov=dynamics.model.C @ smoothed.smoothed_cov @ tf.linalg.matrix_transpose(dynamics.model.C),
         state_mean=smoothed.smoothed_mean,
         state_cov=smoothed.smoothed_cov,
         alpha=dynamics.alpha,
         sampled_states=states,
-        sampled_codes=tf.linalg.matvec(dynamics.C, states),
+        sampled_codes=tf.linalg.matvec(dynamics.model.C, states),
         paths=paths,
     )
 
-    def by_sequence(tensor):
+    def by_sequence(tensor: tf.Tensor) -> tf.Tensor:
         return tf.reshape(tensor, [batch, num_draws, num_steps, *tensor.shape[2:]])
 
     return Posterior(*(by_sequence(tensor) for tensor in found))
@@ -124,14 +144,16 @@ def _sample_posterior(lgssm, codes, mask, u, num_paths, num_draws, seed):
 
 # As above: there is a loop over time in it.
 @tf.function(reduce_retracing=True, autograph=False)
-def continue_posterior(lgssm, states, paths, u, seed):
+def continue_posterior(
+    lgssm: Mixture, states: tf.Tensor, paths: tf.Tensor, u: tf.Tensor, seed: tf.Tensor
+) -> Continuation:
     """Let every draw go on from its own end.
 
     Its states go on from the last one, alpha from what the network saw of its path, and there is the noise of
     the model in both: so the draws spread as the model's predictions do.
 
     Args:
-        lgssm: a `MixtureStateSpaceModel`.
+        lgssm: a `Mixture`, such as `kvae.models.lgssm.MixtureStateSpaceModel`.
         states: [B, S, T, dim_z], sampled states of S draws a sequence, as in a `Posterior`.
         paths: [B, S, T, dim_a], theirs.
         u: [B, T + N, dim_u] control inputs.
@@ -142,18 +164,18 @@ def continue_posterior(lgssm, states, paths, u, seed):
     """
     num_draws = paths.shape[1] or tf.shape(paths)[1]
 
-    def as_batch(tensor):
+    def as_batch(tensor: tf.Tensor) -> tf.Tensor:
         return tf.reshape(tensor, [-1, tf.shape(tensor)[2], tensor.shape[3]])
 
     # Before the end this repeats each draw; after it the draw goes on by itself.
     u = tf.repeat(u, num_draws, axis=0)
-    rolled = lgssm.roll_out(as_batch(states), u, seed, given_codes=as_batch(paths))
+    rolled = roll_out(lgssm, as_batch(states), u, seed, given_codes=as_batch(paths))
     sampled_codes = tf.linalg.matvec(lgssm.mix(rolled.alpha)[2], rolled.states)
     tensors = (rolled.states, sampled_codes, rolled.codes)
     return Continuation(*(tf.reshape(x, [-1, num_draws, tf.shape(x)[1], x.shape[-1]]) for x in tensors))
 
 
-def moments_over_draws(means, covs):
+def moments_over_draws(means: tf.Tensor, covs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Return mean and covariance of a mixture of Gaussians, all draws alike, by the law of total variance.
 
     Args:

@@ -1,9 +1,21 @@
 """Loops over time."""
 
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
 
+Nested = Any
+"""A nested structure of tensors."""
 
-def scan(step, inputs, start, constants=(), reverse=False):
+
+def scan(
+    step: Callable[[Nested, Nested, Nested], Nested],
+    inputs: Nested,
+    start: Nested,
+    constants: Nested = (),
+    reverse: bool = False,
+) -> Nested:
     """Fold `step(carry, inputs_t, constants) -> carry` over time and keep every carry.
 
     The gradient is a scan of its own, which goes the other way and runs every step anew: no values but the
@@ -25,17 +37,17 @@ def scan(step, inputs, start, constants=(), reverse=False):
     inputs, start, constants = tf.nest.pack_sequence_as(arguments, flat)
 
     @tf.custom_gradient
-    def forward(*flat):
+    def forward(*flat: tf.Tensor) -> tuple[list[tf.Tensor], Callable[..., list[tf.Tensor]]]:
         # A tape that saw what goes in would prepare another gradient of this loop, at several times its cost.
         # So `backward` takes what is outside of here, where gradients have gradients.
         unseen = tf.nest.pack_sequence_as(arguments, [tf.stop_gradient(tensor) for tensor in flat])
         carries = tf.scan(lambda carry, x: step(carry, x, unseen[2]), *unseen[:2], reverse=reverse)
 
-        def backward(*upstream):
-            upstream = tf.nest.pack_sequence_as(start, upstream)
+        def backward(*upstream: tf.Tensor) -> list[tf.Tensor]:
+            of_results = tf.nest.pack_sequence_as(start, upstream)
             before = tf.nest.map_structure(lambda first, all: _shift(first, all, reverse), start, results)
             of_carries, of_inputs, of_constants = _reverse_scan(
-                step, upstream, before, inputs, constants, not reverse
+                step, of_results, before, inputs, constants, not reverse
             )
             of_start = tf.nest.map_structure(lambda g: g[-1 if reverse else 0], of_carries)
             of_constants = tf.nest.map_structure(lambda g: tf.reduce_sum(g, axis=0), of_constants)
@@ -47,17 +59,29 @@ def scan(step, inputs, start, constants=(), reverse=False):
     return results
 
 
-def _shift(first, carries, reverse):
+def swap_batch_and_time(tensor: tf.Tensor) -> tf.Tensor:
+    """Turn [B, T, ...] into [T, B, ...] and back."""
+    return tf.transpose(tensor, [1, 0, *range(2, tensor.shape.rank)])
+
+
+def _shift(first: tf.Tensor, carries: tf.Tensor, reverse: bool) -> tf.Tensor:
     """Return the carry that came into each step."""
     if reverse:
         return tf.concat([carries[1:], first[None]], axis=0)
     return tf.concat([first[None], carries[:-1]], axis=0)
 
 
-def _reverse_scan(step, upstream, before, inputs, constants, reverse):
+def _reverse_scan(
+    step: Callable[[Nested, Nested, Nested], Nested],
+    upstream: Nested,
+    before: Nested,
+    inputs: Nested,
+    constants: Nested,
+    reverse: bool,
+) -> tuple[Nested, Nested, Nested]:
     """Return the gradients with respect to the carry that comes into each step, its inputs, the constants."""
 
-    def backward_step(carry, inputs_t):
+    def backward_step(carry: Nested, inputs_t: Nested) -> Nested:
         of_carry, _, _ = carry
         upstream_t, before_t, x = inputs_t
         arguments = (before_t, x, constants)

@@ -8,29 +8,29 @@ of a routine made for large matrices. Vectors are [..., size, N].
 import tensorflow as tf
 
 
-def batch_last(tensor):
+def batch_last(tensor: tf.Tensor) -> tf.Tensor:
     """Move the first axis to the end."""
     return tf.transpose(tensor, [*range(1, tensor.shape.rank), 0])
 
 
-def batch_first(tensor):
+def batch_first(tensor: tf.Tensor) -> tf.Tensor:
     """Move the last axis to the front."""
     rank = tensor.shape.rank
     return tf.transpose(tensor, [rank - 1, *range(rank - 1)])
 
 
-def transpose(matrix):
+def transpose(matrix: tf.Tensor) -> tf.Tensor:
     """Return M'."""
     rank = matrix.shape.rank
     return tf.transpose(matrix, [*range(rank - 3), rank - 2, rank - 3, rank - 1])
 
 
-def symmetrize(matrix):
+def symmetrize(matrix: tf.Tensor) -> tf.Tensor:
     """Return (M + M') / 2."""
     return 0.5 * (matrix + transpose(matrix))
 
 
-def matmul(a, b, transpose_b=False):
+def matmul(a: tf.Tensor, b: tf.Tensor, transpose_b: bool = False) -> tf.Tensor:
     """Return a b, or a b'.
 
     Args:
@@ -46,19 +46,19 @@ def matmul(a, b, transpose_b=False):
     return tf.reduce_sum(a[..., :, :, None, :] * b[..., None, :, :, :], axis=-3)
 
 
-def matvec(a, x, transpose_a=False):
+def matvec(a: tf.Tensor, x: tf.Tensor, transpose_a: bool = False) -> tf.Tensor:
     """Return a x for a [..., I, K, N] and x [..., K, N], or a' x for x [..., I, N]."""
     if transpose_a:
         return tf.reduce_sum(a * x[..., :, None, :], axis=-3)
     return tf.reduce_sum(a * x[..., None, :, :], axis=-2)
 
 
-def congruence(a, b):
+def congruence(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """Return a b a' for a [..., I, K, N] and b [..., K, K, N]."""
     return matmul(matmul(a, b), a, transpose_b=True)
 
 
-def solve(matrix, rhs):
+def solve(matrix: tf.Tensor, rhs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Solve S X = rhs for symmetric positive definite matrices S = L D L', L with a unit diagonal.
 
     Gaussian elimination without pivoting, which is backward stable for such matrices (Higham, "Accuracy and
@@ -75,7 +75,7 @@ def solve(matrix, rhs):
     """
     size = matrix.shape[-3]
     rest = tf.concat([matrix, rhs], axis=-2)
-    rows = []
+    rows: list[tf.Tensor] = []
     for _ in range(size):
         row = rest[..., 0, :, :]
         rows.append(row)
@@ -84,7 +84,7 @@ def solve(matrix, rhs):
     # Row i holds the pivot, the entries of L' right of it times the pivot, and L^-1 rhs.
     pivots = [row[..., 0, :] for row in rows]
     reduced = [row[..., size - i :, :] for i, row in enumerate(rows)]
-    solved = []
+    solved: list[tf.Tensor] = []
     for i in reversed(range(size)):
         known = reduced[i]
         for j, later in enumerate(solved, start=1):
@@ -93,13 +93,13 @@ def solve(matrix, rhs):
     return tf.stack(solved, axis=-3), tf.stack(reduced, axis=-3), tf.stack(pivots, axis=-2)
 
 
-def cholesky(matrix):
+def cholesky(matrix: tf.Tensor) -> tf.Tensor:
     """Return the lower triangular L of L L' = matrix, for symmetric positive definite [..., M, M, N]."""
     size = matrix.shape[-3]
     zero = tf.zeros_like(matrix[..., 0, 0, :])
-    rows = []
+    rows: list[list[tf.Tensor]] = []
     for i in range(size):
-        row = []
+        row: list[tf.Tensor] = []
         for j in range(i):
             known = sum((row[k] * rows[j][k] for k in range(j)), zero)
             row.append((matrix[..., i, j, :] - known) / rows[j][j])

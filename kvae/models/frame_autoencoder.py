@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from kvae.config import Config, ModelOptions, as_config
-from kvae.data.dataset import to_pixels
+from kvae.data.pixels import to_pixels
 from kvae.models import seeds
 from kvae.models.image_networks import Decoder, Encoder
 from kvae.models.outputs import Decoded, TensorLike

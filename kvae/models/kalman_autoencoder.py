@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from kvae.config import ModelOptions
 from kvae.models import replicas
+from kvae.models.alpha_network import DynamicsParameterNetwork
 from kvae.models.arguments import controls_of
 from kvae.models.autoencoder import PHASE_ALL, SequenceAutoencoder
-from kvae.models.image_networks import DynamicsParameterNetwork
 from kvae.models.lgssm import MixtureStateSpaceModel, total_of
 from kvae.models.outputs import CodeTerm, Decoded, Inference, Sequences, States, TensorLike
 from kvae.models.seeds import SeedLike
@@ -91,7 +91,7 @@ class KalmanAutoencoder(SequenceAutoencoder):
             sampled = tf.reduce_sum(given.weight * terms)
             value = sampled if self.config.kf_elbo == "sampled" else exact
         if self.config.sample_z:
-            decoded = tf.linalg.matvec(dynamics.C, smoothed.smoothed_mean)
+            decoded = tf.linalg.matvec(dynamics.model.C, smoothed.smoothed_mean)
         return CodeTerm(value, exact, sampled, decoded)
 
     # --- what it believes ---
@@ -123,9 +123,9 @@ class KalmanAutoencoder(SequenceAutoencoder):
         smoothed = self.lgssm.smooth(filtered, dynamics)
         states = States(*(tf.cast(x, codes.dtype) for x in (filtered.filtered_mean, filtered.filtered_cov)))
         return Inference(
-            tf.linalg.matvec(dynamics.C, states.mean),
+            tf.linalg.matvec(dynamics.model.C, states.mean),
             states,
-            tf.linalg.matvec(dynamics.C, smoothed.smoothed_mean),
+            tf.linalg.matvec(dynamics.model.C, smoothed.smoothed_mean),
             States(smoothed.smoothed_mean, smoothed.smoothed_cov),
             dynamics.alpha,
         )

@@ -8,10 +8,10 @@ import tensorflow as tf
 import kvae
 from kvae.inference import posterior
 from kvae.inference.posterior import Continuation, Posterior
+from kvae.inference.roll_out import RollOut
 from kvae.models import draws
 from kvae.models.arguments import controls_of, fitted_controls, lengths_of, mask_of
 from kvae.models.kalman_autoencoder import KalmanAutoencoder
-from kvae.models.lgssm import RollOut
 from kvae.models.outputs import Decoded, Imputed, Samples, States, TensorLike
 from kvae.models.seeds import SeedLike, stateless_seed
 

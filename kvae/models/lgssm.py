@@ -1,46 +1,23 @@
 """The learned mixture of linear-Gaussian state space models that explains how codes move."""
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from kvae.inference import kalman, kalman_parallel
-from kvae.inference import small_matrices as small
+from kvae.inference.in_step import filter_in_step
+from kvae.inference.mixture import CodeNetwork, Dynamics
+from kvae.inference.roll_out import RollOut, roll_out
+from kvae.inference.sampled_term import sampled_term
 from kvae.system.device import has_gpu, use_full_float32
-
-tfd = tfp.distributions
 
 PARALLEL_FROM = 100
 """Steps from which a GPU runs filter and smoother in parallel. A guess, not measured."""
-
-
-class Dynamics(NamedTuple):
-    """The state space model at every step, mixed by alpha.
-
-    Attributes:
-        alpha: [B, T, K] mixture weights.
-        A: [B, T, dim_z, dim_z], A[:, t] is the transition into step t.
-        B: [B, T, dim_z, dim_u], with learn_offset one column more, the offset.
-        C: [B, T, dim_a, dim_z].
-        u: [B, T, dim_u] control inputs, with learn_offset a constant 1 after them.
-    """
-
-    alpha: tf.Tensor
-    A: tf.Tensor
-    B: tf.Tensor
-    C: tf.Tensor
-    u: tf.Tensor
-
-
-class RollOut(NamedTuple):
-    """A generated sequence: states [B, T, dim_z], codes [B, T, dim_a], alpha [B, T, K]."""
-
-    states: tf.Tensor
-    codes: tf.Tensor
-    alpha: tf.Tensor
 
 
 class MixtureStateSpaceModel(keras.layers.Layer):
@@ -59,7 +36,7 @@ class MixtureStateSpaceModel(keras.layers.Layer):
     a velocity around at a wall that is not at the origin; an affine one does.
 
     Args:
-        network: a `DynamicsParameterNetwork`.
+        network: what says alpha, a `CodeNetwork` such as `DynamicsParameterNetwork`.
         dim_a: dimension of a code.
         dim_z: dimension of the state.
         dim_u: dimension of the control input.
@@ -75,19 +52,19 @@ class MixtureStateSpaceModel(keras.layers.Layer):
 
     def __init__(
         self,
-        network,
-        dim_a,
-        dim_z,
-        dim_u,
-        K,
-        transition_variance,
-        emission_variance,
-        initial_variance,
-        matrix_stddev,
-        seed,
-        learn_noise=False,
-        learn_offset=False,
-        **kwargs,
+        network: CodeNetwork,
+        dim_a: int,
+        dim_z: int,
+        dim_u: int,
+        K: int,
+        transition_variance: float,
+        emission_variance: float,
+        initial_variance: float,
+        matrix_stddev: float,
+        seed: keras.random.SeedGenerator,
+        learn_noise: bool = False,
+        learn_offset: bool = False,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         use_full_float32()
@@ -100,10 +77,10 @@ class MixtureStateSpaceModel(keras.layers.Layer):
             "Q": (transition_variance, dim_z),
             "R": (emission_variance, dim_a),
         }
-        self.log_variances = {}
+        self.log_variances: dict[str, keras.Variable] = {}
         self.matrix_initializer = keras.initializers.RandomNormal(stddev=matrix_stddev, seed=seed)
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         """Create the learned matrices; the shapes follow from the arguments of the constructor."""
         z, u, a, K = self.dim_z, self.dim_u + int(self.learn_offset), self.dim_a, self.K
         self.A = self.add_weight((K, z, z), initializer=_identity, name="A")
@@ -116,51 +93,38 @@ class MixtureStateSpaceModel(keras.layers.Layer):
                 self.log_variances[name] = self.add_weight((size,), initializer=start, name=f"log_{name}")
 
     @property
-    def Sigma0(self):
+    def Sigma0(self) -> tf.Tensor:
         """Covariance of the first state [dim_z, dim_z]."""
         return self._covariance("Sigma0")
 
     @property
-    def Q(self):
+    def Q(self) -> tf.Tensor:
         """Covariance of the transition noise [dim_z, dim_z]."""
         return self._covariance("Q")
 
     @property
-    def R(self):
+    def R(self) -> tf.Tensor:
         """Covariance of the emission noise [dim_a, dim_a]."""
         return self._covariance("R")
 
-    def _covariance(self, name):
+    def _covariance(self, name: str) -> tf.Tensor:
         if self.learn_noise:
             return tf.linalg.diag(tf.exp(self.log_variances[name]))
         variance, size = self.initial_variances[name]
         return variance * tf.eye(size)
 
-    def inputs(self, u, learned_u=None):
+    def inputs(self, u: tf.Tensor, learned_u: tf.Tensor | None = None) -> tf.Tensor:
         """Return what B is multiplied with: controls [..., dim_u], learned ones if given, and maybe a 1."""
         u = u if learned_u is None else learned_u
         if not self.learn_offset:
             return u
         return tf.concat([u, tf.ones_like(u[..., :1])], axis=-1)
 
-    def prior(self):
+    def prior(self) -> tfd.Distribution:
         """Return p(z_1), a distribution over [dim_z]."""
         return tfd.MultivariateNormalTriL(self.mu0, tf.linalg.cholesky(self.Sigma0))
 
-    def transition(self, z, A, B, u):
-        """Return p(z_t | z_{t-1}, u_t) for z_{t-1} [..., dim_z] and the matrices of step t."""
-        mean = tf.linalg.matvec(A, z) + tf.linalg.matvec(B, u)
-        return tfd.MultivariateNormalTriL(mean, tf.linalg.cholesky(self.Q))
-
-    def emission(self, z, C):
-        """Return p(a_t | z_t) for z_t [..., dim_z] and the matrix of step t."""
-        return tfd.MultivariateNormalTriL(tf.linalg.matvec(C, z), tf.linalg.cholesky(self.R))
-
-    def posterior(self, smoothed):
-        """Return the smoothed marginals p(z_t | a_1..a_T), a distribution over [dim_z] per step."""
-        return tfd.MultivariateNormalTriL(smoothed.smoothed_mean, tf.linalg.cholesky(smoothed.smoothed_cov))
-
-    def mix(self, alpha):
+    def mix(self, alpha: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Mix the base matrices by weights [..., K], all of them in one product.
 
         Returns:
@@ -177,9 +141,16 @@ class MixtureStateSpaceModel(keras.layers.Layer):
             for part, matrix in zip(parts, base, strict=True):
                 mixed.append(tf.reshape(part, tf.concat([batch, matrix.shape[1:]], axis=0)))
                 mixed[-1].set_shape([*static, *matrix.shape[1:]])
-            return mixed
+            A, B, C = mixed
+            return A, B, C
 
-    def filter(self, codes, mask, u):
+    def linear_gaussian(self, alpha: tf.Tensor) -> kalman.LinearGaussian:
+        """Return the `kalman.LinearGaussian` that weights [B, T, K] mix."""
+        return kalman.LinearGaussian(*self.mix(alpha), self.Q, self.R, self.mu0, self.Sigma0)
+
+    def filter(
+        self, codes: tf.Tensor, mask: tf.Tensor | None, u: tf.Tensor
+    ) -> tuple[kalman.Filtered, Dynamics]:
         """Find alpha and run the Kalman filter.
 
         With every code there (mask None) the network runs once over the sequence and all matrices are
@@ -195,17 +166,20 @@ class MixtureStateSpaceModel(keras.layers.Layer):
             A `kalman.Filtered`, in float64 as there, and the `Dynamics`.
         """
         if mask is None:
-            dynamics = self._dynamics_of_sequence(codes, u)
-            _, A, B, C, u = dynamics
+            first = tf.broadcast_to(self.a_0, [kalman.batch_size(codes), 1, self.dim_a])
+            alpha, learned_u = self.network(tf.concat([first, codes[:, :-1]], axis=1))
+            dynamics = Dynamics(alpha, self.linear_gaussian(alpha), self.inputs(u, learned_u))
             observed = tf.ones_like(codes[..., 0])
             run = inference_for(codes.shape[1]).filter
             with tf.name_scope("kalman_filter"):
-                filtered = run(codes, observed, A, B, C, self.Q, self.R, self.mu0, self.Sigma0, u)
+                filtered = run(dynamics.model, codes, observed, dynamics.u)
             return filtered, dynamics
         with tf.name_scope("alpha_and_kalman_filter"):
-            return self._filter_in_step(codes, tf.cast(mask, codes.dtype), u)
+            return filter_in_step(self, codes, tf.cast(mask, codes.dtype), u)
 
-    def compiled_log_likelihood(self, codes, mask, u, weight):
+    def compiled_log_likelihood(
+        self, codes: tf.Tensor, mask: tf.Tensor | None, u: tf.Tensor, weight: tf.Tensor
+    ) -> tf.Tensor:
         """Return the weighted sum of `filter`'s log-likelihood, with its gradient, from one compiled call.
 
         XLA: on a CPU it makes the many small steps of filter and network faster, and convolutions slower; so
@@ -227,10 +201,12 @@ class MixtureStateSpaceModel(keras.layers.Layer):
             return total_of(weight, filtered)
 
         @tf.custom_gradient
-        def log_likelihood(codes, u, *weights):
+        def log_likelihood(codes: tf.Tensor, u: tf.Tensor, *weights: tf.Tensor) -> tuple[tf.Tensor, Callable]:
             value, gradients = self._value_and_gradients(codes, mask, u, weight)
 
-            def backward(upstream, variables=()):
+            def backward(
+                upstream: tf.Tensor, variables: Sequence[tf.Variable] = ()
+            ) -> tuple[list[tf.Tensor], list[None]]:
                 # The weights are arguments, so nothing is left for the variables that they were read from.
                 return [upstream * gradient for gradient in gradients], [None] * len(variables)
 
@@ -241,7 +217,9 @@ class MixtureStateSpaceModel(keras.layers.Layer):
         )
 
     @tf.function(jit_compile=True, autograph=False)
-    def _value_and_gradients(self, codes, mask, u, weight):
+    def _value_and_gradients(
+        self, codes: tf.Tensor, mask: tf.Tensor | None, u: tf.Tensor, weight: tf.Tensor
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         weights = [weight.value for weight in self.trainable_variables]
         with tf.GradientTape() as tape:
             tape.watch([codes, u])
@@ -249,17 +227,20 @@ class MixtureStateSpaceModel(keras.layers.Layer):
             value = total_of(weight, filtered)
         return value, tape.gradient(value, [codes, u, *weights], unconnected_gradients="zero")
 
-    def smooth(self, filtered, dynamics):
+    def smooth(self, filtered: kalman.Filtered, dynamics: Dynamics) -> kalman.Smoothed:
         """Run the smoother over what `filter` returned; return a `kalman.Smoothed`."""
         with tf.name_scope("kalman_smoother"):
-            return inference_for(dynamics.A.shape[1]).smooth_filtered(filtered, dynamics.A, self.Q)
+            return inference_for(dynamics.u.shape[1]).smooth_filtered(dynamics.model, filtered)
 
-    def sampled_term(self, codes, mask, dynamics, smoothed, noise):
+    def sampled_term(
+        self,
+        codes: tf.Tensor,
+        mask: tf.Tensor,
+        dynamics: Dynamics,
+        smoothed: kalman.Smoothed,
+        noise: tf.Tensor,
+    ) -> tf.Tensor:
         """Estimate the state space term of the bound as the original code does.
-
-        States are drawn from each smoothed marginal, independently for each step:
-        log p(z_1) + sum log p(z_t | z_{t-1}) + sum mask_t log p(a_t | z_t) - sum log N(z_t; m_t|T, P_t|T).
-        Its expectation is at most the exact term, the filter's log-likelihood.
 
         Args:
             codes: [B, T, dim_a], finite.
@@ -269,119 +250,31 @@ class MixtureStateSpaceModel(keras.layers.Layer):
             noise: [B, T, dim_z], draws from N(0, I).
 
         Returns:
-            [B], one value a sequence.
+            [B], one value a sequence, see `kvae.inference.sampled_term`.
         """
         with tf.name_scope("sampled_term"):
-            posterior = self.posterior(smoothed)
-            z = posterior.mean() + posterior.scale.matvec(noise)
-            transition = self.transition(z[:, :-1], dynamics.A[:, 1:], dynamics.B[:, 1:], dynamics.u[:, 1:])
-            return (
-                self.prior().log_prob(z[:, 0])
-                + tf.reduce_sum(transition.log_prob(z[:, 1:]), axis=1)
-                + tf.reduce_sum(mask * self.emission(z, dynamics.C).log_prob(codes), axis=1)
-                - tf.reduce_sum(posterior.log_prob(z), axis=1)
-            )
+            return sampled_term(dynamics.model, codes, mask, dynamics.u, smoothed, noise)
 
-    def roll_out(self, given_states, u, noise_seed=None, given_codes=None):
+    def roll_out(
+        self,
+        given_states: tf.Tensor,
+        u: tf.Tensor,
+        noise_seed: tf.Tensor | None = None,
+        given_codes: tf.Tensor | None = None,
+    ) -> RollOut:
         """Go on from given states: a_t = C_t z_t is fed to alpha, z_{t+1} = A_{t+1} z_t + B_{t+1} u_{t+1}.
 
-        Args:
-            given_states: [B, S, dim_z], the states of the first steps; S >= 1.
-            u: [B, T, dim_u], whose T >= S is the length of the result.
-            noise_seed: [2] integers, a stateless seed: add emission noise to every code, and transition
-                noise to every state after the given ones. None: deterministic.
-            given_codes: [B, S, dim_a], the codes of the first steps, fed to alpha in place of C_t z_t.
-
-        Returns:
-            A `RollOut` of T steps, the given ones included.
+        Arguments and result as `kvae.inference.roll_out.roll_out`.
         """
-        batch, num_steps = kalman.batch_size(u), tf.shape(u)[1]
-        num_given = tf.shape(given_states)[1]
-        padding = [[0, 0], [0, num_steps - num_given], [0, 0]]
-        # [T, B] at once: of a transposed bool TensorFlow says that it is slow without AVX-512.
-        is_given = tf.broadcast_to(tf.range(num_steps)[:, None] < num_given, [num_steps, batch])
-        code_noise = tf.zeros([batch, num_steps, self.dim_a])
-        state_noise = tf.zeros([batch, num_steps, self.dim_z])
-        if noise_seed is not None:
-            code_seed, state_seed = tf.unstack(tf.random.split(noise_seed, 2))
-            code_noise = _noise(self.R).sample([batch, num_steps], seed=code_seed)
-            state_noise = _noise(self.Q).sample([batch, num_steps], seed=state_seed)
-
-        has_code = is_given if given_codes is not None else tf.zeros_like(is_given)
-        if given_codes is None:
-            given_codes = tf.zeros([batch, num_given, self.dim_a])
-
-        def step(carry, inputs):
-            z, code, _, network_state = carry
-            is_given_t, has_code_t, given_t, given_code_t, u_t, code_noise_t, state_noise_t = inputs
-            alpha, learned_u, network_state = self.network.step(code, network_state)
-            A, B, C = self.mix(alpha)
-            u_t = self.inputs(u_t, learned_u)
-            moved = tf.linalg.matvec(A, z) + tf.linalg.matvec(B, u_t) + state_noise_t
-            z = tf.where(is_given_t[:, None], given_t, moved)
-            code = tf.where(has_code_t[:, None], given_code_t, tf.linalg.matvec(C, z) + code_noise_t)
-            return z, code, alpha, network_state
-
-        given_states, given_codes = (tf.pad(given, padding) for given in (given_states, given_codes))
-        others = (given_states, given_codes, u, code_noise, state_noise)
-        inputs = (is_given, has_code, *map(_swap_batch_and_time, others))
-        start = (
-            tf.zeros([batch, self.dim_z]),
-            tf.broadcast_to(self.a_0, [batch, self.dim_a]),
-            tf.zeros([batch, self.K]),
-            self.network.initial_state(batch),
-        )
-        *rolled, _ = tf.scan(step, inputs, start)
-        return RollOut(*(_swap_batch_and_time(x) for x in rolled))
-
-    def _dynamics_of_sequence(self, codes, u):
-        first = tf.broadcast_to(self.a_0, [kalman.batch_size(codes), 1, self.dim_a])
-        alpha, learned_u = self.network(tf.concat([first, codes[:, :-1]], axis=1))
-        return Dynamics(alpha, *self.mix(alpha), self.inputs(u, learned_u))
-
-    def _filter_in_step(self, codes, mask, u):
-        codes = kalman.hide(codes, mask)
-        batch = kalman.batch_size(codes)
-
-        def step_dynamics(code, network_state, u_t):
-            alpha, learned_u, network_state = self.network.step(code, network_state)
-            return alpha, self.inputs(u_t, learned_u), network_state
-
-        mu0, Sigma0, Q, R = kalman.precise(self.mu0, self.Sigma0, self.Q, self.R)
-
-        def step(carry, inputs):
-            *_, mean, cov, alpha, u_t, network_state = carry
-            code, mask_t, u_next = inputs
-            C, code_last, mask_t = kalman.precise(
-                small.batch_last(self.mix(alpha)[2]), small.batch_last(code), mask_t
-            )
-            filtered = kalman.update(mean, cov, code_last, mask_t, C, R)
-            fed = small.batch_first(tf.where(mask_t > 0, code_last, small.matvec(C, mean)))
-            fed = tf.cast(fed, code.dtype)
-            next_alpha, next_u, network_state = step_dynamics(fed, network_state, u_next)
-            A, B, _ = self.mix(next_alpha)
-            A, offset = kalman.precise(small.batch_last(A), small.batch_last(tf.linalg.matvec(B, next_u)))
-            predicted = kalman.predict(*filtered[:2], A, offset, Q)
-            return *filtered, alpha, u_t, *predicted, next_alpha, next_u, network_state
-
-        mean, cov = kalman.initial_belief(mu0, Sigma0, batch)
-        first = tf.broadcast_to(self.a_0, [batch, self.dim_a])
-        alpha, u_first, network_state = step_dynamics(first, self.network.initial_state(batch), u[:, 0])
-        inputs = [_swap_batch_and_time(x) for x in (codes, mask, kalman.next_step(u))]
-        start = (mean, cov, mean[0], alpha, u_first, mean, cov, alpha, u_first, network_state)
-        # Not `scans.scan`: the gradient must reach the network's variables.
-        *filtered, all_alpha, all_u, next_mean, next_cov, _, _, _ = tf.scan(step, inputs, start)
-        filtered = kalman.filtered_of_scan(mean, cov, *filtered, next_mean, next_cov)
-        all_alpha, all_u = _swap_batch_and_time(all_alpha), _swap_batch_and_time(all_u)
-        return filtered, Dynamics(all_alpha, *self.mix(all_alpha), all_u)
+        return roll_out(self, given_states, u, noise_seed, given_codes)
 
 
-def total_of(weight, filtered):
+def total_of(weight: tf.Tensor, filtered: kalman.Filtered) -> tf.Tensor:
     """Return the weighted sum of a filter's log-likelihood, a scalar, for weights [B] of the sequences."""
     return tf.reduce_sum(weight[:, None] * tf.cast(filtered.log_likelihood, weight.dtype))
 
 
-def inference_for(num_steps):
+def inference_for(num_steps: int | None) -> ModuleType:
     """Return `kalman` or `kalman_parallel`, whichever is the faster for sequences so long.
 
     On a CPU that is `kalman` at every length, by `python -m benchmarks.kalman`. A GPU waits longer for the
@@ -395,16 +288,6 @@ def inference_for(num_steps):
     return kalman
 
 
-def _identity(shape, dtype=None):
+def _identity(shape: Sequence[int], dtype: Any = None) -> tf.Tensor:
     """Initialise every base matrix to the identity."""
     return tf.eye(shape[1], batch_shape=shape[:1], dtype=dtype)
-
-
-def _noise(cov):
-    """Return N(0, cov)."""
-    return tfd.MultivariateNormalTriL(tf.zeros(cov.shape[0]), tf.linalg.cholesky(cov))
-
-
-def _swap_batch_and_time(tensor):
-    """Turn [B, T, ...] into [T, B, ...] and back."""
-    return tf.transpose(tensor, [1, 0, *range(2, tensor.shape.rank)])

@@ -11,7 +11,7 @@ from kvae.config import ModelOptions
 from kvae.inference.kalman import hide
 from kvae.models.arguments import controls_of, fitted_controls, lengths_of, mask_of
 from kvae.models.autoencoder import SequenceAutoencoder
-from kvae.models.image_networks import glorot
+from kvae.models.initializers import glorot
 from kvae.models.outputs import CodeTerm, Decoded, Imputed, Inference, Sequences, TensorLike
 from kvae.models.seeds import SeedLike
 

@@ -11,7 +11,7 @@ class DeviceError(UserError):
     """A device that is not there; the message says which are."""
 
 
-def select(gpu, deterministic=False):
+def select(gpu: str, deterministic: bool = False) -> None:
     """Make TensorFlow use the devices asked for; must come before anything is computed.
 
     Args:
@@ -33,7 +33,7 @@ def select(gpu, deterministic=False):
     tf.config.set_visible_devices([gpus[number] for number in numbers], "GPU")
 
 
-def use_full_float32():
+def use_full_float32() -> None:
     """Have GPUs multiply float32 matrices in float32, for the whole program.
 
     TensorFlow lets them round what they multiply to TensorFloat-32, three decimal digits, which is enough for
@@ -43,18 +43,18 @@ def use_full_float32():
     tf.config.experimental.enable_tensor_float_32_execution(False)
 
 
-def has_gpu():
+def has_gpu() -> bool:
     """Tell whether TensorFlow will use a GPU."""
     return bool(tf.config.get_visible_devices("GPU"))
 
 
-def gpu_names():
+def gpu_names() -> list[str]:
     """Return the makers' names of the GPUs that TensorFlow will use."""
     gpus = tf.config.get_visible_devices("GPU")
     return [tf.config.experimental.get_device_details(gpu).get("device_name") or gpu.name for gpu in gpus]
 
 
-def trunk_policy(precision):
+def trunk_policy(precision: str) -> str:
     """Return the Keras dtype policy of the hidden layers of encoder and decoder.
 
     Args:
@@ -65,7 +65,7 @@ def trunk_policy(precision):
     return "mixed_bfloat16" if precision == "bfloat16" else "float32"
 
 
-def has_bfloat16():
+def has_bfloat16() -> bool:
     """Tell whether the device that TensorFlow will use has instructions for bfloat16."""
     gpus = tf.config.get_visible_devices("GPU")
     if gpus:

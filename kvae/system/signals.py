@@ -3,6 +3,9 @@
 import contextlib
 import signal
 import threading
+from collections.abc import Iterator
+from types import FrameType, TracebackType
+from typing import Any, Self
 
 
 class Stopped(BaseException):
@@ -11,7 +14,7 @@ class Stopped(BaseException):
     Like KeyboardInterrupt no `Exception`: libraries that catch those must not catch this.
     """
 
-    def __init__(self, signal_number):
+    def __init__(self, signal_number: int):
         super().__init__(signal.Signals(signal_number).name)
         self.exit_code = 128 + signal_number
 
@@ -23,18 +26,23 @@ class StopSignals:
     Python can't handle signals, it does nothing.
     """
 
-    def __init__(self):
-        self._came = None
+    def __init__(self) -> None:
+        self._came: int | None = None
         self._is_deferred = False
-        self._before = {}
+        self._before: dict[signal.Signals, Any] = {}
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._before[number] = signal.signal(number, self._handle)
         return self
 
-    def __exit__(self, kind, error, traceback):
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         # Ctrl-C reaches children too: an ffmpeg that it ends fails here, but is not what happened.
@@ -42,7 +50,7 @@ class StopSignals:
             raise Stopped(self._came) from error
 
     @contextlib.contextmanager
-    def deferred(self):
+    def deferred(self) -> Iterator[None]:
         """Hold signals back until the end of the block, unless `came` is looked at before."""
         self._is_deferred = True
         try:
@@ -53,11 +61,11 @@ class StopSignals:
             raise Stopped(self._came)
 
     @property
-    def came(self):
+    def came(self) -> bool:
         """Whether a signal is being held back."""
         return self._came is not None
 
-    def _handle(self, number, frame):
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         self._came = number
         if not self._is_deferred:
             raise Stopped(number)

@@ -10,7 +10,8 @@ from tqdm import tqdm
 
 from kvae.config import Config
 from kvae.data import masks
-from kvae.data.dataset import Batches, Dataset
+from kvae.data.batches import Batches, batches_of
+from kvae.data.dataset import Dataset
 from kvae.data.shards import Shards
 from kvae.models.autoencoder import SequenceAutoencoder
 from kvae.runs import checkpoint
@@ -115,7 +116,7 @@ class _Training:
         config, progress = self.config, self.progress
         profiles = config.profile and self.distribution.is_chief
         profiler = Profiler(self.folder.path / "train" if profiles else None, self.recorder.say)
-        batches = self.data.batches(config.batch_size, self.mask)
+        batches = batches_of(self.data, config.batch_size, self.mask)
         update = self.distribution.step(self.model.train_step, self.model.jit_compile)
         if config.init_model and not self.folder.checkpoint.exists():
             self.recorder.begin(progress)

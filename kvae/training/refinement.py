@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from kvae.data.batches import batches_of
 from kvae.data.dataset import Dataset
 from kvae.data.shards import Shards
 from kvae.errors import TrainingError
@@ -58,7 +59,7 @@ def encode(
         return q.mean(), q.stddev()
 
     means, deviations, controls = [], [], []
-    for batch in dataset.batches(model.config.batch_size).of():
+    for batch in batches_of(dataset, model.config.batch_size).of():
         is_one = batch["weight"].numpy() > 0
         mean, deviation = (moment.numpy()[is_one] for moment in moments(batch["images"]))
         means.append(mean)

@@ -6,10 +6,8 @@ import numpy as np
 
 
 class Model(NamedTuple):
-    """Arguments of `kalman.filter`, with a batch."""
+    """A `kalman.LinearGaussian` with a batch, and what else `kalman.filter` takes."""
 
-    y: np.ndarray
-    mask: np.ndarray
     A: np.ndarray
     B: np.ndarray
     C: np.ndarray
@@ -17,6 +15,8 @@ class Model(NamedTuple):
     R: np.ndarray
     mu0: np.ndarray
     Sigma0: np.ndarray
+    y: np.ndarray
+    mask: np.ndarray
     u: np.ndarray
 
 

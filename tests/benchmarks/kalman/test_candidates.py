@@ -28,8 +28,8 @@ def test_candidates_agree(name, problem, expected):
 
 def test_one_model_serves_all_sequences_and_steps():
     problem = candidates.random_problem(3, 5, 4, 2, one_model=True)
-    for matrix in (problem.A, problem.C):
+    for matrix in (problem.model.A, problem.model.C):
         assert matrix.shape[:2] == (3, 5)
         assert (matrix == matrix[0, 0]).all()
     other = candidates.random_problem(3, 5, 4, 2)
-    assert not (other.A[0, 0] == other.A).all()
+    assert not (other.model.A[0, 0] == other.model.A).all()

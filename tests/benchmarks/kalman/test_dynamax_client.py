@@ -3,6 +3,7 @@ import sys
 import pytest
 
 from benchmarks.kalman import dynamax_client
+from benchmarks.kalman.candidates import random_problem
 
 
 @pytest.fixture
@@ -24,11 +25,7 @@ def worker(tmp_path, monkeypatch):
 
 
 def test_a_worker_that_hangs_is_replaced(worker, tmp_path):
-    class Problem:
-        def _asdict(self):
-            return {"y": 1.0}
-
-    runs = worker.runs(Problem(), tmp_path)
+    runs = worker.runs(random_problem(1, 2, 2, 1), tmp_path)
     seconds, arrays = runs["dynamax, sequential", "smoother"]()
     assert (seconds, arrays[0].tolist()) == (0.5, [1, 1, 1])
     with pytest.raises(TimeoutError):

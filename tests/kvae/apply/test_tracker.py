@@ -83,7 +83,7 @@ def test_predicts_what_the_filter_says_of_a_missing_next_frame(options):
     filtered, dynamics = model.lgssm.filter(
         model.encode(longer).mean(), mask, tf.zeros([1, 6, model.config.dim_u])
     )
-    C, P = dynamics.C[0, -1].numpy(), filtered.predicted_cov[0, -1].numpy()
+    C, P = dynamics.model.C[0, -1].numpy(), filtered.predicted_cov[0, -1].numpy()
     np.testing.assert_allclose(found.next_code_cov, C @ P @ C.T + model.lgssm.R.numpy(), rtol=1e-3, atol=1e-5)
 
 

@@ -2,17 +2,9 @@ import json
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from kvae.data import dataset as data
-
-
-def numbered(count, num_steps=3, dim_u=0):
-    """Sequences that carry their number in every pixel and control."""
-    numbers = np.arange(count)
-    images = np.broadcast_to(numbers[:, None, None, None], [count, num_steps, 2, 2]).astype(np.uint8)
-    controls = np.broadcast_to(numbers[:, None, None], [count, num_steps, dim_u]).astype(np.float32)
-    return data.Dataset(images, controls, None)
+from kvae import data
+from tests.kvae.data.numbered import numbered
 
 
 def write(path, **arrays):
@@ -153,53 +145,6 @@ def test_wrong_arrays_are_an_error(arrays, message, tmp_path):
     assert str(path) in str(error.value)
 
 
-@pytest.mark.parametrize(
-    ("images", "out_distr", "pixels"),
-    [
-        (np.array([0, 1, 127, 255], np.uint8), "bernoulli", [0, 1, 1, 1]),
-        (np.array([0, 51, 127, 255], np.uint8), "gaussian", [0, 0.2, 127 / 255, 1]),
-        (np.array([0, 255], np.int64), "gaussian", [0, 1]),
-        (np.array([0, 0.25, 1], np.float32), "bernoulli", [0, 1, 1]),
-        (np.array([0, 0.25, 1], np.float64), "gaussian", [0, 0.25, 1]),
-        (np.array([False, True]), "bernoulli", [0, 1]),
-        (np.array([False, True]), "gaussian", [0, 1]),
-    ],
-)
-def test_pixels_are_what_the_model_sees(images, out_distr, pixels):
-    found = data.to_pixels(tf.convert_to_tensor(images), out_distr)
-    assert found.dtype == tf.float32
-    np.testing.assert_allclose(found, pixels, rtol=1e-6)
-
-
-def order(batches):
-    """The sequences that count, by number."""
-    return [
-        int(number)
-        for batch in batches
-        for number in batch["images"].numpy()[batch["weight"].numpy() > 0][:, 0, 0, 0]
-    ]
-
-
-def test_batches_hold_everything_in_the_order_of_the_file():
-    found = list(data.Batches(numbered(7), 3).of())
-    # All of one size; what fills up the last one has no weight.
-    assert [batch["images"].shape[0] for batch in found] == [3, 3, 3]
-    assert [batch["weight"].numpy().tolist() for batch in found] == [[1, 1, 1], [1, 1, 1], [1, 0, 0]]
-    assert order(found) == list(range(7))
-    assert all(set(batch) == {"images", "weight"} for batch in found)
-    assert all(batch["images"].dtype == tf.uint8 for batch in found)
-    assert [batch["weight"].numpy().tolist() for batch in data.Batches(numbered(6), 3).of()] == [[1] * 3] * 2
-    # A batch size beyond the data is no mistake.
-    assert order(data.Batches(numbered(2), 5).of()) == [0, 1]
-    assert order(data.Batches(numbered(1), 1).of()) == [0]
-
-
-def test_batches_come_in_any_order_and_from_any_place():
-    batches = data.Batches(numbered(8), 3)
-    assert order(batches.of([5, 0, 7, 2])) == [5, 0, 7, 2]
-    assert list(batches.of([])) == []
-
-
 @pytest.mark.parametrize("seed", [0, 5])
 def test_the_order_is_new_in_each_epoch_and_the_same_in_each_run(seed):
     runs = [[numbered(30).order_of_epoch(seed, epoch).tolist() for epoch in range(3)] for _ in range(2)]
@@ -209,18 +154,3 @@ def test_the_order_is_new_in_each_epoch_and_the_same_in_each_run(seed):
         assert epoch != list(range(30))
     assert runs[0][0] != runs[0][1] != runs[0][2]
     assert numbered(30).order_of_epoch(seed + 1, 0).tolist() != runs[0][0]
-
-
-def test_masks_and_controls_stay_with_their_sequence():
-    # The mask spells the sequence's number in binary digits.
-    mask = ((np.arange(8)[:, None] >> np.arange(3)) & 1).astype(np.float32)
-    batches = data.Batches(numbered(8, dim_u=2), 3, mask)
-    seen = []
-    for batch in batches.of(numbered(8).order_of_epoch(3, 0)):
-        for image, controls, digits in zip(batch["images"], batch["controls"], batch["mask"], strict=True):
-            number = int(image[0, 0, 0])
-            seen.append(number)
-            assert (controls.numpy() == number).all()
-            assert controls.shape == (3, 2)
-            assert int(digits.numpy() @ [1, 2, 4]) == number
-    assert sorted(set(seen)) == list(range(8))

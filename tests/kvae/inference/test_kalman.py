@@ -30,7 +30,9 @@ SHAPES = [
 
 
 def tensors(model, dtype=tf.float64):
-    return [tf.constant(array, dtype) for array in model]
+    """The arguments of `filter` and `smooth`."""
+    *matrices, y, mask, u = (tf.constant(array, dtype) for array in model)
+    return kalman.LinearGaussian(*matrices), y, mask, u
 
 
 def run(model, dtype=tf.float64, inference=kalman):
@@ -125,11 +127,10 @@ def test_missing_observations_are_ignored_even_if_they_are_not_numbers(by_coordi
     for name in expected:
         np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
 
-    y = tf.constant(hidden.y)
+    matrices, y, mask, u = tensors(hidden)
     with tf.GradientTape() as tape:
         tape.watch(y)
-        arguments = [y, *tensors(hidden)[1:]]
-        loss = tf.reduce_sum(kalman.filter(*arguments).log_likelihood)
+        loss = tf.reduce_sum(kalman.filter(matrices, y, mask, u).log_likelihood)
     gradient = tape.gradient(loss, y).numpy()
     assert np.isfinite(gradient).all()
     assert (gradient[model.mask == 0] == 0).all()
@@ -146,19 +147,20 @@ def test_the_first_transition_is_not_used():
 
 def test_a_graph_of_unknown_sizes_gives_the_same():
     model = reference.random_model(6)
-    arguments = tensors(model)
-    constants = ("Q", "R", "mu0", "Sigma0")
+    matrices, y, mask, u = tensors(model)
 
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec(
-                tensor.shape if name in constants else [None, None, *tensor.shape[2:]], tensor.dtype
-            )
-            for name, tensor in zip(model._fields, arguments, strict=True)
-        ]
+    def unknown(tensor):
+        return tf.TensorSpec([None, None, *tensor.shape[2:]], tensor.dtype)
+
+    constants = {name: tf.TensorSpec(x.shape, x.dtype) for name, x in matrices._asdict().items()}
+    specs = kalman.LinearGaussian(**constants)._replace(
+        A=unknown(matrices.A), B=unknown(matrices.B), C=unknown(matrices.C)
     )
-    def smooth(*arguments):
-        return kalman.smooth(*arguments)
+    arguments = (matrices, y, mask, u)
+
+    @tf.function(input_signature=[specs, unknown(y), unknown(mask), unknown(u)])
+    def smooth(model, y, mask, u):
+        return kalman.smooth(model, y, mask, u)
 
     for of_graph, eager in zip(smooth(*arguments), kalman.smooth(*arguments), strict=True):
         np.testing.assert_allclose(of_graph, eager, rtol=1e-12, atol=1e-12)
@@ -171,9 +173,11 @@ def test_gradients_are_finite_differences(by_coordinate):
 
     # Traced once for all arguments.
     @tf.function
-    def loss_and_gradients(*arguments):
+    def loss_and_gradients(*arrays):
         with tf.GradientTape() as tape:
-            tape.watch(arguments)
+            tape.watch(arrays)
+            *matrices, y, mask, u = arrays
+            arguments = (kalman.LinearGaussian(*matrices), y, mask, u)
             likelihood = tf.reduce_sum(kalman.filter(*arguments).log_likelihood)
             smoothed = kalman.smooth(*arguments)
             loss = (
@@ -181,10 +185,10 @@ def test_gradients_are_finite_differences(by_coordinate):
                 + tf.reduce_sum(smoothed.smoothed_mean[..., :2] * weights)
                 + tf.reduce_sum(tf.linalg.trace(smoothed.smoothed_cov))
             )
-        return loss, tape.gradient(loss, arguments, unconnected_gradients="zero")
+        return loss, tape.gradient(loss, arrays, unconnected_gradients="zero")
 
-    arguments = tensors(model)
-    _, gradients = loss_and_gradients(*arguments)
+    arrays = [tf.constant(array) for array in model]
+    _, gradients = loss_and_gradients(*arrays)
     rng = np.random.default_rng(0)
     for name in ("y", "A", "B", "C", "u", "mu0", "Sigma0"):
         i = model._fields.index(name)
@@ -195,9 +199,7 @@ def test_gradients_are_finite_differences(by_coordinate):
                 direction = direction + direction.T
             step = 1e-5
             ends = [
-                loss_and_gradients(
-                    *arguments[:i], arguments[i] + sign * step * direction, *arguments[i + 1 :]
-                )[0]
+                loss_and_gradients(*arrays[:i], arrays[i] + sign * step * direction, *arrays[i + 1 :])[0]
                 for sign in (1, -1)
             ]
             np.testing.assert_allclose(
@@ -229,10 +231,14 @@ def test_sampled_states_have_the_joint_posteriors_moments():
     count = 20000
     arguments = tensors(model)
     filtered = kalman.filter(*arguments)
+
+    def repeated(tensor):
+        return tf.repeat(tensor, count, axis=0)
+
     noise = tf.constant(np.random.default_rng(0).normal(size=[count, 5, 2]))
-    repeated = tf.nest.map_structure(lambda x: tf.repeat(x, count, axis=0), filtered)
-    A, Q = tf.repeat(arguments[2], count, axis=0), arguments[5]
-    states = kalman.sample_filtered(repeated, A, Q, noise).numpy()
+    repeated_model = arguments[0].map_sequences(repeated)
+    repeated_filtered = tf.nest.map_structure(repeated, filtered)
+    states = kalman.sample_filtered(repeated_model, repeated_filtered, noise).numpy()
     deviation = np.sqrt(np.diagonal(exact["smoothed_cov"][0], axis1=1, axis2=2))
     mean = states.mean(axis=0)
     np.testing.assert_allclose(mean / deviation, exact["smoothed_mean"][0] / deviation, atol=0.03)

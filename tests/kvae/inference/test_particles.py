@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from kvae.inference import particles
 from kvae.inference import posterior as imputation
-from tests.kvae.models.test_lgssm import codes_and_controls, state_space_model
+from tests.kvae.mixtures import codes_and_controls, state_space_model
 
 NUM_PATHS = 8000
 
@@ -59,7 +59,7 @@ def quadrature(model, codes, mask, u):
     state_cov = mean_of(smoothed.smoothed_cov) + mean_of(spread[:, :, :, None] * spread[:, :, None, :])
     code_mean = mean_of(completed)[:, 0]
     variance = mean_of((completed[..., 0] - code_mean) ** 2)
-    smoothed_codes = mean_of(tf.linalg.matvec(dynamics.C, smoothed.smoothed_mean))[:, 0]
+    smoothed_codes = mean_of(tf.linalg.matvec(dynamics.model.C, smoothed.smoothed_mean))[:, 0]
     return log_seen, code_mean, variance, state_mean, state_cov, smoothed_codes
 
 

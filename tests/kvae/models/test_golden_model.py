@@ -82,8 +82,8 @@ def test_alpha_and_moments(model, images, case):
     for mask in masks_of(expected["mask"]):
         filtered, dynamics = model.lgssm.filter(codes, mask, controls)
         smoothed = model.lgssm.smooth(filtered, dynamics)
-        assert_close(dynamics.C, expected["C"])
-        assert_close(dynamics.A[:, 1:], expected["A_next"][:, :-1])
+        assert_close(dynamics.model.C, expected["C"])
+        assert_close(dynamics.model.A[:, 1:], expected["A_next"][:, :-1])
         assert_close(dynamics.alpha[:, 1:], expected["alpha_next"][:, :-1])
         assert_close(filtered.filtered_mean, expected["filtered_mean"])
         assert_close(filtered.filtered_cov, expected["filtered_cov"])
@@ -113,14 +113,14 @@ def test_sampled_term(model, images, case):
     smoothed = model.lgssm.smooth(filtered, dynamics)
     num_draws, batch = 200, len(images)
 
-    def repeated(tensors):
-        return type(tensors)(*(tf.tile(x, [num_draws, *[1] * (x.shape.rank - 1)]) for x in tensors))
+    def repeated(tensor):
+        return tf.tile(tensor, [num_draws, *[1] * (tensor.shape.rank - 1)])
 
     draws = model.lgssm.sampled_term(
-        tf.tile(codes, [num_draws, 1, 1]),
-        tf.tile(mask, [num_draws, 1]),
-        repeated(dynamics),
-        repeated(smoothed),
+        repeated(codes),
+        repeated(mask),
+        dynamics.map_sequences(repeated),
+        tf.nest.map_structure(repeated, smoothed),
         noise=tf.random.stateless_normal([num_draws * batch, *smoothed.smoothed_mean.shape[1:]], [1, 2]),
     )
     draws = draws.numpy().reshape(num_draws, batch).sum(axis=1) / expected["mask"].sum()

@@ -6,7 +6,8 @@ from kvae import evaluation
 from kvae.config import Config, ConfigError
 from kvae.config.start import preset_options
 from kvae.data import masks
-from kvae.data.dataset import Batches, Dataset
+from kvae.data.batches import Batches
+from kvae.data.dataset import Dataset
 from kvae.models import seeds
 from kvae.models.rivals import RecurrentAutoencoder
 from kvae.training.schedule import Schedule

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from kvae.config import Config
+from kvae.data.batches import Batches
 from kvae.data.dataset import Dataset
 from kvae.errors import TrainingError, UserError
 from kvae.models.kvae import KVAE
@@ -121,7 +122,7 @@ def test_a_training_is_recorded(tmp_path, capsys):
 
     # The best model is there, and the last with its optimizer; its second phase took three steps.
     saved = load(folder.path, model.config)
-    bound = saved.evaluate(test_data.batches(4).of(), verbose=0, return_dict=True)
+    bound = saved.evaluate(Batches(test_data, 4).of(), verbose=0, return_dict=True)
     assert float(bound["log_px"]) == pytest.approx(float(rows[best - 1]["test_elbo_log_px"]), rel=0.01)
     other = KVAE(model.config)
     other.build((None, None, 8, 8))

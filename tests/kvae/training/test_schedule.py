@@ -2,7 +2,7 @@ import keras
 import pytest
 
 from kvae.config import Config
-from kvae.data.dataset import Batches
+from kvae.data.batches import Batches
 from kvae.models.autoencoder import PHASE_ALL, PHASE_DYNAMICS, PHASE_VAE
 from kvae.models.kvae import KVAE
 from kvae.training.schedule import Schedule

@@ -66,7 +66,8 @@ def test_hidden_frames_are_filled_in_well(box):
         np.mean([wrong_pixels(getattr(look, name), look) for look in looks])
         for name in ("filled", "filtered")
     )
-    # The whole test set: 0.0048 by sampling, 0.0155 by filtering (results/box.md).
+    # With 13 frames hidden, the whole test set: 0.0036 by sampling, 0.0147 by filtering
+    # (results/more_data/runs/reproduce_box_0_kvae).
     assert filled < 0.008
     assert 1.5 * filled < filtered < 0.03
 
@@ -94,14 +95,14 @@ def test_with_every_frame_seen_the_posterior_is_the_smoother_s(box):
 
 
 def test_a_hidden_frame_is_less_certain_and_is_not_looked_at(box):
-    look, all_seen = box.look(4, middle(20)), box.look(4, ())
+    look, all_seen = box.look(7, middle(20)), box.look(7, ())
     spread, with_all_seen = (np.trace(found.cov, axis1=1, axis2=2) for found in (look, all_seen))
     assert (spread[8:12] > 1.5 * with_all_seen[8:12]).all()
     images = box.dataset.images.copy()
-    images[4, 4:16] = 0
+    images[7, 4:16] = 0
     original, box.dataset = box.dataset, box.dataset._replace(images=images)
     try:
-        other = box.look(4, middle(20))
+        other = box.look(7, middle(20))
     finally:
         box.dataset = original
     for name in ("filled", "filtered", "samples", "mean", "cov", "alpha"):
@@ -167,7 +168,7 @@ def test_sequences_that_do_not_fit_are_refused(box):
     other, _ = tiny(dim_u=2)
     with pytest.raises(UserError, match="takes 2 controls per step, but the data have 3"):
         Exploration(other, dataset)
-    for sequence, hidden in ((-1, ()), (100, ()), (0, (20,))):
+    for sequence, hidden in ((-1, ()), (len(box.dataset.images), ()), (0, (20,))):
         with pytest.raises(IndexError, match="Received"):
             box.look(sequence, hidden)
     with pytest.raises(ValueError, match="Received: 61"):

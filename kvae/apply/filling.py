@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from kvae.errors import UserError
 from kvae.inference.posterior import Continuation, Posterior
+from kvae.models.arguments import check_sides
 from kvae.models.autoencoder import SequenceAutoencoder
 from kvae.models.kvae import KVAE
 from kvae.models.seeds import SeedLike
@@ -79,7 +80,8 @@ def fill(
         A `Filled`.
 
     Raises:
-        FillingError: the model is no `KVAE`, or the clip has not its frames' sides.
+        FillingError: the model is no `KVAE`.
+        FitError: the clip's frames have other sides than the model's.
         ValueError: the mask does not go with the frames, or a number is out of range.
     """
     if not isinstance(model, KVAE):
@@ -96,12 +98,7 @@ def fill(
             "num_steps must be 0 or more, num_draws at least 2, num_samples at most that. Received: "
             f"num_steps={num_steps}, num_draws={num_draws}, num_samples={num_samples}"
         )
-    if frames.shape[1:] != model.frame_shape:
-        height, width = model.frame_shape
-        raise FillingError(
-            f"The model was trained on frames of {height}x{width}. "
-            f"Received: {frames.shape[1]}x{frames.shape[2]}"
-        )
+    check_sides(model.frame_shape, frames.shape[1:])
     seen = np.pad((observed > 0).astype(np.float32), [(0, num_steps)])
     pixels = model.pixels(frames).numpy()
     # Whatever stood there, a number that is none for example, must not reach the networks.

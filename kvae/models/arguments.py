@@ -3,7 +3,21 @@
 import tensorflow as tf
 
 from kvae.config import Config
+from kvae.errors import UserError
 from kvae.models.outputs import TensorLike
+
+
+class FitError(UserError):
+    """Data that do not fit a model; the message says why, and what would."""
+
+
+def check_sides(expected: tuple[int, ...], received: tuple[int, ...], hint: str = "") -> None:
+    """Raise FitError where frames have not the sides (height, width) that a model takes."""
+    if received != expected:
+        raise FitError(
+            f"The model was built for frames of {expected[0]}x{expected[1]}. "
+            f"Received: {received[0]}x{received[1]}{hint}"
+        )
 
 
 def controls_of(controls: TensorLike | None, codes: tf.Tensor, dim_u: int) -> tf.Tensor:

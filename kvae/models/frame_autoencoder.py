@@ -11,6 +11,7 @@ import tensorflow_probability as tfp
 from kvae.config import Config, ModelOptions, as_config
 from kvae.data.pixels import to_pixels
 from kvae.models import seeds
+from kvae.models.arguments import check_sides
 from kvae.models.image_networks import Decoder, Encoder
 from kvae.models.outputs import Decoded, TensorLike
 from kvae.models.seeds import SeedLike
@@ -157,19 +158,15 @@ class FrameAutoencoder(keras.Model):
         """Return frames [B, T, H, W] as the model sees them, which is built for them if it is not yet.
 
         Raises:
-            ValueError: they have another shape than those that the model was built for.
+            ValueError: they are not [B, T, H, W].
+            FitError: their sides are not those that the model was built for.
         """
         with tf.name_scope("frames"):
             images = self.pixels(images)
         if images.shape.rank != 4:
             raise ValueError(f"Frames must be [B, T, H, W]. Received: shape {tuple(images.shape)}")
         self.build_for(images)
-        if tuple(images.shape[2:]) != self.frame_shape:
-            height, width = self.frame_shape
-            raise ValueError(
-                f"This model was built for frames of {height}x{width}. "
-                f"Received: {images.shape[2]}x{images.shape[3]}"
-            )
+        check_sides(self.frame_shape, tuple(images.shape[2:]))
         return images
 
     def build_for(self, images: TensorLike) -> None:

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from kvae.apply.filling import FillingError, fill
 from kvae.config import Config
+from kvae.models.arguments import FitError
 from kvae.models.kvae import KVAE
 from kvae.models.rivals import RecurrentAutoencoder
 
@@ -186,7 +187,7 @@ def test_a_rival_is_told(frames, observed):
 
 
 def test_other_sides_are_told(mixture, observed):
-    with pytest.raises(FillingError, match=r"frames of 8x8\. Received: 16x8"):
+    with pytest.raises(FitError, match=r"frames of 8x8\. Received: 16x8"):
         fill(mixture, np.zeros([T, 16, 8], np.uint8), observed)
 
 

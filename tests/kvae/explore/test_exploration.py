@@ -163,7 +163,7 @@ def test_every_kind_of_model_is_shown(dim_a, dim_u, options):
 
 def test_sequences_that_do_not_fit_are_refused(box):
     _, dataset = tiny(dim_u=3)
-    with pytest.raises(UserError, match=r"trained on frames of 32x32.*8x8.*--data"):
+    with pytest.raises(UserError, match=r"built for frames of 32x32. Received: 8x8.*--data"):
         Exploration(box.model, dataset)
     other, _ = tiny(dim_u=2)
     with pytest.raises(UserError, match="takes 2 controls per step, but the data have 3"):

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from kvae.inference import kalman
 from kvae.inference import small_matrices as small
+from kvae.inference.protocols import NetworkState
 from kvae.models.kvae import KVAE
 from kvae.models.outputs import States, TensorLike
 
@@ -58,7 +59,7 @@ class _Belief(NamedTuple):
     cov: tf.Tensor
     alpha: tf.Tensor
     learned_u: tf.Tensor
-    network_state: tf.Tensor | tuple[tf.Tensor, ...]
+    network_state: NetworkState
     is_first: tf.Tensor
 
 
@@ -135,7 +136,9 @@ class Tracker:
         tracked, self._belief = self._step(self._belief, tf.constant(pixels), is_seen, tf.constant(control))
         return tracked
 
-    def _ahead(self, code, network_state):
+    def _ahead(
+        self, code: tf.Tensor, network_state: NetworkState
+    ) -> tuple[tf.Tensor, tf.Tensor, NetworkState]:
         """Return alpha, learned control and the network's state of the step after a code [1, dim_a]."""
         lgssm = self.model.lgssm
         alpha, learned_u, network_state = lgssm.network.step(code, network_state)
@@ -143,7 +146,7 @@ class Tracker:
             learned_u = tf.zeros([1, lgssm.dim_u])
         return alpha, learned_u, network_state
 
-    def _moved(self, belief, control):
+    def _moved(self, belief: _Belief, control: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Return the belief about the next state, and C of its step, all in float64."""
         lgssm = self.model.lgssm
         A, B, C = lgssm.mix(belief.alpha)
@@ -158,7 +161,9 @@ class Tracker:
             C,
         )
 
-    def _take_step(self, belief, pixels, is_seen, control):
+    def _take_step(
+        self, belief: _Belief, pixels: tf.Tensor, is_seen: tf.Tensor, control: tf.Tensor
+    ) -> tuple[Tracked, _Belief]:
         model = self.model
         (R,) = kalman.precise(model.lgssm.R)
         mean, cov, C = self._moved(belief, control)

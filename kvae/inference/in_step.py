@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from kvae.inference import kalman
 from kvae.inference import small_matrices as small
-from kvae.inference.mixture import Dynamics, Mixture, NetworkState
+from kvae.inference.protocols import Dynamics, Mixture, NetworkState
 from kvae.inference.scan import swap_batch_and_time
 
 

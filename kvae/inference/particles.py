@@ -25,7 +25,7 @@ import tensorflow as tf
 
 from kvae.inference import kalman
 from kvae.inference import small_matrices as small
-from kvae.inference.mixture import Mixture, NetworkState
+from kvae.inference.protocols import Mixture, NetworkState
 from kvae.inference.scan import swap_batch_and_time
 
 RESAMPLE_BELOW = 0.5

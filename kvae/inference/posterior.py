@@ -5,7 +5,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from kvae.inference import kalman, particles
-from kvae.inference.mixture import Mixture
+from kvae.inference.protocols import Mixture
 from kvae.inference.roll_out import roll_out
 
 NUM_DRAWS = 24

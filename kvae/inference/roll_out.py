@@ -6,7 +6,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from kvae.inference import kalman
-from kvae.inference.mixture import Mixture, NetworkState
+from kvae.inference.protocols import Mixture, NetworkState
 from kvae.inference.scan import swap_batch_and_time
 
 

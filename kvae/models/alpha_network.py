@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kvae.inference.mixture import NetworkState
+from kvae.inference.protocols import NetworkState
 from kvae.models.initializers import glorot
 
 

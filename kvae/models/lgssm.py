@@ -11,7 +11,7 @@ from tensorflow_probability import distributions as tfd
 
 from kvae.inference import kalman, kalman_parallel
 from kvae.inference.in_step import filter_in_step
-from kvae.inference.mixture import CodeNetwork, Dynamics
+from kvae.inference.protocols import CodeNetwork, Dynamics
 from kvae.inference.roll_out import RollOut, roll_out
 from kvae.inference.sampled_term import sampled_term
 from kvae.system.device import has_gpu, use_full_float32

@@ -64,12 +64,15 @@ def restore(path: Path, model: SequenceAutoencoder) -> dict[str, Any]:
     try:
         arrays = read_arrays(path)
         facts = json.loads(str(arrays.pop("facts")))
-        if facts["format"] != FORMAT:
+        if facts["format"] not in (FORMAT, 3):
             raise CheckpointError(
                 f"{path} was written by another version: its format is {facts['format']!r}, "
                 f"this one reads {FORMAT}"
             )
         names, progress = facts["weights"], facts["progress"]
+        values = [array for _, array in sorted(arrays.items())]
+        if facts["format"] == 3:
+            values = _of_format_3(values, len(model.weights))
     except FileNotFoundError:
         raise CheckpointError(f"There is no checkpoint {path}: the run has to start again") from None
     except ArchiveError as error:
@@ -79,10 +82,10 @@ def restore(path: Path, model: SequenceAutoencoder) -> dict[str, Any]:
     variables = _variables(model)
     dtypes = [np.dtype(keras.backend.standardize_dtype(variable.dtype)) for variable in variables]
     expected = [(tuple(variable.shape), dtype) for variable, dtype in zip(variables, dtypes, strict=True)]
-    found = [(array.shape, array.dtype) for _, array in sorted(arrays.items())]
+    found = [(array.shape, array.dtype) for array in values]
     if names != list(named_weights(model)) or found != expected:
         raise CheckpointError(f"{path} is of a model with another configuration")
-    for variable, (_, array) in zip(variables, sorted(arrays.items()), strict=True):
+    for variable, array in zip(variables, values, strict=True):
         variable.assign(array)
     return progress
 
@@ -90,3 +93,17 @@ def restore(path: Path, model: SequenceAutoencoder) -> dict[str, Any]:
 def _variables(model: SequenceAutoencoder) -> list[keras.Variable | tf.Variable]:
     metrics = [variable for mean in model.means.values() for variable in mean.variables]
     return [*model.weights, *model.optimizer.variables, *metrics, *model.training_state]
+
+
+def _of_format_3(values: list[np.ndarray], num_weights: int) -> list[np.ndarray]:
+    """Return what format 4 would hold: there the counters of draws are no weights, and only one is left.
+
+    Format 3 ends in the weight of the reconstruction, which is an option alone now.
+    """
+    weights, others = values[: num_weights + 2], values[num_weights + 2 : -1]
+    is_counter = [array.shape == () and array.dtype == np.int64 for array in weights]
+    if sum(is_counter) != 2:
+        return values
+    training_draws = weights[is_counter.index(True)]
+    kept = [array for array, counts in zip(weights, is_counter, strict=True) if not counts]
+    return [*kept, *others, training_draws]

@@ -48,6 +48,22 @@ def test_everything_comes_back(saved):
     np.testing.assert_array_equal(same.lgssm.C, model.lgssm.C)
 
 
+def test_a_checkpoint_of_format_3_is_read(saved):
+    """As it was written when two counters of draws, training's first, were weights of the model."""
+    path, model = saved
+    other = start()
+    with np.load(path) as file:
+        facts = json.loads(str(file["facts"]))
+        values = [file[name] for name in sorted(set(file.files) - {"facts"})]
+    *rest, training_draws = values
+    own = len(model._trainable_variables) + len(model._non_trainable_variables)
+    old = [*rest[:own], training_draws, np.int64(77), *rest[own:], np.float32(0.3)]
+    np.savez(path, facts=json.dumps(facts | {"format": 3}), **{f"{i:04d}": x for i, x in enumerate(old)})
+    assert checkpoint.restore(path, other) == facts["progress"]
+    for variable, wanted in zip(checkpoint._variables(other), values, strict=True):
+        np.testing.assert_array_equal(variable, wanted)
+
+
 def test_the_old_checkpoint_stays_until_the_new_one_is_whole(saved, monkeypatch):
     path, model = saved
     before = path.read_bytes()

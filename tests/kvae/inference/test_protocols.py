@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 import kvae.inference
-from kvae.inference.mixture import CodeNetwork, Mixture
+from kvae.inference.protocols import CodeNetwork, Mixture
 from tests.kvae.mixtures import state_space_model
 
 

@@ -1,4 +1,4 @@
-"""A mixture of state space models, as the functions of this package see it: what they ask of a model."""
+"""What the functions of this package ask of a model: a mixture of state space models, and what says alpha."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable

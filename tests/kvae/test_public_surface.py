@@ -12,11 +12,10 @@ def test_dir_shows_the_public_names_alone():
     assert dir(kvae) == sorted(NAMES) == sorted(kvae.__all__)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_public_name_is_there_in_a_fresh_interpreter(name):
-    code = f"import kvae; print(kvae.{name}.__name__)"
+def test_every_public_name_is_there_in_a_fresh_interpreter():
+    code = "import kvae\nfor name in dir(kvae): print(getattr(kvae, name).__name__.split('.')[-1])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip().split(".")[-1] == name
+    assert done.stdout.split() == NAMES
 
 
 def test_modules_are_those_of_their_rooms():

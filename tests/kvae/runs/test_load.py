@@ -52,7 +52,7 @@ def test_a_saved_model_is_the_model(folder, config):
 
 def test_a_run_without_a_model_is_an_error(folder, config):
     folder.write_config(config, "float32")
-    with pytest.raises(RunFolderError, match="has not saved a model yet") as error:
+    with pytest.raises(RunFolderError, match="has saved none yet, or is kept without it") as error:
         load(folder.path)
     assert str(folder.path) in str(error.value)
     for content in (b"", b"not a model", b"PK\x03\x04 half a model"):

@@ -41,8 +41,7 @@ class Options:
 
 def model_and_images(options):
     """Return a model, and test sequences in whole batches."""
-    from kvae import KVAE, Config
-    from kvae.data import dataset as data
+    from kvae import KVAE, Config, data
     from kvae.runs.load import load
     from simulation import make_world
     from simulation.dataset import dataset_path

@@ -110,8 +110,7 @@ def one_run(arguments, hidden, started):
         config = parse([*places, *arguments], read_options)
 
         def measure(model):
-            from kvae import evaluation
-            from kvae.data import dataset as data
+            from kvae import data, evaluation
             from kvae.data import masks
 
             test = data.load(dataset_path(config.data_dir, config.dataset, "test"))

@@ -131,8 +131,7 @@ def draw_run(model, source, path):
     Returns:
         `path`.
     """
-    from kvae import evaluation
-    from kvae.data import dataset as data
+    from kvae import data, evaluation
     from kvae.evaluation import pictures
     from kvae.runs.run_folder import RunFolder
 

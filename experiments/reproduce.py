@@ -222,8 +222,7 @@ def _evaluate_slowly(folder, data_dir):
     missing = _missing_curves(folder)
     if not missing:
         return
-    from kvae import evaluation
-    from kvae.data import dataset as data
+    from kvae import data, evaluation
     from kvae.runs.load import load
     from kvae.runs.run_folder import RunFolder
 

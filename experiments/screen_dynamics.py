@@ -124,8 +124,7 @@ def _head(options, given, trained):
 
 
 def _row(options, trained, train_codes, test, trial):
-    from kvae import evaluation
-    from kvae.data import dataset as data
+    from kvae import data, evaluation
     from kvae.data import masks
     from kvae.training import refinement
 

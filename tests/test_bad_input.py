@@ -15,9 +15,9 @@ import pytest
 
 import run_kvae
 import simulation.generate
+from kvae import data
 from kvae.config import Config, option_names
 from kvae.data import archives
-from kvae.data import dataset as data
 from kvae.errors import UserError
 from kvae.runs import run_folder
 from kvae.runs.options import RunFolderError, read_options

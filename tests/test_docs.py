@@ -16,7 +16,7 @@ import kvae
 from kvae.apply import __main__ as apply
 from kvae.config import command_line
 from kvae.explore import __main__ as explore
-from kvae.videos import sources as clips
+from kvae.videos import sources
 
 ROOT = Path(__file__).parent.parent
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs" / "extend.md").read_text(), re.M | re.S)
@@ -135,7 +135,7 @@ def test_a_film_is_followed_live(eagerly, monkeypatch, tmp_path, capsys):
     assert len(capsys.readouterr().out.splitlines()) == 5
 
 
-@pytest.mark.parametrize("suffix", [*clips.VIDEO_SUFFIXES, *clips.ARRAY_SUFFIXES])
+@pytest.mark.parametrize("suffix", [*sources.VIDEO_SUFFIXES, *sources.ARRAY_SUFFIXES])
 def test_every_kind_of_file_is_named(suffix):
     assert f"`{suffix[1:]}`" in OWN_VIDEOS
 

@@ -14,9 +14,9 @@ import pytest
 
 import run_kvae
 import simulation.generate
+from kvae import data
 from kvae.config import Config
 from kvae.data import archives
-from kvae.data import dataset as data
 from kvae.errors import UserError
 from kvae.models.kvae import KVAE
 from kvae.runs import checkpoint, run_folder, weights

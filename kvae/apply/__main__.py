@@ -84,22 +84,22 @@ def _run(options: Options) -> None:
         from kvae.plots import films
         from kvae.runs.load import load
         from kvae.system import device, files
-        from kvae.videos import frames as videos
-        from kvae.videos import sources as clips
+        from kvae.videos.frames import Look, read_clip
+        from kvae.videos.sources import find, short_name
 
         device.has_gpu()
 
     _check(options)
-    output = Path(options.output or f"{clips.short_name(options.clip)}_applied")
+    output = Path(options.output or f"{short_name(options.clip)}_applied")
     if output.exists():
         raise ApplyError(f"There is a {output} already: choose another --output, or delete it")
-    sources = clips.find(options.clip)
+    sources = find(options.clip)
     if len(sources) > 1:
         raise ApplyError(f"{options.clip} holds {len(sources)} videos: give one of them")
     model = load(options.run_folder)
     height, width = model.frame_shape
-    look = videos.Look(height, width, black_and_white=model.config.out_distr == "bernoulli")
-    frames = videos.read_clip(sources[0], look, options.max_frames - options.continue_)
+    look = Look(height, width, black_and_white=model.config.out_distr == "bernoulli")
+    frames = read_clip(sources[0], look, options.max_frames - options.continue_)
     num_steps = len(frames) + options.continue_
     observed = np.ones(len(frames), np.float32)
     observed[hidden_frames(options.hide, len(frames))] = 0

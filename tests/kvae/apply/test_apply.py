@@ -19,8 +19,8 @@ from kvae.models.kvae import KVAE
 from kvae.models.rivals import RecurrentAutoencoder
 from kvae.runs import run_folder
 from kvae.runs.options import read_options
-from kvae.videos import frames as videos
-from kvae.videos import sources as clips
+from kvae.videos import frames, sources
+from kvae.videos.frames import Look, read_clip
 
 ROOT = Path(__file__).parents[3]
 TINY = (
@@ -94,8 +94,8 @@ def test_a_clip_is_filled_in_and_goes_on(trained, folder, tmp_path, monkeypatch,
     assert found["samples"].shape == (2, 15, 16, 16)
     assert found["observed"].tolist() == [1, 1, 0, 0, 0, 1, 0, 1, 1, *[0] * 6]
     assert all(found[name].dtype == np.float32 for name in found)
-    (source,) = clips.find(folder / "clip2.mp4")
-    truth = videos.read_clip(source, videos.Look(16, 16, False), 99) / 255
+    (source,) = sources.find(folder / "clip2.mp4")
+    truth = read_clip(source, Look(16, 16, False), 99) / 255
     of_filled = np.sqrt(np.mean((found["images"][:9] - truth)[[2, 3, 4, 6]] ** 2))
     of_last = np.sqrt(np.mean((truth[[1, 1, 1, 5]] - truth[[2, 3, 4, 6]]) ** 2))
     assert f"an error (RMS) of {of_filled:.3f}; the last frame seen, shown on, has {of_last:.3f}" in said
@@ -125,7 +125,7 @@ def test_a_run_finds_its_videos_again(trained, folder, monkeypatch):
     data_dir = trained.parent.parent / "data"
     before = {path: path.stat().st_mtime_ns for path in data_dir.iterdir()}
     config = Config.from_dict(read_options(trained))
-    monkeypatch.setattr(videos, "clips_of", None)
+    monkeypatch.setattr(frames, "clips_of", None)
     files = run_kvae._dataset_files(config, foreign=True)
     assert set(files) < set(before)
     assert {path: path.stat().st_mtime_ns for path in data_dir.iterdir()} == before

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kvae.inference import particles
-from kvae.inference import posterior as imputation
+from kvae.inference import particles, posterior
 from tests.kvae.mixtures import codes_and_controls, state_space_model
 
 NUM_PATHS = 8000
@@ -88,7 +87,7 @@ def test_sampling_is_the_sum_over_all_hidden_codes(options, hidden):
     np.testing.assert_allclose(drawn.mean(axis=0)[hidden] / scale, code_mean[hidden] / scale, atol=0.12)
     np.testing.assert_allclose(drawn.var(axis=0)[hidden], variance[hidden], rtol=0.2)
 
-    found = imputation.sample_posterior(model, codes, tf.constant(mask), u, NUM_PATHS, 1000, [1, 2])
+    found = posterior.sample_posterior(model, codes, tf.constant(mask), u, NUM_PATHS, 1000, [1, 2])
     deviation = np.sqrt(np.diagonal(state_cov, axis1=1, axis2=2))
     for mean in (found.state_mean, found.sampled_states):
         np.testing.assert_allclose(
@@ -108,7 +107,7 @@ def test_the_papers_procedure_is_another_where_alpha_depends_on_the_hidden_codes
     model, codes, u = model_and_sequences(1, 5, K=3, dim_a=1, dim_z=2)
     mask = np.float32([[1, 0, 0, 1, 1]])
     *_, smoothed_codes = quadrature(model, codes, mask, u)
-    plain = imputation.sample_posterior(model, codes, tf.constant(mask), u, 0, 1, [1, 2])
+    plain = posterior.sample_posterior(model, codes, tf.constant(mask), u, 0, 1, [1, 2])
     assert np.abs(plain.codes[0, 0, 1:3, 0] - smoothed_codes[1:3]).max() > 0.05
 
 
@@ -128,7 +127,7 @@ def test_with_one_model_sampling_is_the_exact_smoother(options):
     np.testing.assert_allclose(paths.log_likelihood[2], np.sum(filtered.log_likelihood[2]), atol=1e-3)
     np.testing.assert_allclose(paths.effective_sample_size[2], NUM_PATHS // 2, rtol=1e-3)
 
-    found = imputation.sample_posterior(model, codes, tf.constant(mask), u, NUM_PATHS, 500, [0, 0])
+    found = posterior.sample_posterior(model, codes, tf.constant(mask), u, NUM_PATHS, 500, [0, 0])
     deviation = np.sqrt(np.diagonal(exact.smoothed_cov, axis1=2, axis2=3))
     for mean in (found.state_mean, found.sampled_states):
         error = (np.mean(mean, axis=1) - exact.smoothed_mean) / deviation
@@ -174,10 +173,10 @@ def test_large_batches_go_in_parts(monkeypatch):
     model = state_space_model()
     codes, u = codes_and_controls(batch=5)
     mask = tf.constant([[1.0, 1, 0, 0, 1, 1]] * 5)
-    monkeypatch.setattr(imputation, "MAX_PATHS_AT_ONCE", 40)
-    found = imputation.sample_posterior(model, codes, mask, u, 20, 3, [0, 0])
+    monkeypatch.setattr(posterior, "MAX_PATHS_AT_ONCE", 40)
+    found = posterior.sample_posterior(model, codes, mask, u, 20, 3, [0, 0])
     assert found.codes.shape == [5, 3, 6, 2]
     # Each part has draws of its own.
     same = tf.repeat(codes[:1], 5, axis=0)
-    found = imputation.sample_posterior(model, same, mask, tf.repeat(u[:1], 5, axis=0), 20, 3, [0, 0])
+    found = posterior.sample_posterior(model, same, mask, tf.repeat(u[:1], 5, axis=0), 20, 3, [0, 0])
     assert (found.codes[0].numpy()[:, 2] != found.codes[2].numpy()[:, 2]).any()

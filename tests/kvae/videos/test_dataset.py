@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kvae.data import dataset as data
+from kvae import data
 from kvae.data.archives import read_arrays
 from kvae.errors import UserError
 from kvae.videos import dataset as video_dataset

@@ -83,7 +83,9 @@ class KalmanAutoencoder(SequenceAutoencoder):
             return CodeTerm(exact, exact, None, codes)
         filtered, dynamics = self.lgssm.filter(codes, given.mask, given.controls)
         value = exact = total_of(given.weight, filtered)
-        smoothed, sampled, decoded = self.lgssm.smooth(filtered, dynamics), None, codes
+        sampled, decoded = None, codes
+        if sampled_term or self.config.sample_z:
+            smoothed = self.lgssm.smooth(filtered, dynamics)
         if sampled_term:
             noise = replicas.normal(tf.shape(smoothed.smoothed_mean), next(given.draws))
             seen = tf.ones_like(codes[..., 0]) if given.mask is None else given.mask

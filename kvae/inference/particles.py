@@ -25,14 +25,12 @@ import tensorflow as tf
 
 from kvae.inference import kalman
 from kvae.inference import small_matrices as small
+from kvae.inference.guide import Guide, guide_of, guided_draw
 from kvae.inference.protocols import Mixture, NetworkState
 from kvae.inference.scan import swap_batch_and_time
 
 RESAMPLE_BELOW = 0.5
 """Share of effective paths below which they are resampled."""
-
-WIDENING = 2.0
-"""Factor on the variance of the first pass's weighted paths: few of them may carry the weight."""
 
 
 class Paths(NamedTuple):
@@ -48,13 +46,6 @@ class Paths(NamedTuple):
     codes: tf.Tensor
     effective_sample_size: tf.Tensor
     log_likelihood: tf.Tensor
-
-
-class Guide(NamedTuple):
-    """g_t(a) = exp(-(a - center)' diag(precision) (a - center) / 2), both [T, dim_a, B]."""
-
-    center: tf.Tensor
-    precision: tf.Tensor
 
 
 class _Pass(NamedTuple):
@@ -161,7 +152,8 @@ def draw_paths(
     mask = tf.cast(mask, codes.dtype)
     seeds = tf.random.split(seed, 3)
     scouts = num_paths // 2
-    guide = _guide_of(_run(mixture, codes, mask, u, scouts, seeds[0]), mixture)
+    first = _run(mixture, codes, mask, u, scouts, seeds[0])
+    guide = guide_of(first.drawn, first.drawn_weights, first.codes, first.weights, mixture.R)
     second = _run(mixture, codes, mask, u, num_paths - scouts, seeds[1], guide)
     chosen = _systematic(
         second.weights, tf.random.stateless_uniform(tf.shape(codes)[:1], seeds[2]), num_draws
@@ -261,7 +253,7 @@ def _draw(
     """
     predicted_cov = small.symmetrize(small.congruence(belief.C, belief.cov) + mixture.R[..., None])
     predicted_mean = small.matvec(belief.C, belief.mean)
-    log_integral, drawn = _guided_draw(predicted_mean, predicted_cov, given.guide, given.noise)
+    log_integral, drawn = guided_draw(predicted_mean, predicted_cov, given.guide, given.noise)
     is_seen = given.seen > 0
     fed = tf.where(is_seen, given.code, drawn)
     everywhere = tf.ones_like(given.seen)
@@ -345,56 +337,6 @@ def _matrices_after(
     alpha, learned_u, network_state = mixture.network.step(code, network_state)
     A, B, C = (tf.tensordot(base, alpha, [[2], [1]]) for base in bases)
     return A, small.matvec(B, tf.transpose(mixture.inputs(u, learned_u))), C, network_state
-
-
-def _guided_draw(
-    mean: tf.Tensor, cov: tf.Tensor, guide: Guide, noise: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Draw from N(mean, cov) g, up to its scale.
-
-    Args:
-        mean: [M, N].
-        cov: [M, M, N].
-        guide: a `Guide` of [M, N].
-        noise: [M, N], draws from N(0, I).
-
-    Returns:
-        The logarithm of the integral of N(mean, cov) g [N], and the draws [M, N].
-    """
-    size = mean.shape[0]
-    # With L = diag(precision)^(1/2): I + L cov L is symmetric, and never singular.
-    root = tf.sqrt(guide.precision)
-    root_cov = root[:, None] * cov
-    innovation_cov = tf.eye(size)[..., None] + root_cov * root
-    innovation = root * (guide.center - mean)
-    solved, reduced, pivots = small.solve(
-        small.symmetrize(innovation_cov), tf.concat([root_cov, innovation[:, None]], axis=1)
-    )
-    gain = small.transpose(solved[:, :size])
-    log_integral = -0.5 * tf.reduce_sum(tf.math.log(pivots) + reduced[:, size] ** 2 / pivots, axis=0)
-    mean += small.matvec(gain, innovation)
-    cov = small.symmetrize(cov - small.matmul(gain, root_cov))
-    return log_integral, mean + small.matvec(small.cholesky(cov), noise)
-
-
-def _guide_of(scouted: _Pass, mixture: Mixture) -> Guide:
-    """Return the `Guide` that a first pass suggests: what the later steps made of the codes it drew."""
-    emission = tf.linalg.diag_part(mixture.R)[:, None]
-    drawn_mean, drawn_variance = _moments(scouted.drawn, scouted.drawn_weights[:, None])
-    mean, variance = _moments(scouted.codes, scouted.weights)
-    # However few paths are left, a code is not known better than its noise allows.
-    drawn_variance, variance = drawn_variance + emission, WIDENING * variance + emission
-    precision = tf.maximum(1 / variance - 1 / drawn_variance, 0.0)
-    center = tf.math.divide_no_nan(mean / variance - drawn_mean / drawn_variance, precision)
-    # Where the later steps say next to nothing the quotient may lie anywhere: keep it near what was drawn.
-    reach = 3 * tf.sqrt(drawn_variance)
-    return Guide(tf.clip_by_value(center, drawn_mean - reach, drawn_mean + reach), precision)
-
-
-def _moments(codes: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return mean and variance [T, dim_a, B] of codes [T, dim_a, B, P] under weights that sum to 1."""
-    mean = tf.reduce_sum(weights * codes, axis=-1)
-    return mean, tf.reduce_sum(weights * (codes - mean[..., None]) ** 2, axis=-1)
 
 
 def _systematic(weights: tf.Tensor, uniform: tf.Tensor, count: int) -> tf.Tensor:

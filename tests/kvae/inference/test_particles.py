@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from kvae.inference import particles, posterior
+from kvae.inference.guide import guide_of
 from tests.kvae.mixtures import codes_and_controls, state_space_model
 
 NUM_PATHS = 8000
@@ -140,7 +141,7 @@ def test_looking_ahead_keeps_more_paths_alive():
     mask = np.ones([8, 12], np.float32)
     mask[:, 3:9] = 0
     blind = particles._run(model, codes, tf.constant(mask), u, 500, [3, 4])
-    guide = particles._guide_of(blind, model)
+    guide = guide_of(blind.drawn, blind.drawn_weights, blind.codes, blind.weights, model.R)
     guided = particles._run(model, codes, tf.constant(mask), u, 500, [5, 6], guide)
     alive = [np.median(found.effective_sample_size[9]) for found in (blind, guided)]
     assert alive[1] > 2 * alive[0]

@@ -169,7 +169,7 @@ def replay(metrics, folder):
 def draw_curves(source, output_dir):
     """Draw the imputation curves in the folder of a model."""
     from kvae.evaluation import report
-    from kvae.plots import figures
+    from kvae.plots import canvas
     from kvae.runs.options import read_options
 
     dataset = read_options(source)["dataset"]
@@ -179,7 +179,7 @@ def draw_curves(source, output_dir):
             method: (list(points), [wrong for wrong, _ in points.values()])
             for method, points in curves.items()
         }
-        figures.save_png(output_dir / f"{name}.png", report.curve_plot(name, lines, dataset))
+        canvas.save_png(output_dir / f"{name}.png", report.curve_plot(name, lines, dataset))
 
 
 def film_of_filling(model, num_imagined=NUM_IMAGINED):

@@ -225,7 +225,7 @@ def _check_pictures(run_folder):
 
 
 def _write(options, world, report, curves, measure):
-    from kvae.plots import figures
+    from kvae.plots import canvas, figures
 
     figure = figures.imputation_curves(
         {method: values for method, values in curves.items() if method != "generation"},
@@ -233,7 +233,7 @@ def _write(options, world, report, curves, measure):
         f"{world}: hidden frames",
         y_label=measure,
     )
-    figures.save_png(options.output_dir / f"{world}.png", figure)
+    canvas.save_png(options.output_dir / f"{world}.png", figure)
     for source, name in PICTURES.items():
         shutil.copyfile(options.run_folder / source, options.output_dir / f"{world}_{name}.png")
         report += f"\n\n![{name}]({world}_{name}.png)"

@@ -24,7 +24,7 @@ import tyro
 from benchmarks.kalman.dynamax_client import dynamax_python, dynamax_versions
 from benchmarks.kalman.measure import Options, benchmark
 from benchmarks.kalman.report import figure_of, report_of
-from kvae.plots.figures import save_png
+from kvae.plots.canvas import save_png
 from kvae.system.files import replacing
 
 

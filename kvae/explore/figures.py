@@ -10,10 +10,10 @@ from matplotlib.patches import Ellipse, Patch
 
 from kvae.explore.plane import Plane
 from kvae.explore.session import Future, Look
-from kvae.plots import figures
+from kvae.plots import canvas, figures
 from kvae.plots.films import HIDDEN_COLOUR
 
-ENCODED, FILTERED, IMAGINED, POSTERIOR = figures.COLOURS[:4]
+ENCODED, FILTERED, IMAGINED, POSTERIOR = canvas.COLOURS[:4]
 """Colours as in the plots of a run: what is encoded, filtering, generation, sampling."""
 HIDDEN = "#{:02x}{:02x}{:02x}".format(*HIDDEN_COLOUR)
 
@@ -71,7 +71,7 @@ def code_plane(plane: Plane, look: Look, all_codes: np.ndarray, future: Future |
     star: dict[str, Any] = {"color": _INK, "marker": "*", "linestyle": "none"}
     axes.plot(*mean[0], **star, markersize=13, markeredgecolor="white", zorder=5)
     handles.append(Line2D([], [], **star, markersize=10, label="start"))
-    figures.style_axes(axes)
+    canvas.style_axes(axes)
     axes.set_xlabel(plane.labels[0])
     axes.set_ylabel(plane.labels[1])
     figure.legend(handles=handles, loc="upper center", ncols=4, frameon=False, fontsize=9, columnspacing=1.2)

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from kvae.plots import figures
+from kvae.plots import canvas
 from kvae.plots.films import BLANK_COLOUR
 
 
@@ -64,7 +64,7 @@ def film(rows: Sequence[Row], first_step: int = 1, clickable: str = "") -> str:
 
 def picture(figure: Figure, alt: str) -> str:
     """Return a plot as an `img`; `alt` describes it to those who cannot see it."""
-    encoded = base64.b64encode(figures.encode_png(figure)).decode()
+    encoded = base64.b64encode(canvas.encode_png(figure)).decode()
     return f'<img class="plot" alt="{escape(alt)}" src="data:image/png;base64,{encoded}">'
 
 

@@ -4,35 +4,19 @@ Pure functions from arrays to `matplotlib.figure.Figure`. None of them touches p
 outlives its last reference. Time steps are counted from 1.
 """
 
-import io
 import math
-import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
-import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
 
 from kvae.data.masks import hidden_steps
-from kvae.system.files import replacing
+from kvae.plots import canvas
 
 MAX_PANELS = 4
 """Plots with a panel per sequence show this many sequences, the first ones."""
-
-# Okabe and Ito's colours, which people of any colour vision can tell apart; yellow, too light for
-# lines on white, comes last.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#F0E442")
-"""Of the first lines of a plot."""
-_LINESTYLES: tuple[Any, ...] = ("-", "--", ":", "-.")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-_GREY = "#6E6E6E"
-_SHADE = "#E4E4E4"
 
 
 def code_trajectories(trajectories: Mapping[str, np.ndarray], observed: np.ndarray | None = None) -> Figure:
@@ -86,8 +70,8 @@ def alpha_over_time(alpha: np.ndarray, size: tuple[float, float] = (4.4, 2.1)) -
     """
     alpha = _checked("alpha", alpha, "[N, T, K]")
     num_sequences, num_steps, num_mixtures = alpha.shape
-    figure, panels = _panels(min(num_sequences, MAX_PANELS), max_columns=2, size=size)
-    colours = _colours(num_mixtures)
+    figure, panels = canvas.panels(min(num_sequences, MAX_PANELS), max_columns=2, size=size)
+    colours = canvas.colours_of(num_mixtures)
     # Stairs, not slopes: a weight belongs to a step, and a single step must be seen too.
     edges = np.arange(num_steps + 1) + 0.5
     for index, axes in enumerate(panels):
@@ -98,13 +82,13 @@ def alpha_over_time(alpha: np.ndarray, size: tuple[float, float] = (4.4, 2.1)) -
         axes.grid(visible=False)
         axes.set_xlim(edges[0], edges[-1])
         axes.set_ylim(0, 1)
-        _tick_whole_steps(axes)
-    _number_sequences(panels)
-    _label_outer(panels, "time step $t$", r"weight $\alpha_t$")
+        canvas.tick_whole_steps(axes)
+    canvas.number_sequences(panels)
+    canvas.label_outer(panels, "time step $t$", r"weight $\alpha_t$")
     handles = [
         Patch(color=colour, alpha=0.9, label=rf"$\alpha^{{({k + 1})}}$") for k, colour in enumerate(colours)
     ]
-    _legend_above(figure, handles)
+    canvas.legend_above(figure, handles)
     return figure
 
 
@@ -139,7 +123,7 @@ def alpha_plane(
             raise ValueError(f"codes must have shape [M, 2]. Received: shape {codes.shape}.")
     edges_0, edges_1 = _edges("axis_0", axis_0), _edges("axis_1", axis_1)
 
-    figure, panels = _panels(alpha.shape[2], max_columns=4, size=(2.7, 2.5))
+    figure, panels = canvas.panels(alpha.shape[2], max_columns=4, size=(2.7, 2.5))
     # Square panels leave room over, which would make the colour bar taller than they are.
     figure.set_layout_engine("compressed")
     for k, axes in enumerate(panels):
@@ -164,7 +148,7 @@ def alpha_plane(
         axes.set_ylim(edges_1[0], edges_1[-1])
         axes.set_box_aspect(1)
         axes.spines[:].set_visible(False)
-    _label_outer(panels, "code $a_1$", "code $a_2$")
+    canvas.label_outer(panels, "code $a_1$", "code $a_2$")
     bar = figure.colorbar(mesh, ax=panels, label="weight", fraction=0.05, aspect=25)
     bar.outline.set_visible(False)
     return figure
@@ -199,10 +183,10 @@ def imputation_curves(
     curves = {label: _checked_curve(label, curve) for label, curve in curves.items()}
     references = {label: _checked_curve(label, curve) for label, curve in (references or {}).items()}
     labels = list(dict.fromkeys([*curves, *references]))
-    colours = dict(zip(labels, _colours(len(labels)), strict=True))
-    markers = {label: _MARKERS[i % len(_MARKERS)] for i, label in enumerate(labels)}
+    colours = dict(zip(labels, canvas.colours_of(len(labels)), strict=True))
+    markers = {label: canvas.MARKERS[i % len(canvas.MARKERS)] for i, label in enumerate(labels)}
 
-    figure, (axes,) = _panels(1, max_columns=1, size=(6.6, 3.9))
+    figure, (axes,) = canvas.panels(1, max_columns=1, size=(6.6, 3.9))
     for label, (x, y) in references.items():
         axes.plot(
             x,
@@ -241,45 +225,16 @@ def imputation_curves(
     return figure
 
 
-def encode_png(figure: Figure) -> bytes:
-    """Return the figure as the bytes of a PNG file."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
-
-
-def save_png(path: str | os.PathLike, figure: Figure) -> None:
-    """Write the figure as PNG, all of it or nothing; its folder is made where there is none."""
-    with replacing(path) as temporary:
-        temporary.write_bytes(encode_png(figure))
-
-
-def to_image(figure: Figure) -> np.ndarray:
-    """Return the figure as pixels, uint8 [height, width, 3]."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
-
-
-def style_axes(axes: Axes) -> None:
-    """Make axes look like those of all plots here: no box, a light grid behind the lines."""
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(_GREY)
-    axes.tick_params(colors=_GREY, labelcolor="black", labelsize=9)
-    axes.set_axisbelow(True)
-    axes.grid(color="#EBEBEB", linewidth=0.8)
-
-
 def _codes_in_plane(trajectories: Mapping[str, np.ndarray], hidden: np.ndarray) -> Figure:
-    figure, panels = _panels(len(hidden), max_columns=2, size=(3.6, 3.5), share=True)
-    colours = _colours(len(trajectories))
+    figure, panels = canvas.panels(len(hidden), max_columns=2, size=(3.6, 3.5), share=True)
+    colours = canvas.colours_of(len(trajectories))
     handles = []
     for index, axes in enumerate(panels):
         for order, (label, codes) in enumerate(trajectories.items()):
             path, unseen = codes[index], hidden[index, : codes.shape[1]]
             style = {
                 "color": colours[order],
-                "marker": _MARKERS[order % len(_MARKERS)],
+                "marker": canvas.MARKERS[order % len(canvas.MARKERS)],
                 "markersize": 4,
                 "linestyle": "none",
             }
@@ -298,13 +253,15 @@ def _codes_in_plane(trajectories: Mapping[str, np.ndarray], hidden: np.ndarray) 
             if index == 0:
                 handles.append(Line2D([], [], **style | {"linestyle": "-"}, label=label))
         axes.set_box_aspect(1)
-    handles.append(Line2D([], [], color=_GREY, marker="*", markersize=11, linestyle="none", label="start"))
+    handles.append(
+        Line2D([], [], color=canvas.GREY, marker="*", markersize=11, linestyle="none", label="start")
+    )
     if hidden.any():
         handles.append(
             Line2D(
                 [],
                 [],
-                color=_GREY,
+                color=canvas.GREY,
                 marker="o",
                 markersize=5,
                 markerfacecolor="white",
@@ -312,19 +269,19 @@ def _codes_in_plane(trajectories: Mapping[str, np.ndarray], hidden: np.ndarray) 
                 label="hidden step",
             )
         )
-    _number_sequences(panels)
-    _label_outer(panels, "code $a_1$", "code $a_2$")
-    _legend_above(figure, handles)
+    canvas.number_sequences(panels)
+    canvas.label_outer(panels, "code $a_1$", "code $a_2$")
+    canvas.legend_above(figure, handles)
     return figure
 
 
 def _codes_over_time(trajectories: Mapping[str, np.ndarray], hidden: np.ndarray) -> Figure:
-    figure, panels = _panels(len(hidden), max_columns=2, size=(4.4, 2.6), share=True)
+    figure, panels = canvas.panels(len(hidden), max_columns=2, size=(4.4, 2.6), share=True)
     dim_a = next(iter(trajectories.values())).shape[2]
-    colours = _colours(dim_a)
+    colours = canvas.colours_of(dim_a)
     for index, axes in enumerate(panels):
         for step in np.flatnonzero(hidden[index]) + 1:
-            axes.axvspan(step - 0.5, step + 0.5, color=_SHADE, linewidth=0, zorder=0)
+            axes.axvspan(step - 0.5, step + 0.5, color=canvas.SHADE, linewidth=0, zorder=0)
         for order, codes in enumerate(trajectories.values()):
             steps = np.arange(codes.shape[1]) + 1
             for dimension in range(dim_a):
@@ -332,12 +289,12 @@ def _codes_over_time(trajectories: Mapping[str, np.ndarray], hidden: np.ndarray)
                     steps,
                     codes[index, :, dimension],
                     color=colours[dimension],
-                    linestyle=_LINESTYLES[order % len(_LINESTYLES)],
+                    linestyle=canvas.LINESTYLES[order % len(canvas.LINESTYLES)],
                     linewidth=1.5,
                     # A line through a single step has no length.
                     marker="." if len(steps) == 1 else None,
                 )
-        _tick_whole_steps(axes)
+        canvas.tick_whole_steps(axes)
     handles: list[Line2D | Patch] = [
         Line2D([], [], color=colour, linewidth=2.5, label=f"$a_{{{dimension + 1}}}$")
         for dimension, colour in enumerate(colours)
@@ -346,85 +303,19 @@ def _codes_over_time(trajectories: Mapping[str, np.ndarray], hidden: np.ndarray)
         Line2D(
             [],
             [],
-            color=_GREY,
-            linestyle=_LINESTYLES[order % len(_LINESTYLES)],
+            color=canvas.GREY,
+            linestyle=canvas.LINESTYLES[order % len(canvas.LINESTYLES)],
             linewidth=1.5,
             label=label,
         )
         for order, label in enumerate(trajectories)
     ]
     if hidden.any():
-        handles.append(Patch(color=_SHADE, label="hidden step"))
-    _number_sequences(panels)
-    _label_outer(panels, "time step $t$", "code")
-    _legend_above(figure, handles)
+        handles.append(Patch(color=canvas.SHADE, label="hidden step"))
+    canvas.number_sequences(panels)
+    canvas.label_outer(panels, "time step $t$", "code")
+    canvas.legend_above(figure, handles)
     return figure
-
-
-def _panels(
-    count: int, max_columns: int, size: tuple[float, float], share: bool = False
-) -> tuple[Figure, list[Axes]]:
-    """Return a figure and its panels, row by row, each about `size` (width, height) in inches."""
-    rows = math.ceil(count / max_columns)
-    # Six panels are two rows of three, not four and two.
-    columns = math.ceil(count / rows)
-    # Room for a legend or a colour bar beside the panels.
-    figure = Figure(figsize=(columns * size[0] + 0.6, rows * size[1] + 0.6), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
-    grid = figure.subplots(rows, columns, squeeze=False, sharex=share, sharey=share)
-    panels = list(grid.flat)
-    for axes in panels[count:]:
-        axes.remove()
-    for axes in panels[:count]:
-        style_axes(axes)
-    return figure, panels[:count]
-
-
-def _tick_whole_steps(axes: Axes) -> None:
-    """Put ticks at whole numbers of the x axis alone."""
-    axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
-
-
-def _label_outer(panels: Sequence[Axes], x_label: str, y_label: str) -> None:
-    """Label the left and the lowest axes only: what every panel would repeat is said once."""
-    for axes in panels:
-        place = axes.get_subplotspec()
-        # All panels stand in a grid.
-        assert place is not None
-        if place.is_first_col():
-            axes.set_ylabel(y_label)
-        columns = place.get_gridspec().ncols
-        # In a grid that is not full the last panel of a column may stand above the last row.
-        if place.num1 + columns >= len(panels):
-            axes.set_xlabel(x_label)
-            axes.tick_params(labelbottom=True)
-
-
-def _number_sequences(panels: Sequence[Axes]) -> None:
-    if len(panels) > 1:
-        for index, axes in enumerate(panels):
-            axes.set_title(f"sequence {index + 1}", fontsize=9, color=_GREY, loc="left", pad=4)
-
-
-def _legend_above(figure: Figure, handles: Sequence) -> None:
-    rows = math.ceil(len(handles) / max(1, round(figure.get_figwidth() / 1.25)))
-    columns = math.ceil(len(handles) / rows)
-    figure.legend(
-        # A legend fills its columns first; people read rows.
-        handles=[handle for column in range(columns) for handle in handles[column::columns]],
-        loc="outside upper center",
-        ncols=columns,
-        frameon=False,
-        fontsize=9.5,
-        handletextpad=0.5,
-        columnspacing=1.4,
-    )
-
-
-def _colours(count: int) -> list:
-    if count <= len(COLOURS):
-        return list(COLOURS[:count])
-    return list(matplotlib.colormaps["viridis"](np.linspace(0, 0.95, count)))
 
 
 def _edges(name: str, centres: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from kvae.config import Config
 from kvae.models.autoencoder import SequenceAutoencoder
 from kvae.models.factory import make_model
-from kvae.plots import figures, films
+from kvae.plots import canvas, films
 from kvae.runs import provenance
 from kvae.runs.columns import COLUMNS, TAGS
 from kvae.runs.events import Events
@@ -117,7 +117,7 @@ class RunFolder:
     def add_plot(self, name: str, figure: Figure, step: int, prefix: str = "", folder: str = "plots") -> None:
         """Write a plot as PNG, and to TensorBoard."""
         path = self.path / folder / f"{prefix}{name}.png"
-        figures.save_png(path, figure)
+        canvas.save_png(path, figure)
         width, height = figure.get_size_inches() * figure.dpi
         self.events.add_picture(f"plots/{name}", path.read_bytes(), (int(height), int(width)), step)
 

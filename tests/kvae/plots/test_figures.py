@@ -1,16 +1,13 @@
 """Plots of a model: what is drawn, at the smallest shapes too, and nothing left behind."""
 
-import io
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 from matplotlib.colors import same_color
-from matplotlib.figure import Figure
-from PIL import Image
 
-from kvae.plots import figures
+from kvae.plots import canvas, figures
 
 
 def codes(num_sequences=2, num_steps=5, dim_a=2, seed=0):
@@ -47,7 +44,7 @@ def test_code_trajectories_has_a_panel_per_sequence(dim_a, num_sequences, num_pa
     labels = legend_labels(figure)
     assert {"encoded", "generated", "hidden step"} <= set(labels)
     assert_legend_covers_no_panel(figure)
-    assert figures.to_image(figure).std() > 0
+    assert canvas.to_image(figure).std() > 0
 
 
 def markers(axes):
@@ -101,8 +98,8 @@ def test_codes_of_other_dimensions_are_drawn_over_time():
 
 @pytest.mark.parametrize("dim_a", [1, 2])
 def test_a_single_step_is_seen(dim_a):
-    blank = figures.to_image(figures.code_trajectories({"encoded": np.full((1, 1, dim_a), np.nan)}))
-    image = figures.to_image(figures.code_trajectories({"encoded": np.zeros((1, 1, dim_a))}))
+    blank = canvas.to_image(figures.code_trajectories({"encoded": np.full((1, 1, dim_a), np.nan)}))
+    image = canvas.to_image(figures.code_trajectories({"encoded": np.zeros((1, 1, dim_a))}))
     blue = np.array([0x00, 0x72, 0xB2])
     near = [(np.abs(picture.astype(int) - blue).max(-1) < 8).sum() for picture in (blank, image)]
     assert near[1] > near[0]
@@ -145,7 +142,7 @@ def test_alpha_plane_has_a_panel_per_weight(num_mixtures, num_codes):
         assert axes.get_xlim() == pytest.approx((-1.2, 1.2))
         assert axes.get_ylim() == pytest.approx((-1.5, 10.5))
         assert sum(len(dot.get_offsets()) for dot in dots) == (num_codes or 0)
-    assert figures.to_image(figure).std() > 0
+    assert canvas.to_image(figure).std() > 0
 
 
 def test_alpha_plane_of_a_single_point():
@@ -192,36 +189,7 @@ def test_imputation_curves_draws_references_dashed_in_the_colour_of_their_curve(
 def test_imputation_curves_of_one_point():
     figure = figures.imputation_curves({"smoothing": ([0.1], [0.02])}, "drop probability", "Random")
     assert legend_labels(figure) == ["smoothing"]
-    assert figures.to_image(figure).std() > 0
-
-
-def test_png_and_image_are_the_same_picture(tmp_path):
-    figure = figures.alpha_over_time(weights(1, 5, 3))
-    image = figures.to_image(figure)
-    assert image.dtype == np.uint8
-    assert image.ndim == 3
-    assert image.shape[2] == 3
-    with Image.open(io.BytesIO(figures.encode_png(figure))) as decoded:
-        np.testing.assert_array_equal(np.asarray(decoded.convert("RGB")), image)
-    path = tmp_path / "plots" / "alpha.png"
-    figures.save_png(path, figure)
-    assert [file.name for file in path.parent.iterdir()] == ["alpha.png"]
-    with Image.open(path) as decoded:
-        np.testing.assert_array_equal(np.asarray(decoded.convert("RGB")), image)
-
-
-def test_a_save_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
-    path = tmp_path / "a.png"
-    path.write_bytes(b"old")
-
-    def fail(*args, **kwargs):
-        raise OSError("disk full")
-
-    monkeypatch.setattr(figures.os, "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
-        figures.save_png(path, Figure())
-    assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
-    assert path.read_bytes() == b"old"
+    assert canvas.to_image(figure).std() > 0
 
 
 def test_pictures_need_neither_pyplot_nor_tensorflow():

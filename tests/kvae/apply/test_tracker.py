@@ -8,7 +8,7 @@ import kvae
 from kvae.config import Config
 from kvae.models.rivals import RecurrentAutoencoder
 from simulation.worlds import make_world
-from tests.kvae.models.test_kvae import tiny, videos
+from tests.kvae.models.small import tiny, videos
 
 PRETRAINED = Path(__file__).parents[3] / "pretrained"
 OPTIONS = [

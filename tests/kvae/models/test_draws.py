@@ -8,7 +8,7 @@ from kvae.config import Config
 from kvae.models import draws
 from kvae.models.factory import make_model
 from kvae.runs import checkpoint
-from tests.kvae.models.test_kvae import TINY, tiny, videos
+from tests.kvae.models.small import TINY, tiny, videos
 
 MASK = np.array([[1, 1, 0, 0, 1, 1]] * 3, np.float32)
 

@@ -6,7 +6,7 @@ import pytest
 
 import kvae
 from kvae.runs.export import ExportError
-from tests.kvae.models.test_kvae import tiny, videos
+from tests.kvae.models.small import tiny, videos
 
 # Python without this package: only TensorFlow and the folder.
 USER = """

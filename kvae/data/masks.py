@@ -5,16 +5,24 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kvae import arguments
+
 DROP_PROBABILITIES = tuple(round(0.1 * i, 1) for i in range(1, 11))
 
 
 def planning_mask(num_sequences: int, num_steps: int, num_given: int, num_hidden: int) -> NDArray[np.float32]:
     """Hide `num_hidden` frames after the first `num_given`: [num_sequences, num_steps], 1 = observed.
 
+    Raises:
+        ArgumentError: a number is no whole number, or negative.
+
     Example:
         >>> planning_mask(num_sequences=1, num_steps=6, num_given=2, num_hidden=3)
         array([[1., 1., 0., 0., 0., 1.]], dtype=float32)
     """
+    sizes = (("num_sequences", num_sequences), ("num_steps", num_steps))
+    num_sequences, num_steps = (arguments.count(size, name) for name, size in sizes)
+    num_given, num_hidden = arguments.count(num_given, "num_given"), arguments.count(num_hidden, "num_hidden")
     mask = np.ones([num_sequences, num_steps], np.float32)
     mask[:, num_given : num_given + num_hidden] = 0
     return mask
@@ -35,10 +43,16 @@ def random_mask(
     Returns:
         [N, T] float32, 1 = observed.
 
+    Raises:
+        ArgumentError: a number is no whole number or negative, or the probability is none.
+
     Example:
         >>> random_mask(num_sequences=1, num_steps=4, num_given=2, probability=1.0, seed=0)
         array([[1., 1., 0., 0.]], dtype=float32)
     """
+    sizes = (("num_sequences", num_sequences), ("num_steps", num_steps), ("num_given", num_given))
+    num_sequences, num_steps, num_given = (arguments.count(size, name) for name, size in sizes)
+    probability = arguments.probability(probability, "probability")
     hidden = np.random.default_rng(seed).random([num_sequences, num_steps]) < probability
     hidden[:, :num_given] = False
     return 1.0 - hidden.astype(np.float32)

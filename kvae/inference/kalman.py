@@ -3,14 +3,15 @@
 Pure functions over a batch of sequences, of a model that `LinearGaussian` defines. `mask[:, t]` is 1 where
 y_t was observed and 0 where it is missing (TFP's state space models use the inverse); a mask [B, T, M] says
 so for every coordinate of y_t.
-Every function takes tensors of one float dtype, runs eagerly or inside a `tf.function`, and is
-differentiable. The cost is linear in T; the loop over time is sequential.
+`filter`, `smooth`, `smooth_filtered` and `sample_filtered` take arrays or tensors of numbers; what they are
+given is checked, its values where they are known already. Every function runs eagerly or inside a
+`tf.function`, and is differentiable. The cost is linear in T; the loop over time is sequential.
 
 `filter` computes in float64, whatever its arguments are, and returns that for the smoother to go on from.
 One precise observation of a wide belief leaves a covariance whose eigenvalues lie many orders of magnitude
 apart, and float32 loses the small ones, which are what is left after the next observation: in one of ten
 thousand random models a smoothed covariance was wrong by one percent. `smooth` and `sample_filtered` return
-the dtype of their arguments. `predict` and `update`, one step, compute in the dtype that they are given.
+the float dtype of their arguments. `predict` and `update`, one step, compute in the dtype of theirs.
 
 The recursions are those of Murphy, "Machine Learning: a Probabilistic Perspective", 18.3, with the
 covariance updates in Joseph form, which stays positive semi-definite under rounding. Inside, time is the
@@ -21,8 +22,11 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
+from kvae import arguments
+from kvae.arguments import ArgumentError
 from kvae.inference import small_matrices as small
 from kvae.inference.scan import scan
 
@@ -163,6 +167,9 @@ def filter(model: LinearGaussian, y: tf.Tensor, mask: tf.Tensor, u: tf.Tensor) -
     Returns:
         A `Filtered`.
 
+    Raises:
+        ArgumentError: an argument has another shape, is not finite where it counts, or is no covariance.
+
     Example: a random walk, seen with noise; the third observation is missing.
         >>> import tensorflow as tf
         >>> from kvae.inference import kalman
@@ -177,6 +184,7 @@ def filter(model: LinearGaussian, y: tf.Tensor, mask: tf.Tensor, u: tf.Tensor) -
         >>> print(kalman.smooth(walk, y, mask, none).smoothed_mean.numpy().round(3).ravel())
         [0.8 1.4 1.4]
     """
+    model, y, mask, u = checked(model, y, mask, u)
     model, (y, u) = precise_model(model), precise(y, u)
     model, y, mask, log_likelihood_of_missing = observed_part(model, y, mask)
     offset = tf.linalg.matvec(model.B, u)
@@ -258,8 +266,9 @@ def smooth_filtered(model: LinearGaussian, filtered: Filtered) -> Smoothed:
         filtered: the `Filtered` of that model.
 
     Returns:
-        A `Smoothed`, in the dtype of A.
+        A `Smoothed`, in the float dtype of the model.
     """
+    model = in_floats(model)
     gain, conditional_cov = smoothing_gains(model, filtered)
 
     def step(carry: tuple, inputs: tuple, _: tuple) -> tuple[tf.Tensor, tf.Tensor]:
@@ -315,7 +324,95 @@ def smooth(model: LinearGaussian, y: tf.Tensor, mask: tf.Tensor, u: tf.Tensor) -
     Returns:
         A `Smoothed`.
     """
+    model, y, mask, u = checked(model, y, mask, u)
     return smooth_filtered(model, filter(model, y, mask, u))
+
+
+def checked(
+    model: LinearGaussian, y: tf.Tensor, mask: tf.Tensor, u: tf.Tensor
+) -> tuple[LinearGaussian, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Return the arguments of `filter` as tensors, the model's of one float dtype.
+
+    Raises:
+        ArgumentError: an argument has another shape, is not finite where it counts, or is no covariance.
+    """
+    if not isinstance(model, LinearGaussian):
+        raise ArgumentError(f"model must be a LinearGaussian. Received: {type(model).__name__}")
+    observations, hidden = arguments.known(y, "y"), arguments.known(mask, "mask")
+    shape = y.shape if observations is None else observations.shape
+    if len(shape) != 3 or 0 in shape:
+        raise ArgumentError(f"y must be [B, T, M] and not empty. Received: shape {tuple(shape)}")
+    batch, num_steps, dim_y = shape
+    rank = len(mask.shape) if hidden is None else hidden.ndim
+    mask = arguments.mask(mask, tuple(shape) if rank == 3 else (batch, num_steps))
+    if observations is not None and hidden is not None:
+        seen = np.broadcast_to(hidden.reshape(*hidden.shape, *[1] * (3 - rank)), observations.shape) > 0
+        if not np.isfinite(observations[seen]).all():
+            raise ArgumentError("y must be finite where it is observed. Received: NaN or infinity")
+    dim_z = np.shape(model.A)[-1] if isinstance(model.A, np.ndarray | list) else model.A.shape[-1]
+    steps = {"A": (dim_z, dim_z), "B": (dim_z, None), "C": (dim_y, dim_z)}
+    for name, sides in steps.items():
+        _check_numbers(name, getattr(model, name), (batch, num_steps, *sides), name != "C")
+    dim_u = np.shape(model.B)[-1] if isinstance(model.B, np.ndarray | list) else model.B.shape[-1]
+    _check_numbers("u", u, (batch, num_steps, dim_u), True)
+    _check_numbers("mu0", model.mu0, (dim_z,))
+    for name, size in {"Q": dim_z, "R": dim_y, "Sigma0": dim_z}.items():
+        _check_covariance(name, getattr(model, name), size)
+    model = in_floats(model)
+    y, u = (tf.convert_to_tensor(x) for x in (y, u))
+    return model, y, tf.convert_to_tensor(mask), u
+
+
+def in_floats(model: LinearGaussian) -> LinearGaussian:
+    """Return a model as tensors of one float dtype: its widest, float64 where all are integers."""
+    tensors = [tf.convert_to_tensor(x) for x in model]
+    floats = [x.dtype for x in tensors if x.dtype.is_floating]
+    dtype = max(floats, key=lambda dtype: dtype.size, default=tf.float64)
+    return LinearGaussian(*(tf.cast(x, dtype) for x in tensors))
+
+
+def _check_numbers(
+    name: str, value: tf.Tensor, shape: tuple[int | None, ...], is_transition: bool = False
+) -> None:
+    """Raise ArgumentError unless a value has a shape and is finite, of a transition after the first step."""
+    array = arguments.known(value, name)
+    if is_transition and array is not None and array.ndim > 1:
+        later = array[:, 1:]
+        arguments.array_of(np.zeros(array.shape), shape, name, _AXES[name], np.float64)
+        arguments.array_of(later, (None,) * later.ndim, name, _AXES[name], np.float64)
+        return
+    arguments.array_of(value, shape, name, _AXES[name], np.float64)
+
+
+def _check_covariance(name: str, value: tf.Tensor, size: int | None) -> None:
+    """Raise ArgumentError unless a value is a covariance matrix; R has to have an inverse."""
+    _check_numbers(name, value, (size, size))
+    array = arguments.known(value, name)
+    if array is None:
+        return
+    array = array.astype(np.float64)
+    scale = np.abs(array).max()
+    if not np.allclose(array, array.T, rtol=0, atol=_ROUNDING * scale):
+        raise ArgumentError(f"{name} must be symmetric, as a covariance is. Received: {array.tolist()}")
+    smallest = np.linalg.eigvalsh(array)[0]
+    if smallest < -_ROUNDING * scale or (name == "R" and smallest <= 0):
+        kind = "positive definite" if name == "R" else "positive semi-definite"
+        raise ArgumentError(f"{name} must be {kind}, as a covariance is. Received: {array.tolist()}")
+
+
+_ROUNDING = 1e-5
+"""Of a covariance in float32, relative to its largest entry."""
+
+_AXES = {
+    "A": "[B, T, D, D]",
+    "B": "[B, T, D, U]",
+    "C": "[B, T, M, D]",
+    "u": "[B, T, U]",
+    "mu0": "[D]",
+    "Q": "[D, D]",
+    "R": "[M, M]",
+    "Sigma0": "[D, D]",
+}
 
 
 def precise(*tensors: tf.Tensor) -> list[tf.Tensor]:

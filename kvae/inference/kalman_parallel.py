@@ -20,6 +20,7 @@ _Element = Sequence[tf.Tensor]
 
 def filter(model: kalman.LinearGaussian, y: tf.Tensor, mask: tf.Tensor, u: tf.Tensor) -> kalman.Filtered:
     """Run the Kalman filter; arguments and result as `kalman.filter`."""
+    model, y, mask, u = kalman.checked(model, y, mask, u)
     model, (y, u) = kalman.precise_model(model), kalman.precise(y, u)
     model, y, mask, log_likelihood_of_missing = kalman.observed_part(model, y, mask)
     offset = tf.linalg.matvec(model.B, u)

@@ -1,7 +1,11 @@
-"""What callers of a model gave, checked and made ready."""
+"""What callers of a model gave, checked by `kvae.arguments` and made ready."""
+
+from typing import Any
 
 import tensorflow as tf
 
+from kvae import arguments
+from kvae.arguments import ArgumentError
 from kvae.config import Config
 from kvae.errors import UserError
 from kvae.models.outputs import TensorLike
@@ -20,52 +24,83 @@ def check_sides(expected: tuple[int, ...], received: tuple[int, ...], hint: str 
         )
 
 
+def check_built(model: Any) -> None:
+    """Raise ArgumentError where a model has no weights yet."""
+    if not model.built:
+        raise ArgumentError(
+            "The model has no weights yet: train it, load it, or call "
+            "model.build((None, None, height, width)) first"
+        )
+
+
 def controls_of(controls: TensorLike | None, codes: tf.Tensor, dim_u: int) -> tf.Tensor:
     """Return controls [B, T, dim_u] for codes [B, T, dim_a]: zeros for None.
 
     Raises:
-        ValueError: they have not `dim_u` entries per step.
+        ArgumentError: they have another shape, or are not finite.
     """
     if controls is None:
         return tf.zeros([tf.shape(codes)[0], tf.shape(codes)[1], dim_u])
-    controls = tf.convert_to_tensor(controls, tf.float32)
-    if controls.shape[-1] != dim_u:
-        raise ValueError(
-            f"Controls must have dim_u={dim_u} entries per step. Received: shape {tuple(controls.shape)}"
-        )
-    return controls
+    return tf.cast(arguments.controls(controls, (codes.shape[0], codes.shape[1], dim_u)), tf.float32)
 
 
-def fitted_controls(controls: TensorLike | None, num_steps: int | tf.Tensor) -> tf.Tensor | None:
-    """Return controls [B, S, dim_u] cut, or continued with zeros, to `num_steps`; None stays None."""
+def fitted_controls(
+    controls: TensorLike | None, num_steps: int | tf.Tensor, batch: int | None, dim_u: int
+) -> tf.Tensor | None:
+    """Return controls [B, S, dim_u] cut, or continued with zeros, to `num_steps`; None stays None.
+
+    Raises:
+        ArgumentError: they have another shape, or are not finite.
+    """
     if controls is None:
         return None
-    controls = tf.convert_to_tensor(controls, tf.float32)[:, :num_steps]
+    controls = tf.cast(arguments.controls(controls, (batch, None, dim_u)), tf.float32)[:, :num_steps]
     return tf.pad(controls, [[0, 0], [0, num_steps - tf.shape(controls)[1]], [0, 0]])
 
 
-def mask_of(mask: TensorLike | None, images: tf.Tensor, config: Config) -> tf.Tensor:
-    """Return a mask [B, T], float32; None hides config.t_steps_mask frames after the first t_init_mask."""
+def mask_of(mask: TensorLike | None, images: TensorLike, config: Config) -> TensorLike:
+    """Return a mask [B, T], float32; None hides config.t_steps_mask frames after the first t_init_mask.
+
+    Raises:
+        ArgumentError: it has another shape, or other values than 0 and 1.
+    """
     if mask is not None:
-        return tf.cast(mask, tf.float32)
-    steps = tf.range(tf.shape(images)[1])
+        return given_mask(mask, images)
+    batch_and_steps = tf.shape(images)[:2]
+    steps = tf.range(batch_and_steps[1])
     hidden = (steps >= config.t_init_mask) & (steps < config.t_init_mask + config.t_steps_mask)
-    return tf.broadcast_to(1.0 - tf.cast(hidden, tf.float32), tf.shape(images)[:2])
+    return tf.broadcast_to(1.0 - tf.cast(hidden, tf.float32), batch_and_steps)
+
+
+def given_mask(mask: TensorLike | None, images: TensorLike) -> TensorLike | None:
+    """Return the mask [B, T] of frames or codes [B, T, ...], float32; None stays None.
+
+    Raises:
+        ArgumentError: it has another shape, or other values than 0 and 1.
+    """
+    if mask is None:
+        return None
+    return tf.cast(arguments.mask(mask, tuple(images.shape[:2])), tf.float32)
 
 
 def lengths_of(
-    images: TensorLike, num_steps: int | None, num_given: int | None, config: Config
+    length: int | None, num_steps: int | None, num_given: int | None, config: Config
 ) -> tuple[int, int]:
     """Return `num_steps` and `num_given` of a generation, where they are None by the configuration.
 
+    Args:
+        length: frames that are there.
+        num_steps: as given.
+        num_given: as given.
+        config: what says the rest.
+
     Raises:
-        ValueError: there are fewer than `num_given` frames, or `num_steps` is below that.
+        ArgumentError: there are fewer than `num_given` frames, or `num_steps` is below that.
     """
-    num_steps = config.n_steps_gen if num_steps is None else num_steps
-    num_given = config.t_init_mask if num_given is None else num_given
-    length = images.shape[1]
-    if num_given < 1 or num_steps < num_given or (length is not None and length < num_given):
-        raise ValueError(
+    num_given = arguments.count(config.t_init_mask if num_given is None else num_given, "num_given", 1)
+    num_steps = arguments.count(config.n_steps_gen if num_steps is None else num_steps, "num_steps", 1)
+    if num_steps < num_given or (length is not None and length < num_given):
+        raise ArgumentError(
             "generate needs 1 <= num_given <= num_steps and at least num_given frames. "
             f"Received: num_given={num_given}, num_steps={num_steps}, {length} frames"
         )

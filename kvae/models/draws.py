@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from kvae.models.kvae import KVAE
 
 
-# One trace, as the model decodes one draw after another.
-@tf.function(reduce_retracing=True, autograph=False)
 def decode_mean(model: "KVAE", codes: tf.Tensor) -> tf.Tensor:
     """Return the mean over draws of what codes decode to, one draw after another.
 
@@ -23,14 +21,21 @@ def decode_mean(model: "KVAE", codes: tf.Tensor) -> tf.Tensor:
     Returns:
         [B, T, H, W]: the probability of each pixel (Bernoulli) or its mean (Gaussian).
     """
-    codes = _draws_first(codes)
-    total = tf.zeros([*tf.unstack(tf.shape(codes)[1:3]), *model.frame_shape])
-    total = tf.foldl(lambda total, of_draw: total + model.decoded_images(of_draw), codes, total)
-    return total / tf.cast(tf.shape(codes)[0], tf.float32)
+    total = tf.zeros([tf.shape(codes)[0], tf.shape(codes)[2], *model.frame_shape])
+    if tf.executing_eagerly():
+        for of_draw in tf.unstack(codes, axis=1):
+            total += model.decoded_images(of_draw)
+    else:
+        total = tf.foldl(
+            lambda total, of_draw: total + model.decoded_images(of_draw), _draws_first(codes), total
+        )
+    return total / tf.cast(tf.shape(codes)[1], tf.float32)
 
 
 def decode_each(model: "KVAE", codes: tf.Tensor) -> tf.Tensor:
     """Return what each draw of codes [B, S, T, dim_a] decodes to, [B, S, T, H, W], one after another."""
+    if tf.executing_eagerly():
+        return tf.stack([model.decoded_images(of_draw) for of_draw in tf.unstack(codes, axis=1)], axis=1)
     return _draws_first(tf.map_fn(model.decoded_images, _draws_first(codes)))
 
 

@@ -8,10 +8,11 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from kvae import arguments
 from kvae.config import Config, ModelOptions, as_config
 from kvae.data.pixels import to_pixels
-from kvae.models import seeds
-from kvae.models.arguments import check_sides
+from kvae.models import parts, seeds
+from kvae.models.arguments import check_built, check_sides
 from kvae.models.image_networks import Decoder, Encoder
 from kvae.models.outputs import Decoded, TensorLike
 from kvae.models.seeds import SeedLike
@@ -80,7 +81,12 @@ class FrameAutoencoder(keras.Model):
 
     @property
     def frame_shape(self) -> tuple[int, int]:
-        """Height and width of the frames that the model was built for."""
+        """Height and width of the frames that the model was built for.
+
+        Raises:
+            ArgumentError: it has not been built yet.
+        """
+        check_built(self)
         return self.decoder.height, self.decoder.width
 
     # --- the two directions ---
@@ -92,26 +98,23 @@ class FrameAutoencoder(keras.Model):
     def encode(self, images: TensorLike) -> tfp.distributions.Distribution:
         """Return q(a|x), a distribution over codes [B, T, dim_a], for frames [B, T, H, W].
 
+        Raises:
+            ArgumentError: they are no such frames.
+            FitError: their sides are not those that the model was built for.
+
         Example:
             >>> import kvae, numpy as np
             >>> model, videos = kvae.KVAE(kvae.Config(num_filters=(4,))), np.zeros([3, 6, 8, 8], np.uint8)
             >>> model.encode(videos).mean().shape
             TensorShape([3, 6, 2])
         """
-        images = self.frames(images)
-        # Names of scopes are what TensorBoard's graph shows.
-        with tf.name_scope("encoder"):
-            batch, num_steps = tf.shape(images)[0], tf.shape(images)[1]
-            mean, variance = self.encoder(tf.reshape(images, [-1, *images.shape[2:]]))
-            shape = [batch, num_steps, self.config.dim_a]
-            mean, variance = tf.reshape(mean, shape), tf.reshape(variance, shape)
-            # The batch and time dimensions are known more often than tf.shape tells.
-            mean.set_shape([*images.shape[:2], None])
-            variance.set_shape([*images.shape[:2], None])
-            return tfd.MultivariateNormalDiag(mean, tf.sqrt(variance))
+        return self._encode(self.checked(images))
 
     def decode(self, codes: TensorLike) -> tfp.distributions.Distribution:
         """Return p(x|a), a distribution over frames [B, T, H, W], for codes [B, T, dim_a].
+
+        Raises:
+            ArgumentError: they are no such codes, or the model has no weights yet.
 
         Example:
             >>> import kvae, numpy as np
@@ -120,10 +123,9 @@ class FrameAutoencoder(keras.Model):
             >>> model.decode(np.zeros([3, 6, 2], np.float32)).mean().shape
             TensorShape([3, 6, 8, 8])
         """
-        codes = tf.convert_to_tensor(codes, tf.float32)
-        with tf.name_scope("decoder"):
-            pixels = self.decoder(tf.reshape(codes, [-1, self.config.dim_a]))
-            pixels = tf.reshape(pixels, [tf.shape(codes)[0], tf.shape(codes)[1], *pixels.shape[1:]])
+        check_built(self)
+        codes = arguments.array_of(codes, (None, None, self.config.dim_a), "codes", "[B, T, dim_a]")
+        pixels = self._decoded_pixels(tf.cast(codes, tf.float32))
         if self.config.out_distr == "bernoulli":
             return tfd.Independent(tfd.Bernoulli(logits=pixels, dtype=tf.float32), 2)
         if self.log_pixel_var is None:
@@ -138,6 +140,10 @@ class FrameAutoencoder(keras.Model):
         Args:
             images: [B, T, H, W].
             seed: of the codes, where config.evaluate_on_samples draws them; None: another at every call.
+
+        Raises:
+            ArgumentError: the frames are none.
+            FitError: their sides are not those that the model was built for.
 
         Example:
             >>> import kvae, numpy as np
@@ -154,20 +160,32 @@ class FrameAutoencoder(keras.Model):
 
     # --- the same for the methods of subclasses ---
 
-    def frames(self, images: TensorLike) -> tf.Tensor:
-        """Return frames [B, T, H, W] as the model sees them, which is built for them if it is not yet.
+    def checked(self, images: TensorLike, mask: TensorLike | None = None) -> TensorLike:
+        """Return frames [B, T, H, W] as they are, once the model has been built for them.
+
+        Args:
+            images: what was given.
+            mask: [B, T], 1 where a frame is looked at, or None: all are.
 
         Raises:
-            ValueError: they are not [B, T, H, W].
+            ArgumentError: they are no such frames.
             FitError: their sides are not those that the model was built for.
         """
-        with tf.name_scope("frames"):
-            images = self.pixels(images)
-        if images.shape.rank != 4:
-            raise ValueError(f"Frames must be [B, T, H, W]. Received: shape {tuple(images.shape)}")
+        seen = None if mask is None else arguments.known(mask, "mask")
+        arguments.frames(images, seen)
+        images = images if tf.is_tensor(images) else np.asarray(images)
         self.build_for(images)
         check_sides(self.frame_shape, tuple(images.shape[2:]))
         return images
+
+    def frames(self, images: TensorLike, mask: TensorLike | None = None) -> tf.Tensor:
+        """Return frames [B, T, H, W] as the model sees them; those whose mask is 0 are blank.
+
+        Arguments and errors as `checked`.
+        """
+        with tf.name_scope("frames"):
+            pixels = self.pixels(self.checked(images, mask))
+            return pixels if mask is None else _shown(pixels, mask)
 
     def build_for(self, images: TensorLike) -> None:
         """Create all weights for frames [B, T, H, W], unless they are there."""
@@ -175,14 +193,17 @@ class FrameAutoencoder(keras.Model):
             with tf.init_scope():
                 self.build(tuple(images.shape))
 
-    def codes(self, images: TensorLike, draws: Iterator[tf.Tensor]) -> tf.Tensor:
+    def codes(
+        self, images: TensorLike, draws: Iterator[tf.Tensor], mask: TensorLike | None = None
+    ) -> tf.Tensor:
         """Return the codes [B, T, dim_a] of frames: means, or with config.evaluate_on_samples draws.
 
         Args:
             images: [B, T, H, W].
             draws: what `seeds` returned.
+            mask: [B, T], 1 where a frame is looked at, or None: all are. The others' codes mean nothing.
         """
-        q = self.encode(images)
+        q = self._encode(self.checked(images, mask), mask)
         if self.config.evaluate_on_samples and self.is_variational:
             return q.sample(seed=next(draws))
         return q.mean()
@@ -205,6 +226,58 @@ class FrameAutoencoder(keras.Model):
         while True:
             count.assign_add(1)
             yield tf.stack([self.config.seed, 2 * tf.cast(count.read_value(), tf.int32) + int(training)])
+
+    # --- the networks, a bounded number of frames at a time ---
+
+    def _encode(self, images: TensorLike, mask: TensorLike | None = None) -> tfp.distributions.Distribution:
+        """Return q(a|x) of frames that have been checked; those whose mask is 0 are not looked at."""
+        batch, num_steps = tf.shape(images)[0], tf.shape(images)[1]
+        # Names of scopes are what TensorBoard's graph shows.
+        with tf.name_scope("encoder"):
+            flat = [tf.reshape(images, [-1, *images.shape[2:]]) if tf.is_tensor(images) else _flat(images)]
+            flat.append(None if mask is None else tf.reshape(tf.cast(mask, tf.float32), [-1]))
+            if tf.executing_eagerly():
+                at_once = parts.frames_at_once(*self.frame_shape)
+                mean, variance = parts.in_parts(self._encoded_part, flat, at_once)
+            else:
+                mean, variance = self._moments(self._seen(*flat))
+            shape = [batch, num_steps, self.config.dim_a]
+            mean, variance = tf.reshape(mean, shape), tf.reshape(variance, shape)
+            # The batch and time dimensions are known more often than tf.shape tells.
+            mean.set_shape([*images.shape[:2], None])
+            variance.set_shape([*images.shape[:2], None])
+            return tfd.MultivariateNormalDiag(mean, tf.sqrt(variance))
+
+    def _encoded_part(self, images: TensorLike, mask: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
+        return self._compiled_moments(self._seen(images, mask))
+
+    def _seen(self, images: TensorLike, mask: tf.Tensor | None) -> tf.Tensor:
+        """Return frames [N, H, W] as the model sees them, blank where the mask [N] is 0."""
+        pixels = self.pixels(images)
+        return pixels if mask is None else _shown(pixels, mask)
+
+    def _moments(self, frames: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return mean and variance of q(a|x), [N, dim_a] each, for frames [N, H, W]."""
+        return self.encoder(frames)
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def _compiled_moments(self, frames: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return self._moments(frames)
+
+    def _decoded_pixels(self, codes: tf.Tensor) -> tf.Tensor:
+        """Return what the decoder makes of codes [B, T, dim_a]: [B, T, H, W]."""
+        with tf.name_scope("decoder"):
+            flat = tf.reshape(codes, [-1, self.config.dim_a])
+            if tf.executing_eagerly():
+                at_once = parts.frames_at_once(*self.frame_shape)
+                pixels = parts.in_parts(self._compiled_decoder, [flat], at_once)
+            else:
+                pixels = self.decoder(flat)
+            return tf.reshape(pixels, [tf.shape(codes)[0], tf.shape(codes)[1], *pixels.shape[1:]])
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def _compiled_decoder(self, codes: tf.Tensor) -> tf.Tensor:
+        return self.decoder(codes)
 
     # --- saving ---
 
@@ -243,3 +316,13 @@ class FrameAutoencoder(keras.Model):
             "seed": self.initial_seeds,
             "trunk_dtype": self.trunk_dtype,
         }
+
+
+def _shown(pixels: tf.Tensor, mask: TensorLike) -> tf.Tensor:
+    """Return frames [..., H, W] with zeros, whatever stood there, where the mask [...] is 0."""
+    return tf.where(tf.cast(mask, tf.float32)[..., None, None] > 0, pixels, tf.zeros_like(pixels))
+
+
+def _flat(images: np.ndarray) -> np.ndarray:
+    """Return an array [B, T, ...] as [B T, ...]; a view where that is possible."""
+    return images.reshape(-1, *images.shape[2:])

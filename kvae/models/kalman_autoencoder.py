@@ -6,9 +6,9 @@ import keras
 import tensorflow as tf
 
 from kvae.config import ModelOptions
-from kvae.models import replicas
+from kvae.models import parts, replicas
 from kvae.models.alpha_network import DynamicsParameterNetwork
-from kvae.models.arguments import controls_of
+from kvae.models.arguments import controls_of, given_mask
 from kvae.models.autoencoder import PHASE_ALL, SequenceAutoencoder
 from kvae.models.lgssm import MixtureStateSpaceModel, total_of
 from kvae.models.outputs import CodeTerm, Decoded, Inference, Sequences, States, TensorLike
@@ -113,15 +113,28 @@ class KalmanAutoencoder(SequenceAutoencoder):
             >>> model.infer(videos).smoothed_states.cov.shape
             TensorShape([3, 6, 4, 4])
         """
-        return self.infer_codes(self.codes(images, self.seeds(seed)), mask, controls)
+        mask = given_mask(mask, images)
+        return self.infer_codes(self.codes(images, self.seeds(seed), mask), mask, controls)
 
     def infer_codes(
         self, codes: tf.Tensor, mask: TensorLike | None = None, controls: TensorLike | None = None
     ) -> Inference:
         """Filter and smooth codes [B, T, dim_a] that have been encoded already."""
-        if mask is not None:
-            mask = tf.convert_to_tensor(mask)
-        filtered, dynamics = self.lgssm.filter(codes, mask, controls_of(controls, codes, self.config.dim_u))
+        mask = given_mask(mask, codes)
+        controls = controls_of(controls, codes, self.config.dim_u)
+        if not tf.executing_eagerly():
+            return self._infer_codes(codes, mask, controls)
+        at_once = parts.sequences_at_once(codes.shape[1])
+        return parts.in_parts(self._compiled_infer_codes, [codes, mask, controls], at_once)
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def _compiled_infer_codes(
+        self, codes: tf.Tensor, mask: tf.Tensor | None, controls: tf.Tensor
+    ) -> Inference:
+        return self._infer_codes(codes, mask, controls)
+
+    def _infer_codes(self, codes: tf.Tensor, mask: tf.Tensor | None, controls: tf.Tensor) -> Inference:
+        filtered, dynamics = self.lgssm.filter(codes, mask, controls)
         smoothed = self.lgssm.smooth(filtered, dynamics)
         states = States(*(tf.cast(x, codes.dtype) for x in (filtered.filtered_mean, filtered.filtered_cov)))
         return Inference(
@@ -146,6 +159,10 @@ class KalmanAutoencoder(SequenceAutoencoder):
             mask: [B, T] or None.
             controls: [B, T, dim_u] or None.
             seed: of the codes, where config.evaluate_on_samples draws them.
+
+        Raises:
+            ArgumentError: frames, mask or controls are none.
+            FitError: the frames' sides are not those that the model was built for.
 
         Example:
             >>> import kvae, numpy as np

@@ -6,11 +6,20 @@ import keras
 import tensorflow as tf
 
 import kvae
+from kvae import arguments
+from kvae.arguments import ArgumentError
 from kvae.inference import posterior
 from kvae.inference.posterior import Continuation, Posterior
 from kvae.inference.roll_out import RollOut
-from kvae.models import draws
-from kvae.models.arguments import controls_of, fitted_controls, lengths_of, mask_of
+from kvae.models import draws, parts
+from kvae.models.arguments import (
+    check_built,
+    controls_of,
+    fitted_controls,
+    given_mask,
+    lengths_of,
+    mask_of,
+)
 from kvae.models.kalman_autoencoder import KalmanAutoencoder
 from kvae.models.outputs import Decoded, Imputed, Samples, States, TensorLike
 from kvae.models.seeds import SeedLike, stateless_seed
@@ -74,7 +83,8 @@ class KVAE(KalmanAutoencoder):
             seed: of the paths and samples.
 
         Raises:
-            ValueError: a number is out of range.
+            ArgumentError: frames, mask or controls are none, or a number is out of range.
+            FitError: the frames' sides are not those that the model was built for.
 
         Example:
             >>> import kvae, numpy as np
@@ -84,17 +94,52 @@ class KVAE(KalmanAutoencoder):
             >>> found.images.shape, found.samples.images.shape
             (TensorShape([3, 6, 8, 8]), TensorShape([3, 5, 6, 8, 8]))
         """
-        num_paths = self.config.num_paths if num_paths is None else num_paths
-        if num_samples < 0 or num_paths < 0 or num_paths == 1:
-            raise ValueError(
-                "num_samples must be 0 or more; num_paths 0 or at least 2. "
-                f"Received: num_samples={num_samples}, num_paths={num_paths}"
-            )
-        images, seeds = self.frames(images), self.seeds(seed)
-        mask = mask_of(mask, images, self.config)
+        num_paths = arguments.count(self.config.num_paths if num_paths is None else num_paths, "num_paths")
+        num_samples = arguments.count(num_samples, "num_samples")
+        if num_paths == 1:
+            raise ArgumentError("num_paths must be 0 or at least 2. Received: 1")
+        seeds, mask = self.seeds(seed), mask_of(mask, images, self.config)
+        images = self.checked(images, mask)
         num_draws = max(posterior.NUM_DRAWS if num_paths else 1, num_samples)
-        codes = self.codes(images, seeds)
-        found = self.sample_posterior(codes, mask, controls, num_paths, num_draws, next(seeds))
+        codes = self.codes(images, seeds, mask)
+        controls, draws_seed = controls_of(controls, codes, self.config.dim_u), next(seeds)
+        at_once = self._imputed_at_once(images, max(num_paths, num_draws))
+        firsts = iter(range(0, images.shape[0] or 1, at_once))
+
+        def impute_part(
+            images: TensorLike, codes: tf.Tensor, mask: tf.Tensor, controls: tf.Tensor
+        ) -> Imputed:
+            first = next(firsts)
+            part_seed = tf.random.fold_in(draws_seed, first) if first else draws_seed
+            return self._impute_part(
+                images, codes, mask, controls, num_paths, num_draws, num_samples, part_seed
+            )
+
+        if images.shape[0] is None:
+            return impute_part(images, codes, mask, controls)
+        return parts.in_parts(impute_part, [images, codes, mask, controls], at_once)
+
+    def _imputed_at_once(self, images: TensorLike, num_draws: int) -> int:
+        """Return how many sequences are followed and decoded together: a bound on memory."""
+        at_once = posterior.MAX_PATHS_AT_ONCE // num_draws
+        if images.shape[1] is not None:
+            at_once = min(at_once, parts.frames_at_once(*self.frame_shape) // images.shape[1])
+        return max(1, at_once)
+
+    def _impute_part(
+        self,
+        images: TensorLike,
+        codes: tf.Tensor,
+        mask: tf.Tensor,
+        controls: tf.Tensor,
+        num_paths: int,
+        num_draws: int,
+        num_samples: int,
+        seed: tf.Tensor,
+    ) -> Imputed:
+        """Fill in sequences whose frames have been encoded."""
+        images = self._seen(images, mask)
+        found = self.sample_posterior(codes, mask, controls, num_paths, num_draws, seed)
         seen, samples = mask[..., None, None] > 0, None
         if num_samples:
             chosen = [draws.spread(x, num_samples) for x in (found.sampled_codes, found.sampled_states)]
@@ -121,7 +166,7 @@ class KVAE(KalmanAutoencoder):
 
         Arguments as `kvae.inference.posterior.sample_posterior`; controls may be None.
         """
-        u, mask = controls_of(controls, codes, self.config.dim_u), tf.cast(mask, tf.float32)
+        u, mask = controls_of(controls, codes, self.config.dim_u), given_mask(mask, codes)
         seed = next(self.seeds()) if seed is None else stateless_seed(seed)
         return posterior.sample_posterior(self.lgssm, codes, mask, u, num_paths, num_draws, seed)
 
@@ -156,7 +201,9 @@ class KVAE(KalmanAutoencoder):
             seed: of that noise.
 
         Raises:
-            ValueError: there are fewer than `num_given` frames, or `num_steps` is below that.
+            ArgumentError: there are fewer than `num_given` frames, or `num_steps` is below that; or frames
+                or controls are none.
+            FitError: the frames' sides are not those that the model was built for.
 
         Example:
             >>> import kvae, numpy as np
@@ -164,10 +211,10 @@ class KVAE(KalmanAutoencoder):
             >>> model.generate(videos, num_steps=30, num_given=4).images.shape
             TensorShape([3, 30, 8, 8])
         """
-        num_steps, num_given = lengths_of(images, num_steps, num_given, self.config)
+        num_steps, num_given = lengths_of(images.shape[1], num_steps, num_given, self.config)
         seeds = self.seeds(seed)
         codes = self.codes(images[:, :num_given], seeds)
-        controls = fitted_controls(controls, num_steps)
+        controls = fitted_controls(controls, num_steps, codes.shape[0], self.config.dim_u)
         if controls is None:
             controls = tf.zeros([tf.shape(codes)[0], num_steps, self.config.dim_u])
         return self.generate_from_codes(codes, controls, next(seeds) if stochastic else None)
@@ -185,7 +232,7 @@ class KVAE(KalmanAutoencoder):
         start = self.infer_codes(codes, None, controls[:, : tf.shape(codes)[1]]).smoothed_states
         # A KVAE has states.
         assert start is not None
-        return self._decoded(self.lgssm.roll_out(start.mean, controls, noise_seed))
+        return self._decoded(self._roll_out(start.mean, controls, noise_seed))
 
     def sample(self, num_sequences: int, num_steps: int, seed: SeedLike | None = None) -> Decoded:
         """Draw sequences from the prior, the first state too; the model must have been built.
@@ -197,9 +244,12 @@ class KVAE(KalmanAutoencoder):
             >>> model.sample(num_sequences=2, num_steps=5, seed=0).images.shape
             TensorShape([2, 5, 8, 8])
         """
+        check_built(self)
+        num_sequences = arguments.count(num_sequences, "num_sequences", 1)
+        num_steps = arguments.count(num_steps, "num_steps", 1)
         seeds, controls = self.seeds(seed), tf.zeros([num_sequences, num_steps, self.config.dim_u])
         first = self.lgssm.prior().sample([num_sequences, 1], seed=next(seeds))
-        return self._decoded(self.lgssm.roll_out(first, controls, next(seeds)))
+        return self._decoded(self._roll_out(first, controls, next(seeds)))
 
     def export(self, filepath: str | os.PathLike) -> None:
         """Write a TensorFlow SavedModel; the same as `kvae.export`.
@@ -207,6 +257,11 @@ class KVAE(KalmanAutoencoder):
         Example: see `kvae.export`.
         """
         kvae.export(self, filepath)
+
+    # A loop over time, which step by step in Python would take many times as long.
+    @tf.function(reduce_retracing=True, autograph=False)
+    def _roll_out(self, states: tf.Tensor, controls: tf.Tensor, noise_seed: tf.Tensor | None) -> RollOut:
+        return self.lgssm.roll_out(states, controls, noise_seed)
 
     def _decoded(self, rolled: RollOut) -> Decoded:
         # A rolled-out state is one point: its covariance is zero.

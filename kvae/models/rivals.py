@@ -9,7 +9,7 @@ import tensorflow_probability as tfp
 
 from kvae.config import ModelOptions
 from kvae.inference.kalman import hide
-from kvae.models.arguments import controls_of, fitted_controls, lengths_of, mask_of
+from kvae.models.arguments import controls_of, fitted_controls, given_mask, lengths_of, mask_of
 from kvae.models.autoencoder import SequenceAutoencoder
 from kvae.models.initializers import glorot
 from kvae.models.outputs import CodeTerm, Decoded, Imputed, Inference, Sequences, TensorLike
@@ -175,10 +175,9 @@ class RecurrentAutoencoder(SequenceAutoencoder):
 
         Those are the codes where they were seen, and the predictions where not.
         """
-        mask = tf.ones(tf.shape(codes)[:2]) if mask is None else tf.cast(mask, tf.float32)
+        mask = tf.ones(tf.shape(codes)[:2]) if mask is None else given_mask(mask, codes)
         controls = controls_of(controls, codes, self.config.dim_u)
-        _, fed = self.predictor(codes, mask, controls, tf.zeros_like(codes))
-        return Inference(fed, None, None, None, None)
+        return Inference(self._fed(codes, mask, controls, tf.zeros_like(codes)), None, None, None, None)
 
     def filter(
         self,
@@ -188,7 +187,9 @@ class RecurrentAutoencoder(SequenceAutoencoder):
         seed: SeedLike | None = None,
     ) -> Decoded:
         """Estimate every frame from the observed ones up to it; arguments as `KVAE.filter`."""
-        codes = self.infer_codes(self.codes(images, self.seeds(seed)), mask, controls).filtered_codes
+        mask = given_mask(mask, images)
+        encoded = self.codes(images, self.seeds(seed), mask)
+        codes = self.infer_codes(encoded, mask, controls).filtered_codes
         return Decoded(self.decoded_images(codes), codes, None, None)
 
     def impute(
@@ -202,8 +203,8 @@ class RecurrentAutoencoder(SequenceAutoencoder):
 
         Arguments as `KVAE.impute`.
         """
-        images = self.frames(images)
         mask = mask_of(mask, images, self.config)
+        images = self.frames(images, mask)
         filtered = self.filter(images, mask, controls, seed)
         filled = tf.where(mask[..., None, None] > 0, images, filtered.images)
         return Imputed(filled, filtered.codes, None, None, None)
@@ -221,7 +222,7 @@ class RecurrentAutoencoder(SequenceAutoencoder):
 
         `stochastic` adds noise of variance noise_emission to every predicted code.
         """
-        num_steps, num_given = lengths_of(images, num_steps, num_given, self.config)
+        num_steps, num_given = lengths_of(images.shape[1], num_steps, num_given, self.config)
         seeds = self.seeds(seed)
         given = self.codes(images[:, :num_given], seeds)
         batch = tf.shape(given)[0]
@@ -231,6 +232,12 @@ class RecurrentAutoencoder(SequenceAutoencoder):
         if stochastic:
             noise = tf.random.stateless_normal(tf.shape(codes), next(seeds))
             noise *= self.config.noise_emission**0.5
-        controls = controls_of(fitted_controls(controls, num_steps), codes, self.config.dim_u)
-        _, fed = self.predictor(codes, mask, controls, noise)
+        controls = fitted_controls(controls, num_steps, given.shape[0], self.config.dim_u)
+        fed = self._fed(codes, mask, controls_of(controls, codes, self.config.dim_u), noise)
         return Decoded(self.decoded_images(fed), fed, None, None)
+
+    # A loop over time, which step by step in Python would take many times as long.
+    @tf.function(reduce_retracing=True, autograph=False)
+    def _fed(self, codes: tf.Tensor, mask: tf.Tensor, controls: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
+        """Return the codes that the LSTM goes on from, see `CodePredictor.call`."""
+        return self.predictor(codes, mask, controls, noise)[1]

@@ -76,7 +76,9 @@ class _Exported(tf.Module):
         )
 
     def _impute(self, images: tf.Tensor, mask: tf.Tensor, controls: tf.Tensor) -> dict[str, tf.Tensor]:
-        found = self.model.impute(images, mask, fitted_controls(controls, tf.shape(images)[1]))
+        found = self.model.impute(
+            images, mask, fitted_controls(controls, tf.shape(images)[1], None, self.model.config.dim_u)
+        )
         assert found.states is not None  # Of a KVAE.
         return {
             "images": found.images,
@@ -87,6 +89,8 @@ class _Exported(tf.Module):
 
     def _generate(self, images: tf.Tensor, num_steps: tf.Tensor, controls: tf.Tensor) -> dict[str, tf.Tensor]:
         codes = self.model.encode(images).mean()
-        found = self.model.generate_from_codes(codes, fitted_controls(controls, num_steps))
+        found = self.model.generate_from_codes(
+            codes, fitted_controls(controls, num_steps, None, self.model.config.dim_u)
+        )
         assert found.states is not None
         return {"images": found.images, "codes": found.codes, "states": found.states.mean}

@@ -46,7 +46,7 @@ def test_controls_move_the_codes():
     # The control of the first step acts on no transition.
     controls[:, 0] += 100
     np.testing.assert_allclose(model.smooth(images, controls=controls).codes, moved.codes, atol=1e-5)
-    with pytest.raises(ValueError, match=r"dim_u=2 .* Received: shape \(3, 6, 1\)"):
+    with pytest.raises(ValueError, match=r"dim_u\] = \[3, 6, 2\]. Received: shape \(3, 6, 1\)"):
         model.smooth(images, controls=np.zeros([3, 6, 1]))
 
 

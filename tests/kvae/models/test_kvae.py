@@ -83,9 +83,17 @@ def test_impute_samples_whole_sequences(num_paths, options):
     )
 
 
-@pytest.mark.parametrize("numbers", [{"num_paths": 1}, {"num_paths": -1}, {"num_samples": -1}])
-def test_impute_says_which_numbers_work(numbers):
-    with pytest.raises(ValueError, match="num_samples must be 0 or more; num_paths 0 or at least 2"):
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ({"num_paths": 1}, "num_paths must be 0 or at least 2. Received: 1"),
+        ({"num_paths": -1}, "num_paths must be a whole number, at least 0. Received: -1"),
+        ({"num_paths": 2.0}, "num_paths must be a whole number, at least 0. Received: float 2.0"),
+        ({"num_samples": -1}, "num_samples must be a whole number, at least 0. Received: -1"),
+    ],
+)
+def test_impute_says_which_numbers_work(numbers, message):
+    with pytest.raises(ValueError, match=message):
         tiny().impute(videos(), **numbers)
 
 
@@ -109,6 +117,8 @@ def test_generation_goes_on_from_the_given_frames_alone():
         model.generate(images, 9, 3, long_controls).codes,
         atol=1e-5,
     )
-    for steps, given in ((2, 3), (5, 7), (5, 0)):
+    for steps, given in ((2, 3), (5, 7)):
         with pytest.raises(ValueError, match=f"Received: num_given={given}, num_steps={steps}"):
             model.generate(images, steps, given)
+    with pytest.raises(ValueError, match=r"num_given must be a whole number, at least 1\. Received: 0"):
+        model.generate(images, 5, 0)

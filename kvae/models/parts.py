@@ -1,0 +1,49 @@
+"""Calls in parts, so that the memory of a call does not grow with the sequences that it is given."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import tensorflow as tf
+
+PIXELS_AT_ONCE = 2**20
+"""Of frames that go through encoder or decoder together: 1,024 of 32x32, for which a model of the default
+size takes about 0.3 GB."""
+
+STATES_AT_ONCE = 2**15
+"""Steps of all sequences together that are filtered and smoothed at the same time."""
+
+Result = TypeVar("Result")
+
+
+def frames_at_once(height: int, width: int) -> int:
+    """Return how many frames go through encoder or decoder together."""
+    return max(1, PIXELS_AT_ONCE // (height * width))
+
+
+def sequences_at_once(num_steps: int) -> int:
+    """Return how many sequences are filtered and smoothed together."""
+    return max(1, STATES_AT_ONCE // num_steps)
+
+
+def in_parts(function: Callable[..., Result], arrays: Sequence[Any], at_once: int) -> Result:
+    """Call a function of a batch on a part of it after the other, and put the results together.
+
+    Args:
+        function: of arrays or tensors [n, ...], each perhaps None; returns a tensor [n, ...] or a nested
+            structure of such and of None. What it makes of one row must not depend on the others.
+        arrays: its arguments, [N, ...] each or None; the first is not None.
+        at_once: rows in a part.
+
+    Returns:
+        What `function` would return for all of them.
+    """
+    count = len(arrays[0])
+    if count <= at_once:
+        return function(*arrays)
+    found = []
+    for first in range(0, count, at_once):
+        part = slice(first, first + at_once)
+        found.append(function(*(None if array is None else array[part] for array in arrays)))
+    return tf.nest.map_structure(
+        lambda *parts: None if parts[0] is None else tf.concat(parts, axis=0), *found
+    )

@@ -1,11 +1,16 @@
 """Interrupts that come while something must not be left half done."""
 
+import contextlib
+import multiprocessing.resource_tracker
 import signal
 import threading
+from collections.abc import Iterator
+
+from kvae.system.command import stopping
 
 
 class HeldBackSignals:
-    """Hold SIGINT and SIGTERM back until `deliver` is called, or to the end.
+    """Hold SIGINT, SIGTERM and SIGHUP back until `deliver` is called, or to the end.
 
     pymunk draws through callbacks from C, which swallow exceptions, the one of Ctrl-C among them; and a zip
     that is interrupted between two of its steps can't be closed. A context manager; within another one,
@@ -24,7 +29,7 @@ class HeldBackSignals:
             if isinstance(holder, HeldBackSignals):
                 self._outer = holder
             else:
-                for number in (signal.SIGINT, signal.SIGTERM):
+                for number in stopping():
                     self._before[number] = signal.signal(number, self._note)
         return self
 
@@ -49,3 +54,19 @@ class HeldBackSignals:
 
     def _note(self, number, frame):
         self._came = number
+
+
+@contextlib.contextmanager
+def withheld_from_children() -> Iterator[None]:
+    """Let no SIGINT ever reach the processes that are started in the block.
+
+    Ctrl-C reaches all processes of a terminal; the one that started them decides. They could ignore it
+    themselves, but only once their imports, which take most of a second, are done.
+    """
+    # Its start would end the block, for the thread, before the first process inherits it.
+    multiprocessing.resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -52,5 +52,9 @@ def silenced(silent: bool = True) -> Iterator[None]:
     if not silent:
         yield
         return
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+    # It must take what a standard stream takes, names that are no text among it.
+    with (
+        open(os.devnull, "w", encoding="utf-8", errors="backslashreplace") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+    ):
         yield

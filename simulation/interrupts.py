@@ -58,15 +58,17 @@ class HeldBackSignals:
 
 @contextlib.contextmanager
 def withheld_from_children() -> Iterator[None]:
-    """Let no SIGINT ever reach the processes that are started in the block.
+    """Let no SIGINT and no SIGHUP ever reach the processes that are started in the block.
 
-    Ctrl-C reaches all processes of a terminal; the one that started them decides. They could ignore it
-    themselves, but only once their imports, which take most of a second, are done.
+    Ctrl-C and the end of a terminal reach all processes in it; the one that started them decides. They could
+    ignore the signals themselves, but only once their imports, which take most of a second, are done.
     """
-    # Its start would end the block, for the thread, before the first process inherits it.
-    multiprocessing.resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    of_terminals = {signal.SIGINT, signal.SIGHUP}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, of_terminals)
     try:
+        # A process too; its start lets SIGINT through to this thread again.
+        multiprocessing.resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, of_terminals)
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

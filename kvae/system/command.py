@@ -12,7 +12,6 @@ import select
 import shutil
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any, TextIO
@@ -36,9 +35,8 @@ def begin() -> None:
     For the first lines of a command's own process. A signal then ends it at once: nothing is written yet.
     """
     mend_streams()
-    if threading.current_thread() is threading.main_thread():
-        for number in stopping():
-            signal.signal(number, _leave)
+    for number in stopping():
+        signal.signal(number, _leave)
 
 
 def run(
@@ -80,6 +78,7 @@ def run(
     except OSError as error:
         return _told(f"Error: {error}{reassurance}")
     except (Stopped, KeyboardInterrupt) as stopped:
+        _end_undisturbed()
         _say(f"\nStopped by {stopped if isinstance(stopped, Stopped) else 'SIGINT'}")
         return stopped.exit_code if isinstance(stopped, Stopped) else 128 + signal.SIGINT
     except Exception as error:
@@ -171,6 +170,13 @@ def _leave(number: int, frame: FrameType | None) -> None:
         os.write(2, f"\nStopped by {signal.Signals(number).name}\n".encode())
     # No exception: some of what is imported would catch it.
     os._exit(128 + number)
+
+
+def _end_undisturbed() -> None:
+    # Who presses Ctrl-C twice would else meet Python where it gives signals back to the system.
+    for number in stopping():
+        if signal.getsignal(number) is _leave:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _told(message: str) -> int:

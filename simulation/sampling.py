@@ -126,7 +126,9 @@ class Workers:
             self._folder = tempfile.TemporaryDirectory(prefix="simulation-")
             # Not forked: the process may have threads, TensorFlow's for example.
             context = multiprocessing.get_context("spawn")
-            self._pool = concurrent.futures.ProcessPoolExecutor(others, context)
+            # Its locks start a process that keeps track of them.
+            with withheld_from_children():
+                self._pool = concurrent.futures.ProcessPoolExecutor(others, context)
         to_do = collections.deque(tasks)
         ahead: collections.deque[concurrent.futures.Future] = collections.deque()
         try:

@@ -4,7 +4,13 @@ python run_kvae.py --dataset box_gravity
 python run_kvae.py --dataset my_videos/
 """
 
+from kvae.system import command
+
+if __name__ == "__main__":
+    command.begin()
+
 import dataclasses
+import functools
 import os
 import sys
 from collections.abc import Sequence
@@ -35,35 +41,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the command line, by default that of the process.
 
     Returns:
-        The exit code: 0; 2 after a message about what the user gave; 130 after Ctrl-C, 143 after SIGTERM,
-        141 where nobody reads its standard output any more.
+        The exit code, see `kvae.system.command`.
     """
     # TensorFlow's talk about the processor helps nobody; its errors do.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    try:
-        try:
-            with StopSignals() as signals:
-                config = parse(sys.argv[1:] if arguments is None else arguments, read_options)
-                with console.silenced(config.quiet):
-                    folder = run(config, signals)
-                if config.quiet and folder is not None:
-                    print(folder)
-        finally:
-            sys.stdout.flush()
-    except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:
-        # Who reads what is printed, `head` perhaps, has seen enough. Python would say so when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    except OSError as error:
-        print(f"Error: {error}. What was saved before is whole", file=sys.stderr)
-        return 2
-    except Stopped as stopped:
-        print(f"\nStopped by {stopped}", file=sys.stderr)
-        return stopped.exit_code
-    return 0
+    work = functools.partial(_work, arguments)
+    return command.run(work, reassurance=". What was saved before is whole")
+
+
+def _work(arguments: Sequence[str] | None, signals: StopSignals) -> None:
+    config = parse(sys.argv[1:] if arguments is None else arguments, read_options)
+    with console.silenced(config.quiet):
+        folder = run(config, signals)
+    if config.quiet and folder is not None:
+        print(folder)
 
 
 def run(config: Config, signals: StopSignals, after_epoch: "AfterEpoch | None" = None) -> Path | None:

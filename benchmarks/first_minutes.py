@@ -22,6 +22,7 @@ import numpy as np
 import tyro
 
 from benchmarks.report import heading, publish
+from kvae.system.command import guarded
 from simulation import make_world
 
 ROOT = Path(__file__).parent.parent
@@ -103,7 +104,7 @@ def measure(command, folder):
         except BaseException:
             process.kill()
             raise
-    if code and not (command.is_endless and code == -signal.SIGTERM):
+    if code and not (command.is_endless and code in (-signal.SIGTERM, 128 + signal.SIGTERM)):
         raise CommandError(f"{' '.join(command.words)} ended with exit code {code}")
     for label in [label for label, part in waiting.items() if not part]:
         seconds[label] = time.perf_counter() - start
@@ -113,6 +114,7 @@ def measure(command, folder):
     return seconds
 
 
+@guarded
 def main(arguments=None):
     """Run the benchmark; return its exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)

@@ -17,6 +17,7 @@ import tyro
 
 from benchmarks.report import heading, publish
 from kvae.errors import UserError
+from kvae.system.command import guarded
 
 BATCH = 32
 # Of the gap: frames shown before it, frames hidden.
@@ -75,6 +76,7 @@ def measure(model, images, num_paths):
     return seconds, float(np.mean(wrong))
 
 
+@guarded
 def main(arguments=None):
     """Run the benchmark; return its exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)

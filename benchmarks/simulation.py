@@ -20,6 +20,7 @@ import pymunk
 import tyro
 
 from benchmarks.report import heading, publish
+from kvae.system.command import guarded
 from simulation import make_world, world_names
 from simulation.dataset_file import describe, make
 from simulation.sampling import Workers
@@ -101,6 +102,7 @@ def shares_of_time(world, num_sequences, folder):
     return shares | {"the rest": 1 - sum(shares.values())}
 
 
+@guarded
 def main(arguments=None):
     """Run the benchmark; return its exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)

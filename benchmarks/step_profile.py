@@ -28,6 +28,7 @@ from tensorflow.tsl.profiler.protobuf import xplane_pb2
 from benchmarks.report import heading, publish
 from benchmarks.training_step import training_step
 from kvae.system import device
+from kvae.system.command import guarded
 
 COMPILED = "CpuExecutable::ExecuteAsyncOnStream"
 """Event of what XLA compiled. In this step that is the state space model, and nothing else."""
@@ -88,6 +89,7 @@ def operations(folder):
     return seconds
 
 
+@guarded
 def main(arguments=None):
     """Run the benchmark; return its exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)

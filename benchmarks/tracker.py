@@ -17,6 +17,7 @@ import tyro
 
 from benchmarks.report import heading, publish
 from kvae.errors import UserError
+from kvae.system.command import guarded
 
 AGAIN = 100
 """Frames that the yardstick filters."""
@@ -69,6 +70,7 @@ def _compiled(model):
     return tf.function(lambda images: model.filter(images, mask).images[:, -1])
 
 
+@guarded
 def main(arguments=None):
     """Run the benchmark; return its exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)

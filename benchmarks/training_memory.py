@@ -22,6 +22,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import tyro
 
 from benchmarks.report import heading, publish
+from kvae.system.command import guarded
 from simulation.dataset import generate
 
 
@@ -67,6 +68,7 @@ def _peak():
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
+@guarded
 def main(arguments=None):
     """Run the benchmark; return its exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)

@@ -23,6 +23,7 @@ from kvae.config import Config
 from kvae.data.masks import random_mask
 from kvae.models.kvae import KVAE
 from kvae.system import device
+from kvae.system.command import guarded
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ def training_step(precision, images, mask):
     return lambda: float(step(batch)["total"])
 
 
+@guarded
 def main(arguments=None):
     """Run the benchmark; return its exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)

@@ -24,6 +24,7 @@ from scipy import ndimage
 from experiments.compare import circumstances_of, command_of, row_of
 from experiments.kept_runs import load_model
 from kvae.errors import UserError
+from kvae.system.command import guarded
 from kvae.system.files import replacing
 from simulation import make_world
 from simulation.dataset import dataset_path
@@ -69,6 +70,7 @@ class Reliability(NamedTuple):
         return float(np.average(abs(self.stated - self.found), weights=self.count))
 
 
+@guarded
 def main(arguments=None):
     """Run the command; return its exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)

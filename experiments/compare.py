@@ -17,6 +17,7 @@ from kvae.config import Config
 from kvae.config.config import RETIRED, marked
 from kvae.config.marks import Mark
 from kvae.config.start import first_phases_over, preset_options, trained_on
+from kvae.system.command import guarded
 
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 PLACES = marked(Mark.PLACE)
@@ -32,14 +33,16 @@ class Options:
     """A run folder of run_kvae.py."""
 
 
+@guarded
 def main(arguments=None):
     """Run the command; return its exit code."""
     folder = tyro.cli(Options, args=arguments).run_folder
     try:
-        print(table(folder))
+        text = table(folder)
     except (OSError, KeyError, json.JSONDecodeError) as error:
         print(f"Error: {folder} is not the folder of a finished run: {error!r}", file=sys.stderr)
         return 2
+    print(text)
     return 0
 
 

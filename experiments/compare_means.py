@@ -13,6 +13,7 @@ import numpy as np
 import tyro
 
 from experiments.compare import METHODS, command_of, read_curve, row_of
+from kvae.system.command import guarded
 
 CURVES = {
     "planning": "hidden frames after the first 4",
@@ -32,14 +33,16 @@ class Options:
     """Heading of the table."""
 
 
+@guarded
 def main(arguments=None):
     """Run the command; return its exit code."""
     options = tyro.cli(Options, args=arguments, use_underscores=True)
     try:
-        print(table(options))
+        text = table(options)
     except (OSError, KeyError, json.JSONDecodeError) as error:
         print(f"Error: not the folder of a finished run: {error}", file=sys.stderr)
         return 2
+    print(text)
     return 0
 
 

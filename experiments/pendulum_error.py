@@ -14,6 +14,7 @@ import numpy as np
 import tyro
 from scipy.integrate import solve_ivp
 
+from kvae.system.command import guarded
 from simulation.sampling import sequence_rng
 from simulation.worlds.pendulum import Pendulum, PendulumParameters
 
@@ -69,6 +70,7 @@ def errors(substeps, num_sequences, num_steps, seed=0):
     return abs(difference[:, 1:]), seconds
 
 
+@guarded
 def main(arguments=None):
     """Run the command; return its exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)

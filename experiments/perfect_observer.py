@@ -28,6 +28,7 @@ from tqdm import tqdm
 from experiments.compare import row_of
 from kvae.data.masks import masks_of_curve
 from kvae.errors import UserError
+from kvae.system.command import guarded
 from kvae.system.files import replacing
 from simulation import make_world
 from simulation.dataset import dataset_path
@@ -84,6 +85,7 @@ class _Axis:
         return _Axis(self.position[kept], self.velocity[kept], self.pixels[kept])
 
 
+@guarded
 def main(arguments=None):
     """Run the command; return its exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)

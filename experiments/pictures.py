@@ -32,6 +32,7 @@ from experiments.compare import read_curve
 from kvae.config import Config
 from kvae.errors import UserError
 from kvae.system import console
+from kvae.system.command import guarded
 from kvae.system.files import replacing
 from simulation import make_world
 from simulation.dataset import SEED
@@ -66,6 +67,7 @@ class Options:
     """Where the pictures go."""
 
 
+@guarded
 def main(arguments=None):
     """Run the command; return its exit code."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

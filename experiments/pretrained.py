@@ -19,6 +19,7 @@ from experiments.compare import PLACES, command_of, read_curve, row_of
 from experiments.kept_runs import check_weights
 from kvae.config import Config
 from kvae.errors import UserError
+from kvae.system.command import guarded
 from kvae.system.files import replacing
 
 FILES = ("evaluation.json", "imputation_planning.csv", "imputation_random.csv", "metrics.csv", "model.keras")
@@ -129,6 +130,7 @@ def _some(points):
     return " ".join(f"{points[x][0]:.4f}" for x in (1, 5, 9, 13) if x in points)
 
 
+@guarded
 def main(arguments=None):
     """Run the command; return its exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)

@@ -19,6 +19,7 @@ import tyro
 from experiments.compare import command_of, row_of
 from experiments.kept_runs import load_model
 from kvae.errors import UserError
+from kvae.system.command import guarded
 from simulation.dataset import dataset_path
 
 HIDDEN = (1, 5, 9, 11, 15)
@@ -46,6 +47,7 @@ class Options:
     """Folder of the dataset, by default the run's."""
 
 
+@guarded
 def main(arguments=None):
     """Run the command; return its exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)

@@ -16,6 +16,7 @@ import tyro
 
 from experiments.compare import METHODS, PLACES, read_curve, row_of
 from kvae.config import Config
+from kvae.system.command import guarded
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,16 @@ class Options:
     """Heading of the table."""
 
 
+@guarded
 def main(arguments=None):
     """Run the command; return its exit code."""
     options = tyro.cli(Options, args=arguments, use_underscores=True)
     try:
-        print(table(options.runs, options.title))
+        text = table(options.runs, options.title)
     except (OSError, KeyError, IndexError, json.JSONDecodeError) as error:
         print(f"Error: not the folder of a finished run: {error!r}", file=sys.stderr)
         return 2
+    print(text)
     return 0
 
 

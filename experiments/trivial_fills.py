@@ -25,6 +25,7 @@ from experiments.compare import circumstances_of, command_of, epochs_of, read_cu
 from experiments.kept_runs import load_model
 from kvae.config import Config
 from kvae.errors import UserError
+from kvae.system.command import guarded
 from kvae.system.files import replacing
 from simulation import make_world
 from simulation.dataset import dataset_path
@@ -46,6 +47,7 @@ class Options:
     """Where to write WORLD.md, WORLD.png with the curves, and pictures of the run."""
 
 
+@guarded
 def main(arguments=None):
     """Run the command; return its exit code."""
     options = tyro.cli(Options, args=arguments, use_underscores=True)

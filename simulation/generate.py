@@ -1,7 +1,11 @@
 """Simulate a world into dataset files: `python -m simulation.generate --dataset box_gravity`."""
 
+from kvae.system import command
+
+if __name__ == "__main__":
+    command.begin()
+
 import dataclasses
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -95,24 +99,20 @@ class Options:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0, 2 for an error, 130 if interrupted."""
-    options = tyro.cli(
+    """Run the command and return its exit code, see `kvae.system.command`. No partial file is ever left."""
+    return command.run(lambda signals: _run(_read_options(argv)), mistakes=(ValueError,))
+
+
+def _read_options(argv: Sequence[str] | None) -> Options:
+    return tyro.cli(
         Options,
         prog="python -m simulation.generate",
         args=argv,
         config=(tyro.conf.FlagConversionOff,),
     )
-    try:
-        return _run(options)
-    except (ValueError, OSError) as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Interrupted; no partial file is left.", file=sys.stderr)
-        return 130
 
 
-def _run(options: Options) -> int:
+def _run(options: Options) -> None:
     looks = {name: getattr(options, name) for name in ("describe", "preview", "verify")}
     if not options.dataset:
         if not any(looks.values()):
@@ -146,7 +146,6 @@ def _run(options: Options) -> int:
                 "changed, or other versions of the packages made it."
             )
         print(f"{looks['verify']} holds just what its metadata says.")
-    return 0
 
 
 def _world_options(options: Options) -> dict[str, Any]:
@@ -169,6 +168,4 @@ def _read_points(text: str) -> list[list[float]]:
 
 
 if __name__ == "__main__":
-    # As an exception, so that no temporary file is left.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     sys.exit(main())

@@ -4,7 +4,6 @@ import collections
 import concurrent.futures
 import multiprocessing
 import os
-import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from simulation.interrupts import HeldBackSignals
+from simulation.interrupts import HeldBackSignals, withheld_from_children
 from simulation.worlds import Sequences, World, make_world
 from simulation.worlds.base import check_num_steps
 
@@ -127,14 +126,18 @@ class Workers:
             self._folder = tempfile.TemporaryDirectory(prefix="simulation-")
             # Not forked: the process may have threads, TensorFlow's for example.
             context = multiprocessing.get_context("spawn")
-            self._pool = concurrent.futures.ProcessPoolExecutor(others, context, _ignore_interrupts)
+            # Its locks start a process that keeps track of them.
+            with withheld_from_children():
+                self._pool = concurrent.futures.ProcessPoolExecutor(others, context)
         to_do = collections.deque(tasks)
         ahead: collections.deque[concurrent.futures.Future] = collections.deque()
         try:
             while to_do or ahead:
                 # One chunk at hand for each of the others, and some more to go on with.
                 while to_do and sum(not future.done() for future in ahead) < 4 * others:
-                    ahead.append(self._pool.submit(_simulate_to_file, to_do.popleft(), self._folder.name))
+                    with withheld_from_children():
+                        future = self._pool.submit(_simulate_to_file, to_do.popleft(), self._folder.name)
+                    ahead.append(future)
                 if ahead[0].done():
                     yield _result(ahead.popleft())
                 elif to_do and len(ahead) < 8 * self._jobs:
@@ -206,8 +209,3 @@ def _result(future: concurrent.futures.Future) -> Sequences:
     images = np.fromfile(path, np.uint8).reshape(-1, *sequences.images.shape[1:])
     os.unlink(path)
     return sequences._replace(images=images)
-
-
-def _ignore_interrupts() -> None:
-    # Ctrl-C reaches all processes of a terminal; the one that started the pool decides.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

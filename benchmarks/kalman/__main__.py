@@ -25,9 +25,11 @@ from benchmarks.kalman.dynamax_client import dynamax_python, dynamax_versions
 from benchmarks.kalman.measure import Options, benchmark
 from benchmarks.kalman.report import figure_of, report_of
 from kvae.plots.canvas import save_png
+from kvae.system.command import guarded
 from kvae.system.files import replacing
 
 
+@guarded
 def main(arguments=None):
     """Run the benchmark; return its exit code."""
     options = tyro.cli(Options, args=arguments, use_underscores=True)

@@ -3,6 +3,11 @@
 Imports no TensorFlow before the options are read, so that --help is quick.
 """
 
+from kvae.system import command
+
+if __name__ == "__main__":
+    command.begin()
+
 import os
 import re
 import sys
@@ -66,15 +71,13 @@ class Options:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code: 0, or 2 after a message about what the user gave."""
+    """Run the command; return its exit code, see `kvae.system.command`."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    options = tyro.cli(Options, prog="python -m kvae.apply", args=arguments, use_underscores=True)
-    try:
-        _run(options)
-    except (UserError, OSError) as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return command.run(lambda signals: _run(_read_options(arguments)))
+
+
+def _read_options(arguments: Sequence[str] | None) -> Options:
+    return tyro.cli(Options, prog="python -m kvae.apply", args=arguments, use_underscores=True)
 
 
 def _run(options: Options) -> None:

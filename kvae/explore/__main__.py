@@ -1,7 +1,13 @@
 """Explore a trained model on a page in the browser: hide frames, and see what it makes of the rest."""
 
+from kvae.system import command
+
+if __name__ == "__main__":
+    command.begin()
+
 import importlib.util
 import os
+import signal
 import socket
 import sys
 import time
@@ -14,6 +20,7 @@ import tyro
 
 from kvae.errors import UserError
 from kvae.system import console
+from kvae.system.signals import Stopped
 
 if TYPE_CHECKING:
     from kvae.data import Dataset
@@ -48,22 +55,18 @@ class Options:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0 after Ctrl-C, 2 after a message about what was given."""
+    """Run the command and return its exit code, see `kvae.system.command`; 0 after Ctrl-C ended the page."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    options = tyro.cli(
+    return command.run(lambda signals: _run(_read_options(argv)))
+
+
+def _read_options(argv: Sequence[str] | None) -> Options:
+    return tyro.cli(
         Options,
         prog="python -m kvae.explore",
         args=argv,
         config=(tyro.conf.FlagConversionOff,),
     )
-    try:
-        _run(options)
-    except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nStopped.", file=sys.stderr)
-    return 0
 
 
 def _run(options: Options) -> None:
@@ -103,7 +106,13 @@ def _run(options: Options) -> None:
     page.serve(built, port, options.browser)
     seconds = time.perf_counter() - start
     print(f"Explore on http://{_ADDRESS}:{port} (ready after {seconds:.0f} s; Ctrl-C ends it)", flush=True)
-    built.block_thread()
+    try:
+        built.block_thread()
+    except Stopped as stopped:
+        # Ctrl-C is how the page is meant to end.
+        if stopped.exit_code != 128 + signal.SIGINT:
+            raise
+        print("\nStopped.", file=sys.stderr)
 
 
 def simulated(model: "KVAE", missing: Path) -> "Dataset":

@@ -18,8 +18,6 @@ NUM_FUTURES = 4
 """Continuations that are imagined."""
 MAX_FUTURE = 60
 """Steps that are computed of each, however many are shown, so that nothing is traced again."""
-NUM_PATHS = 1000
-"""Paths of hidden codes that are followed, as `impute` does by default."""
 _NUM_IN_PLANE = 50
 """Sequences whose codes tell where in the plane codes lie."""
 
@@ -78,15 +76,16 @@ class Exploration:
     Args:
         model: a trained `KVAE`.
         dataset: the sequences.
-        num_paths: paths of hidden codes that are followed, at least 2.
+        num_paths: paths of hidden codes that are followed, 0 or at least 2; by default the model's.
 
     Raises:
         FitError: the model cannot take these sequences.
     """
 
-    def __init__(self, model: KVAE, dataset: Dataset, num_paths: int = NUM_PATHS):
+    def __init__(self, model: KVAE, dataset: Dataset, num_paths: int | None = None):
         check_fit(model, dataset)
-        self.model, self.dataset, self.num_paths = model, dataset, num_paths
+        self.model, self.dataset = model, dataset
+        self.num_paths = model.config.num_paths if num_paths is None else num_paths
         self.num_sequences, self.num_steps = dataset.shape[:2]
         # Traced once each, as their arguments always have the same shapes.
         self._infer = tf.function(self._infer_once, autograph=False)

@@ -1,6 +1,7 @@
 """TensorBoard's files of a run: scalars, pictures, histograms, hyperparameters, a graph."""
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -57,7 +58,7 @@ class Events:
         """Write the options that decide what is learned, for the table of hyperparameters of all runs."""
         options = config.to_dict()
         values = {
-            name: str(options[name]) if isinstance(options[name], list) else options[name]
+            name: _text(options[name]) if isinstance(options[name], list | str) else options[name]
             for name in hyperparameters()
         }
         tags = ("elbo/total", "elbo/exact", "imputation/smoothing", "imputation/sampling")
@@ -65,7 +66,7 @@ class Events:
             hparams.hparams_config(
                 [hparams.HParam(name) for name in values], [hparams.Metric(tag) for tag in tags]
             )
-            hparams.hparams(values, trial_id=self.path.name)
+            hparams.hparams(values, trial_id=_text(self.path.name))
 
     def files(self) -> list[Path]:
         """Return the files that are there."""
@@ -81,7 +82,7 @@ class Events:
     def _recording(self, split: str, step: int, num_bytes: int = 1) -> Iterator[None]:
         """Hand over what is written to tf.summary in the block, `num_bytes` of it or more."""
         if split not in self._writers:
-            self._writers[split] = tf.summary.create_file_writer(str(self.path / split))
+            self._writers[split] = tf.summary.create_file_writer(os.fsencode(self.path / split))
         before = self._recorded(split)
         try:
             # It is on the disk at the end of the block.
@@ -96,3 +97,8 @@ class Events:
 
     def _recorded(self, split: str) -> int:
         return sum(path.stat().st_size for path in (self.path / split).glob("events.out.tfevents.*"))
+
+
+def _text(value: object) -> str:
+    """Return a value as TensorBoard takes it: the name of a folder need not be text."""
+    return str(value).encode(errors="backslashreplace").decode()

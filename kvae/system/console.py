@@ -21,7 +21,7 @@ _NO_GPU = re.compile(rb"E\d{4} .*(cuInit|cuda_|CUDA)")
 def held_back(wants_gpu: bool = False) -> Iterator[None]:
     """Hold back what any library writes to standard error in the block; afterwards pass on what matters.
 
-    After an exception everything is passed on.
+    After an error everything is passed on.
 
     Args:
         wants_gpu: a GPU was asked for, so that it matters if there is none.
@@ -29,10 +29,12 @@ def held_back(wants_gpu: bool = False) -> Iterator[None]:
     sys.stderr.flush()
     with tempfile.TemporaryFile() as said, os.fdopen(os.dup(2), "wb") as stderr:
         os.dup2(said.fileno(), 2)
-        harmless: tuple[re.Pattern[bytes], ...] = ()
+        harmless: tuple[re.Pattern[bytes], ...] = (_HARMLESS,) if wants_gpu else (_HARMLESS, _NO_GPU)
         try:
             yield
-            harmless = (_HARMLESS,) if wants_gpu else (_HARMLESS, _NO_GPU)
+        except Exception:
+            harmless = ()
+            raise
         finally:
             sys.stderr.flush()
             os.dup2(stderr.fileno(), 2)
@@ -52,5 +54,9 @@ def silenced(silent: bool = True) -> Iterator[None]:
     if not silent:
         yield
         return
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+    # It must take what a standard stream takes, names that are no text among it.
+    with (
+        open(os.devnull, "w", encoding="utf-8", errors="backslashreplace") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+    ):
         yield

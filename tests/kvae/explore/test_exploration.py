@@ -161,6 +161,22 @@ def test_every_kind_of_model_is_shown(dim_a, dim_u, options):
     assert figures.alpha_over_time(look).axes
 
 
+@pytest.mark.parametrize("num_paths", [0, 6])
+def test_as_many_paths_are_followed_as_the_run_says(num_paths, monkeypatch):
+    given = []
+    sample = KVAE.sample_posterior
+
+    def noted(self, codes, mask, u, num_paths, *others):
+        given.append(num_paths)
+        return sample(self, codes, mask, u, num_paths, *others)
+
+    monkeypatch.setattr(KVAE, "sample_posterior", noted)
+    model, dataset = tiny(num_paths=num_paths)
+    look = Exploration(model, dataset).look(0, (2, 3))
+    assert given == [num_paths]
+    assert np.isfinite(look.filled).all()
+
+
 def test_sequences_that_do_not_fit_are_refused(box):
     _, dataset = tiny(dim_u=3)
     with pytest.raises(UserError, match=r"built for frames of 32x32. Received: 8x8.*--data"):

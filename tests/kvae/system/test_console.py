@@ -1,6 +1,7 @@
 import contextlib
 import io
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from kvae.system import console
+from kvae.system.signals import Stopped
 
 ROOT = Path(__file__).parents[3]
 CHATTER = b"WARNING: All log messages before absl::InitializeLog() is called\nI0000 00:00:1 cpu.cc:1] so\n"
@@ -27,6 +29,14 @@ def test_passes_everything_on_after_an_error(capfd):
         os.write(2, CHATTER)
         raise KeyError
     assert capfd.readouterr().err == CHATTER.decode()
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), Stopped(signal.SIGINT), SystemExit(2)])
+def test_who_is_stopped_while_it_loads_says_no_more(capfd, stop):
+    with pytest.raises(type(stop)), console.held_back():
+        os.write(2, CHATTER + MATTERS)
+        raise stop
+    assert capfd.readouterr().err == MATTERS.decode()
 
 
 def test_passes_on_that_there_is_no_driver_where_a_gpu_was_asked_for(capfd):

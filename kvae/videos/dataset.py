@@ -37,7 +37,7 @@ TEST_SHARE = 0.1
 
 _MAX_NAMED = 5
 
-_LEAST_CHANGE = 8
+_LEAST_CHANGE = 4
 """Grey levels between the darkest and the brightest that a pixel is, in a video where something moves."""
 
 
@@ -205,9 +205,9 @@ def _read(sources: Sequence[Source], cut: Cut, spool: BinaryIO) -> tuple[list[_P
     if still:
         named = ", ".join(still[:_MAX_NAMED]) + ", ..." * (len(still) > _MAX_NAMED)
         print(
-            f"Warning: in {len(still)} of {len(parts)} videos no pixel changes by {_LEAST_CHANGE} of 255: {named}. "
-            "What moves may be too small after resizing, or black and white may leave nothing of it: there is "
-            "nothing to learn from them",
+            f"Warning: in {len(still)} of {len(parts)} videos no pixel changes by {_LEAST_CHANGE} of 255: "
+            f"{named}. What moves may be too small after resizing, or black and white may leave nothing of "
+            "it: there is nothing to learn from them",
             file=sys.stderr,
         )
     return parts, left_out

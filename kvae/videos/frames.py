@@ -1,9 +1,11 @@
 """Clips of video as grey frames of one size, frame by frame: files that anyone may have made.
 
-A video is decoded as what its first bytes say, if that is safe, from that file alone. Arrays are never unpickled.
+A video is decoded as what its first bytes say, if that is safe, from that file alone.
+Arrays are never unpickled.
 Nothing is held in memory but a frame, and what an .npz holds.
 """
 
+import itertools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -121,7 +123,7 @@ def _pictures(paths: tuple[Path, ...]) -> Iterator[Image.Image]:
     counts: list[int] | None = None
     if len(paths) == 1 and paths[0].suffix.lower() in (".gif", ".webp", ".apng", ".png"):
         shown = stills.durations(paths[0])
-        starts = [sum(shown[:i]) for i in range(len(shown))]
+        starts = [0.0, *itertools.accumulate(shown[:-1])]
         counts, step = timing.repeats(str(paths[0]), starts, shown[-1])
         _say_repeats(paths[0], counts, step)
     span = stills.range_of(stills.read(paths))
@@ -157,8 +159,8 @@ def _videos_of_array(path: Path) -> list[np.ndarray]:
     has_channels = array.ndim >= 4 and array.shape[-1] in (1, 3, 4)
     if array.ndim >= 4 and not has_channels and array.shape[-3] in (1, 3, 4):
         raise VideoError(
-            f"{path} has {array.shape[-3]} where frames or channels may be meant. Received: shape {array.shape}. "
-            "Put channels last, numpy.moveaxis(images, -3, -1); to grey frames give one, images[..., None]"
+            f"{path} has {array.shape[-3]} where frames or channels may be meant. Received: shape "
+            f"{array.shape}. Put channels last, numpy.moveaxis(images, -3, -1); to grey frames give one, images[..., None]"
         )
     rank = array.ndim - has_channels
     if rank not in (3, 4) or 0 in array.shape:
@@ -172,8 +174,8 @@ def _videos_of_array(path: Path) -> list[np.ndarray]:
         across, along = (float(np.abs(np.diff(some, axis=axis)).mean()) for axis in (0, 1))
         if across < along / 2:
             _warn(
-                f"{path}, of shape {array.shape}, looks like [T, N, H, W], and is read as [N, T, H, W]: if it is "
-                "the former, numpy.swapaxes(images, 0, 1) first"
+                f"{path}, of shape {array.shape}, looks like [T, N, H, W], and is read as [N, T, H, W]: if it "
+                "is the former, numpy.swapaxes(images, 0, 1) first"
             )
     return [array] if rank == 3 else list(array)
 

@@ -142,8 +142,8 @@ def _pictures(folder: Path, root: Path) -> tuple[Path, ...]:
     steps = {after - number for number, after in itertools.pairwise(numbers)}
     if gaps and len(numbers) == len(pictures) and 1 in steps:
         print(
-            f"Warning: the numbers of the pictures in {folder} have gaps, after {_named(list(map(str, gaps)))}: "
-            "they are read as if nothing were missing",
+            f"Warning: the numbers of the pictures in {folder} have gaps, after "
+            f"{_named(list(map(str, gaps)))}: they are read as if nothing were missing",
             file=sys.stderr,
         )
     return pictures

@@ -47,7 +47,9 @@ def read(paths: tuple[Path, ...]) -> Iterator[Image.Image]:
         try:
             with Image.open(path, formats=_FORMATS) as image:
                 check_sides(path, image.size)
-                for frame in ImageSequence.Iterator(image):
+                # What else a JPEG or a TIFF holds is a preview, where each picture is a frame.
+                whole = len(paths) == 1 and image.format in ("GIF", "WEBP", "TIFF", "PNG")
+                for frame in ImageSequence.Iterator(image) if whole else [image]:
                     frame.load()
                     turned = ImageOps.exif_transpose(frame)
                     size = size or turned.size
@@ -61,12 +63,11 @@ def read(paths: tuple[Path, ...]) -> Iterator[Image.Image]:
             raise
         # What a broken picture raises depends on where it is broken.
         except Exception as error:
-            what = f"a {path.suffix}" if len(paths) == 1 else "a picture"
-            raise VideoError(f"{path} cannot be read as {what}: {error or type(error).__name__}") from error
+            raise _broken(path, error) from error
 
 
 def durations(path: Path) -> list[float]:
-    """Return how long each frame of an animated picture is shown, seconds: 10 ms or less are 100, as in browsers."""
+    """Return how long each frame of an animated picture is shown, seconds; 0.1 where it says 0 or 0.01."""
     found = []
     try:
         with Image.open(path, formats=_FORMATS) as image:
@@ -79,6 +80,11 @@ def durations(path: Path) -> list[float]:
             f"{path} cannot be read as a {path.suffix}: {error or type(error).__name__}"
         ) from error
     return found
+
+
+def _broken(path: Path, error: Exception) -> VideoError:
+    what = "a .gif" if path.suffix.lower() == ".gif" else "a picture"
+    return VideoError(f"{path} cannot be read as {what}: {error or type(error).__name__}")
 
 
 def range_of(pictures: Iterator[Image.Image]) -> Range:

@@ -71,7 +71,14 @@ def probe(path: Path) -> Film:
         VideoError: no frame can be decoded.
     """
     # The protocol is named, as ffmpeg takes what stands before a colon for one.
-    source = ("-f", demuxer_of(path), "-protocol_whitelist", "file", "-i", f"file:{path.resolve()}")
+    source: tuple[str, ...] = (
+        "-f",
+        demuxer_of(path),
+        "-protocol_whitelist",
+        "file",
+        "-i",
+        f"file:{path.resolve()}",
+    )
     done = subprocess.run(
         _command("info", *source), capture_output=True, stdin=subprocess.DEVNULL, check=False
     )

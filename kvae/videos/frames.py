@@ -174,8 +174,8 @@ def _videos_of_array(path: Path) -> list[np.ndarray]:
         across, along = (float(np.abs(np.diff(some, axis=axis)).mean()) for axis in (0, 1))
         if across < along / 2:
             _warn(
-                f"{path}, of shape {array.shape}, looks like [T, N, H, W], and is read as [N, T, H, W]: if it "
-                "is the former, numpy.swapaxes(images, 0, 1) first"
+                f"{path}, of shape {array.shape}, looks like [T, N, H, W], and is read as [N, T, H, W]: if "
+                "it is the former, numpy.swapaxes(images, 0, 1) first"
             )
     return [array] if rank == 3 else list(array)
 

@@ -76,9 +76,7 @@ def durations(path: Path) -> list[float]:
                 milliseconds = float(frame.info.get("duration", 0) or 0)
                 found.append(0.1 if milliseconds <= 10 else milliseconds / 1000)
     except Exception as error:
-        raise VideoError(
-            f"{path} cannot be read as a {path.suffix}: {error or type(error).__name__}"
-        ) from error
+        raise _broken(path, error) from error
     return found
 
 

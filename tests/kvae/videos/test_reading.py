@@ -126,3 +126,31 @@ def test_what_is_left_out_is_listed(tmp_path, capsys):
         (tmp_path / name).write_bytes(b"x")
     assert [source.name for source in find(tmp_path)] == ["a.MKV", "class1/b.mp4", "class1/deep"]
     assert "1 files of" in capsys.readouterr().err
+
+
+def test_a_film_that_is_cut_off_says_how_much_is_left(tmp_path, capsys):
+    noise = np.random.default_rng(0).integers(0, 256, [40, 16, 16], np.uint8)
+    encode(tmp_path / "a.avi", noise, "-c:v", "mpeg4", "-q:v", "2")
+    content = (tmp_path / "a.avi").read_bytes()
+    (tmp_path / "a.avi").write_bytes(content[: content.index(b"movi") + 4000])
+    found = read(tmp_path / "a.avi")
+    said = capsys.readouterr().err
+    assert 1 <= len(found) < 40
+    assert f"{len(found)} frames of it can be read" in said
+
+
+def test_a_picture_that_is_cut_off_is_named(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, [16, 16], np.uint8)
+    for number in range(2):
+        Image.fromarray(noise).save(tmp_path / f"{number}.png")
+    content = (tmp_path / "1.png").read_bytes()
+    (tmp_path / "1.png").write_bytes(content[: len(content) // 2])
+    with pytest.raises(VideoError, match=r"1\.png cannot be read as a picture"):
+        read(tmp_path)
+
+
+def test_pictures_with_gaps_in_their_numbers_are_said(tmp_path, capsys):
+    for number in (1, 2, 5, 6):
+        Image.fromarray(np.zeros([16, 16], np.uint8)).save(tmp_path / f"{number}.png")
+    assert len(read(tmp_path)) == 4
+    assert "have gaps, after 2" in capsys.readouterr().err

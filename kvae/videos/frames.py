@@ -110,7 +110,7 @@ def _pictures_of_video(path: Path) -> Iterator[Image.Image]:
     if film.trouble:
         _warn(f"{path} is damaged ({film.trouble}); {len(counts):,} frames of it can be read")
     _say_repeats(path, counts, step)
-    span = stills.range_of(containers.pictures(film)) if film.alpha else stills.Range(255, 0)
+    span = stills.range_of(containers.pictures(film), str(path)) if film.alpha else stills.Range(255, 0)
     if span.under:
         _warn(f"{path}: what is opaque is dark, so what is transparent is made white")
     for count, picture in zip(counts, containers.pictures(film), strict=False):
@@ -126,8 +126,8 @@ def _pictures(paths: tuple[Path, ...]) -> Iterator[Image.Image]:
         starts = [0.0, *itertools.accumulate(shown[:-1])]
         counts, step = timing.repeats(str(paths[0]), starts, shown[-1])
         _say_repeats(paths[0], counts, step)
-    span = stills.range_of(stills.read(paths))
-    if span.top not in (255, 65535):
+    span = stills.range_of(stills.read(paths), str(paths[0]))
+    if span.top not in (1, 255, 65535):
         _warn(f"{paths[0]}: its pixels are taken for {span.top.bit_length()} bits, {span.top} is white")
     if span.under:
         _warn(f"{paths[0]}: what is opaque is dark, so what is transparent is made white")
@@ -160,7 +160,8 @@ def _videos_of_array(path: Path) -> list[np.ndarray]:
     if array.ndim >= 4 and not has_channels and array.shape[-3] in (1, 3, 4):
         raise VideoError(
             f"{path} has {array.shape[-3]} where frames or channels may be meant. Received: shape "
-            f"{array.shape}. Put channels last, numpy.moveaxis(images, -3, -1); to grey frames give one, images[..., None]"
+            f"{array.shape}. Put channels last, numpy.moveaxis(images, -3, -1); to grey "
+            "frames give one, images[..., None]"
         )
     rank = array.ndim - has_channels
     if rank not in (3, 4) or 0 in array.shape:
@@ -217,6 +218,6 @@ def _frames_of_array(path: Path, video: np.ndarray, look: Look) -> Iterator[np.n
             yield Image.fromarray(np.ascontiguousarray(grey))
 
     has_alpha = video.ndim == 4 and video.shape[-1] == 4
-    span = stills.range_of(pictures()) if has_alpha else stills.Range(255, 0)
+    span = stills.range_of(pictures(), str(path)) if has_alpha else stills.Range(255, 0)
     for picture in pictures():
         yield fit(stills.to_grey(picture, span), look)

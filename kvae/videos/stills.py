@@ -85,17 +85,23 @@ def _broken(path: Path, error: Exception) -> VideoError:
     return VideoError(f"{path} cannot be read as {what}: {error or type(error).__name__}")
 
 
-def range_of(pictures: Iterator[Image.Image]) -> Range:
+def range_of(pictures: Iterator[Image.Image], name: str) -> Range:
     """Return what fits a whole clip: its bits, and a ground on which what is opaque can be seen."""
     largest, weight, light = 0.0, 0.0, 0.0
+    floats = False
     for picture in pictures:
         if is_deep(picture):
-            largest = max(largest, float(np.asarray(picture).max()))
+            pixels = np.asarray(picture)
+            if not np.isfinite(pixels).all():
+                raise VideoError(f"{name}, or a picture after it, holds pixels that are not numbers")
+            floats = picture.mode == "F"
+            largest = max(largest, float(pixels.max()))
         elif has_alpha(picture):
             grey, alpha = grey_and_alpha(picture)
             weight += float(alpha.sum())
             light += float((grey * alpha).sum())
-    return Range(top_of(largest), 255 if weight and light / weight < 128 else 0)
+    top = 1 if floats and largest <= 1 else top_of(largest)
+    return Range(top, 255 if weight and light / weight < 128 else 0)
 
 
 def top_of(largest: float) -> int:
@@ -123,11 +129,8 @@ def grey_and_alpha(picture: Image.Image) -> tuple[np.ndarray, np.ndarray]:
 def to_grey(picture: Image.Image, span: Range) -> Image.Image:
     """Return a picture in 8 grey bits."""
     if is_deep(picture):
-        pixels = np.asarray(picture).astype(np.float64)
-        if not np.isfinite(pixels).all():
-            raise VideoError("a picture holds pixels that are not numbers")
-        top = 1.0 if picture.mode == "F" and pixels.max() <= 1 and span.top == 255 else span.top
-        return Image.fromarray(np.rint(np.clip(pixels / top, 0, 1) * 255).astype(np.uint8))
+        pixels = np.asarray(picture).astype(np.float64) / span.top
+        return Image.fromarray(np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8))
     if has_alpha(picture):
         grey, alpha = grey_and_alpha(picture)
         return Image.fromarray(np.rint(grey * alpha + span.under * (1 - alpha)).astype(np.uint8))

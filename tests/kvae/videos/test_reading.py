@@ -154,3 +154,26 @@ def test_pictures_with_gaps_in_their_numbers_are_said(tmp_path, capsys):
         Image.fromarray(np.zeros([16, 16], np.uint8)).save(tmp_path / f"{number}.png")
     assert len(read(tmp_path)) == 4
     assert "have gaps, after 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("top", [1, 200])
+def test_floats_of_a_tiff(top, tmp_path):
+    pixels = np.zeros([16, 16], np.float32)
+    pixels[8:] = top
+    Image.fromarray(pixels).save(tmp_path / "1.tif")
+    assert read(tmp_path)[0][15, 0] == (255 if top == 1 else 200)
+    pixels[0, 0] = np.nan
+    Image.fromarray(pixels).save(tmp_path / "1.tif")
+    with pytest.raises(VideoError, match="not numbers"):
+        read(tmp_path)
+
+
+def test_a_film_is_turned_as_it_says(tmp_path):
+    frame = np.zeros([3, 16, 16], np.uint8)
+    frame[:, :8] = 200
+    encode(tmp_path / "a.mp4", frame, "-c:v", "mpeg4", "-q:v", "2")
+    turn = [FFMPEG, "-loglevel", "error", "-display_rotation", "180", "-i", str(tmp_path / "a.mp4")]
+    subprocess.run([*turn, "-c", "copy", str(tmp_path / "b.mp4")], check=True)
+    found = read(tmp_path / "b.mp4")[0]
+    assert found[15, 8] > 180
+    assert found[1, 8] < 20

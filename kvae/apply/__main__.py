@@ -55,7 +55,7 @@ class Options:
     resized as the frames of the run."""
 
     hide: str = ""
-    """Frames to hide from the model and to fill in, counted from 1: 8-15, or 8-15,20."""
+    """Frames to hide and to fill in, counted from 1 as a player shows them: 8-15, or 8-15,20."""
 
     continue_: Annotated[int, tyro.conf.arg(name="continue")] = 0
     """Frames to imagine after the last one."""

@@ -37,6 +37,9 @@ TEST_SHARE = 0.1
 
 _MAX_NAMED = 5
 
+_LEAST_CHANGE = 4
+"""Grey levels between the darkest and the brightest that a pixel is, in a video where something moves."""
+
 
 class Cut(NamedTuple):
     """How videos become sequences.
@@ -178,12 +181,15 @@ def _read(sources: Sequence[Source], cut: Cut, spool: BinaryIO) -> tuple[list[_P
     """Write the frames of videos that are long enough to a file; return them, and names of the rest."""
     parts: list[_Part] = []
     left_out: list[str] = []
+    still: list[str] = []
     size = cut.look.height * cut.look.width
     start = 0
     for source in sources:
         for clip in clips_of(source, cut.look):
             stop = start
+            low, high = np.full([2, 1, 1], [[[255]], [[0]]], np.uint8)
             for frame in clip.frames:
+                low, high = np.minimum(low, frame), np.maximum(high, frame)
                 spool.write(frame.tobytes())
                 stop += 1
             if stop - start < cut.timesteps:
@@ -191,9 +197,19 @@ def _read(sources: Sequence[Source], cut: Cut, spool: BinaryIO) -> tuple[list[_P
                 spool.seek(start * size)
                 spool.truncate()
                 continue
+            if int((high - low).max()) < _LEAST_CHANGE:
+                still.append(clip.name)
             parts.append(_Part(clip.name, start, stop))
             start = stop
     spool.flush()
+    if still:
+        named = ", ".join(still[:_MAX_NAMED]) + ", ..." * (len(still) > _MAX_NAMED)
+        print(
+            f"Warning: in {len(still)} of {len(parts)} videos no pixel changes by {_LEAST_CHANGE} of 255: "
+            f"{named}. What moves may be too small after resizing, or black and white may leave nothing of "
+            "it: there is nothing to learn from them",
+            file=sys.stderr,
+        )
     return parts, left_out
 
 

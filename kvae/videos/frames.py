@@ -1,27 +1,22 @@
 """Clips of video as grey frames of one size, frame by frame: files that anyone may have made.
 
-A video is decoded as what its suffix says and nothing else, from that file alone. Arrays are never unpickled.
+A video is decoded as what its first bytes say, if that is safe, from that file alone.
+Arrays are never unpickled.
 Nothing is held in memory but a frame, and what an .npz holds.
 """
 
-import contextlib
+import itertools
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import imageio.v2 as imageio
 import numpy as np
-from PIL import Image, ImageSequence
+from PIL import Image
 
 from kvae.data.archives import read_arrays, read_headers
-from kvae.errors import UserError
+from kvae.videos import containers, stills, timing
 from kvae.videos.sources import ARRAY_SUFFIXES, PICTURE_SUFFIXES, Source, VideoError
-
-# The demuxers of ffmpeg, by name: it would else go by the content, and a playlist names other files.
-_DEMUXERS = {".mp4": "mov", ".mov": "mov", ".avi": "avi", ".webm": "matroska"}
-
-_LARGEST_SIDE = 16_384
-"""Pixels along a side of a frame, before it is resized."""
 
 
 class Look(NamedTuple):
@@ -65,10 +60,8 @@ def clips_of(source: Source, look: Look) -> Iterator[Clip]:
             name = f"{source.name}[{number}]" if len(videos) > 1 else source.name
             yield Clip(name, _frames_of_array(source.files[0], video, look))
         return
-    if source.suffix in PICTURE_SUFFIXES:
+    if source.suffix in (*PICTURE_SUFFIXES, ".gif"):
         pictures = _pictures(source.files)
-    elif source.suffix == ".gif":
-        pictures = _pictures_of_gif(source.files[0])
     else:
         pictures = _pictures_of_video(source.files[0])
     yield Clip(source.name, (fit(picture, look) for picture in pictures))
@@ -112,80 +105,79 @@ def read_clip(source: Source, look: Look, max_frames: int) -> np.ndarray:
 
 
 def _pictures_of_video(path: Path) -> Iterator[Image.Image]:
-    # The path in full, as ffmpeg takes what stands before a colon for a protocol.
-    options = ["-f", _DEMUXERS[path.suffix.lower()], "-protocol_whitelist", "file"]
-    try:
-        reader = imageio.get_reader(str(path.resolve()), format="FFMPEG", mode="I", input_params=options)
-        with contextlib.closing(reader):
-            _check_sides(path, reader.get_meta_data()["size"])
-            for frame in reader.iter_data():
-                yield Image.fromarray(np.asarray(frame))
-    except UserError:
-        raise
-    # What a broken video raises depends on where it is broken.
-    except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
-        raise VideoError(f"{path} cannot be read as a {path.suffix} video: {reason}") from error
-
-
-def _pictures_of_gif(path: Path) -> Iterator[Image.Image]:
-    try:
-        with Image.open(path, formats=["GIF"]) as image:
-            _check_sides(path, image.size)
-            yield from ImageSequence.Iterator(image)
-    except UserError:
-        raise
-    except Exception as error:
-        raise VideoError(f"{path} cannot be read as a .gif: {error or type(error).__name__}") from error
+    film = containers.probe(path)
+    counts, step = timing.repeats(str(path), film.times)
+    if film.trouble:
+        _warn(f"{path} is damaged ({film.trouble}); {len(counts):,} frames of it can be read")
+    _say_repeats(path, counts, step)
+    span = stills.range_of(containers.pictures(film), str(path)) if film.alpha else stills.Range(255, 0)
+    if span.under:
+        _warn(f"{path}: what is opaque is dark, so what is transparent is made white")
+    for count, picture in zip(counts, containers.pictures(film), strict=False):
+        stills.check_sides(path, picture.size)
+        for _ in range(count):
+            yield stills.to_grey(picture, span)
 
 
 def _pictures(paths: tuple[Path, ...]) -> Iterator[Image.Image]:
-    size: tuple[int, int] | None = None
-    for path in paths:
-        try:
-            with Image.open(path, formats=["PNG", "JPEG"]) as image:
-                _check_sides(path, image.size)
-                size = size or image.size
-                if image.size != size:
-                    raise VideoError(
-                        f"{path} is {image.width}x{image.height}, but {paths[0].name}, the first picture of "
-                        f"the same video, is {size[0]}x{size[1]}"
-                    )
-                # Pillow cuts 16 bits off at 255 in place of scaling them.
-                deep = image.mode.startswith("I")
-                yield (
-                    Image.fromarray(np.clip(np.asarray(image) // 257, 0, 255).astype(np.uint8))
-                    if deep
-                    else image
-                )
-        except UserError:
-            raise
-        except Exception as error:
-            raise VideoError(
-                f"{path} cannot be read as a picture: {error or type(error).__name__}"
-            ) from error
+    counts: list[int] | None = None
+    if len(paths) == 1 and paths[0].suffix.lower() in (".gif", ".webp", ".apng", ".png"):
+        shown = stills.durations(paths[0])
+        starts = [0.0, *itertools.accumulate(shown[:-1])]
+        counts, step = timing.repeats(str(paths[0]), starts, shown[-1])
+        _say_repeats(paths[0], counts, step)
+    span = stills.range_of(stills.read(paths), str(paths[0]))
+    if span.top not in (1, 255, 65535):
+        _warn(f"{paths[0]}: its pixels are taken for {span.top.bit_length()} bits, {span.top} is white")
+    if span.under:
+        _warn(f"{paths[0]}: what is opaque is dark, so what is transparent is made white")
+    for number, picture in enumerate(stills.read(paths)):
+        for _ in range(counts[number] if counts else 1):
+            yield stills.to_grey(picture, span)
 
 
-def _check_sides(path: Path, size: tuple[int, int]) -> None:
-    if not all(1 <= side <= _LARGEST_SIDE for side in size):
-        raise VideoError(
-            f"{path} has frames of {size[0]}x{size[1]}; their sides must be 1 to {_LARGEST_SIDE} pixels"
+def _say_repeats(path: Path, counts: list[int], step: float) -> None:
+    if sum(counts) > len(counts):
+        _warn(
+            f"{path} has frames at uneven times: read at {1 / step:.4g} frames a second, with "
+            f"{sum(counts) - len(counts):,} repeated"
         )
+
+
+def _warn(message: str) -> None:
+    print(f"Warning: {message}", file=sys.stderr)
 
 
 def _videos_of_array(path: Path) -> list[np.ndarray]:
     """Return views [T, H, W] or [T, H, W, channels] of the videos in an .npy or .npz."""
     array = _array(path)
-    if array.dtype != np.uint8 and array.dtype.kind not in "fb":
-        raise VideoError(f"{path} must hold uint8, or floats between 0 and 1. Received: {array.dtype}")
-    has_channels = array.ndim >= 4 and array.shape[-1] in (1, 3)
+    if array.dtype.kind not in "fb" and array.dtype.newbyteorder("=") not in (np.uint8, np.uint16):
+        raise VideoError(
+            f"{path} must hold uint8 or uint16, or floats between 0 and 1. Received: {array.dtype}. "
+            "Where its pixels are 0 to 255, images.astype(numpy.uint8) works"
+        )
+    has_channels = array.ndim >= 4 and array.shape[-1] in (1, 3, 4)
+    if array.ndim >= 4 and not has_channels and array.shape[-3] in (1, 3, 4):
+        raise VideoError(
+            f"{path} has {array.shape[-3]} where frames or channels may be meant. Received: shape "
+            f"{array.shape}. Put channels last, numpy.moveaxis(images, -3, -1); to grey "
+            "frames give one, images[..., None]"
+        )
     rank = array.ndim - has_channels
     if rank not in (3, 4) or 0 in array.shape:
         raise VideoError(
-            f"{path} must hold an array [N, T, H, W] or [T, H, W], perhaps with 1 or 3 channels last. "
+            f"{path} must hold an array [N, T, H, W] or [T, H, W], perhaps with 1, 3 or 4 channels last. "
             f"Received: shape {array.shape}"
         )
-    _check_sides(path, (array.shape[rank - 1], array.shape[rank - 2]))
+    stills.check_sides(path, (array.shape[rank - 1], array.shape[rank - 2]))
+    if rank == 4 and min(array.shape[:2]) > 1:
+        some = np.asarray(array[:8, :8], np.float32)
+        across, along = (float(np.abs(np.diff(some, axis=axis)).mean()) for axis in (0, 1))
+        if across < along / 2:
+            _warn(
+                f"{path}, of shape {array.shape}, looks like [T, N, H, W], and is read as [N, T, H, W]: if "
+                "it is the former, numpy.swapaxes(images, 0, 1) first"
+            )
     return [array] if rank == 3 else list(array)
 
 
@@ -206,12 +198,26 @@ def _array(path: Path) -> np.ndarray:
 
 
 def _frames_of_array(path: Path, video: np.ndarray, look: Look) -> Iterator[np.ndarray]:
-    for frame in video:
-        if frame.dtype != np.uint8:
+    top = 1
+    if video.dtype.kind == "u":
+        top = stills.top_of(max(float(frame.max()) for frame in video)) if video.dtype.itemsize > 1 else 255
+        if top not in (255, 65535):
+            _warn(f"{path}: its pixels are taken for {top.bit_length()} bits, {top} is white")
+
+    def pictures() -> Iterator[Image.Image]:
+        for frame in video:
             # The comparison is false for what is not a number.
-            if not (frame.min() >= 0 and frame.max() <= 1):
-                raise VideoError(f"{path}: pixels that are not uint8 must be numbers between 0 and 1")
-            frame = np.rint(255 * frame.astype(np.float32)).astype(np.uint8)
-        if frame.ndim == 3 and frame.shape[-1] == 1:
-            frame = frame[..., 0]
-        yield fit(Image.fromarray(np.ascontiguousarray(frame)), look)
+            if not (frame.min() >= 0 and frame.max() <= top):
+                raise VideoError(
+                    f"{path}: pixels that are floats must be numbers between 0 and 1. Received: "
+                    f"{frame.min():g} to {frame.max():g}. Where they are 0 to 255, images / 255 works"
+                )
+            grey = frame[..., 0] if frame.ndim == 3 and frame.shape[-1] == 1 else frame
+            if frame.dtype != np.uint8:
+                grey = np.rint(grey.astype(np.float32) * (255 / top)).astype(np.uint8)
+            yield Image.fromarray(np.ascontiguousarray(grey))
+
+    has_alpha = video.ndim == 4 and video.shape[-1] == 4
+    span = stills.range_of(pictures(), str(path)) if has_alpha else stills.Range(255, 0)
+    for picture in pictures():
+        yield fit(stills.to_grey(picture, span), look)

@@ -1,16 +1,25 @@
 """Where clips of video lie: files, folders of pictures, and folders of both. Imports no TensorFlow."""
 
 import hashlib
+import itertools
 import os
 import re
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from PIL import Image
+
 from kvae.errors import UserError
 
-VIDEO_SUFFIXES = (".mp4", ".gif", ".avi", ".mov", ".webm")
+VIDEO_SUFFIXES = (
+    *(".mp4", ".gif", ".avi", ".mov", ".webm", ".mkv", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts"),
+)
 ARRAY_SUFFIXES = (".npy", ".npz")
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
+PICTURE_SUFFIXES = (".png", ".apng", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+
+FILM_SUFFIXES = (".apng", ".webp", ".tif", ".tiff", ".png")
+"""Of pictures that may hold many frames, and are a video then."""
 
 UNDERSTOOD = (
     f"videos ({', '.join(VIDEO_SUFFIXES)}), arrays ({', '.join(ARRAY_SUFFIXES)}), and folders that each hold "
@@ -56,8 +65,9 @@ def short_name(path: str | os.PathLike[str]) -> str:
 def find(path: str | os.PathLike[str]) -> list[Source]:
     """Return the sources in a folder, or the one that a file is, sorted by name, numbers by their value.
 
-    In a folder these are its files of video and arrays, its sub-folders that hold pictures, and the pictures
-    that lie in it, which are one video. Names that begin with a dot, and other files, are left out.
+    In a folder these are its files of video and arrays, its sub-folders at any depth alike, and the
+    pictures that lie in one folder, which are one video. Names that begin with a dot are left out, and other
+    files too, with a warning.
 
     Raises:
         VideoError: there is no such path, it holds nothing that is understood, or a link in the folder leads
@@ -65,7 +75,7 @@ def find(path: str | os.PathLike[str]) -> list[Source]:
     """
     path = Path(path)
     if path.is_file():
-        if path.suffix.lower() not in (*VIDEO_SUFFIXES, *ARRAY_SUFFIXES):
+        if path.suffix.lower() not in (*VIDEO_SUFFIXES, *ARRAY_SUFFIXES) and not _is_film(path):
             raise VideoError(f"{path} is none of the files that are understood: {UNDERSTOOD}")
         return [Source(path.name, (path,))]
     if not path.is_dir():
@@ -73,20 +83,37 @@ def find(path: str | os.PathLike[str]) -> list[Source]:
     found = []
     if pictures := _pictures(path, path):
         found.append(Source(path.resolve().name or "pictures", pictures))
-    for entry in _entries(path, path):
-        if entry.is_dir():
-            if pictures := _pictures(entry, path):
-                found.append(Source(entry.name, pictures))
-        elif entry.suffix.lower() in (*VIDEO_SUFFIXES, *ARRAY_SUFFIXES):
-            found.append(Source(entry.name, (entry,)))
+    left_out: list[str] = []
+    _search(path, path, found, left_out)
     if not found:
         raise VideoError(f"{path} holds no video. These are understood: {UNDERSTOOD}")
+    if left_out:
+        print(f"Warning: {len(left_out)} files of {path} are left out: {_named(left_out)}", file=sys.stderr)
     return found
+
+
+def _search(folder: Path, root: Path, found: list[Source], left_out: list[str]) -> None:
+    """Add what lies in a folder and in those below it, and the names of what is not understood."""
+    for entry in _entries(folder, root):
+        name = entry.relative_to(root).as_posix()
+        if entry.is_dir():
+            # A link to a folder above would never end.
+            if entry.is_symlink() and folder.resolve().is_relative_to(entry.resolve()):
+                left_out.append(name)
+                continue
+            if pictures := _pictures(entry, root):
+                found.append(Source(name, pictures))
+            _search(entry, root, found, left_out)
+        elif entry.suffix.lower() in (*VIDEO_SUFFIXES, *ARRAY_SUFFIXES) or _is_film(entry):
+            found.append(Source(name, (entry,)))
+        elif entry.suffix.lower() not in PICTURE_SUFFIXES:
+            left_out.append(name)
 
 
 def fingerprint(sources: list[Source]) -> str:
     """Return a hash of names, sizes and times of all files: another one if any of them has changed."""
-    digest = hashlib.sha256()
+    # Another number wherever the same files are read as other frames.
+    digest = hashlib.sha256(b"2")
     for source in sources:
         for file in source.files:
             facts = file.stat()
@@ -109,7 +136,34 @@ def _entries(folder: Path, root: Path) -> list[Path]:
 
 def _pictures(folder: Path, root: Path) -> tuple[Path, ...]:
     entries = _entries(folder, root)
-    return tuple(entry for entry in entries if entry.suffix.lower() in PICTURE_SUFFIXES and entry.is_file())
+    found = [entry for entry in entries if entry.suffix.lower() in PICTURE_SUFFIXES and entry.is_file()]
+    pictures = tuple(entry for entry in found if not _is_film(entry))
+    numbers = [int(digits[-1]) for entry in pictures if (digits := re.findall(r"[0-9]+", entry.stem))]
+    gaps = [number for number, after in itertools.pairwise(numbers) if after > number + 1]
+    steps = {after - number for number, after in itertools.pairwise(numbers)}
+    if gaps and len(numbers) == len(pictures) and 1 in steps:
+        print(
+            f"Warning: the numbers of the pictures in {folder} have gaps, after "
+            f"{_named(list(map(str, gaps)))}: they are read as if nothing were missing",
+            file=sys.stderr,
+        )
+    return pictures
+
+
+def _is_film(path: Path) -> bool:
+    """Return whether a picture has several frames."""
+    if path.suffix.lower() not in FILM_SUFFIXES:
+        return False
+    try:
+        with Image.open(path, formats=["PNG", "WEBP", "TIFF"]) as image:
+            return bool(getattr(image, "n_frames", 1) > 1)
+    # A broken picture is told where it is read.
+    except Exception:
+        return False
+
+
+def _named(names: list[str]) -> str:
+    return ", ".join(names[:5]) + ", ..." * (len(names) > 5)
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:

@@ -242,3 +242,10 @@ def test_the_test_file_of_a_run_is_found(tmp_path):
     later = files.test.stat().st_mtime_ns + 10**9
     os.utime(again.test, ns=(later, later))
     assert find_test_file(*asked) == again.test
+
+
+def test_videos_in_which_nothing_moves_are_named(tmp_path, capsys):
+    write(tmp_path / "clips", [10, 10])
+    np.save(tmp_path / "clips" / "black.npy", np.zeros([10, 8, 8], np.uint8))
+    ensure(tmp_path / "clips", tmp_path / "data")
+    assert "in 1 of 3 videos no pixel changes by 4 of 255: black.npy." in capsys.readouterr().err

@@ -177,7 +177,7 @@ def broken(path):
         "words": np.full([3, 8, 8], "x"),
         "flat": np.zeros([8, 8], np.uint8),
         "none": np.zeros([0, 8, 8], np.uint8),
-        "colours": np.zeros([2, 3, 8, 8, 4], np.uint8),
+        "colours": np.zeros([2, 3, 8, 8, 5], np.uint8),
         "objects": np.array([[[{}]]], object),
     }
     array = arrays[path.stem]

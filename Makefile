@@ -4,10 +4,15 @@ RUFF ?= ruff==0.17.6
 MYPY ?= mypy==2.4.1
 IMPORT_LINTER ?= import-linter==2.17
 
-.PHONY: test lint format notebook
+.PHONY: test test-xla lint format notebook
 
 test:
 	$(PYTHON) -m pytest -n 2 --dist loadfile
+	$(MAKE) test-xla
+
+# At the optimisation level of XLA that users get, where the rest of the suite saves the time.
+test-xla:
+	XLA_FLAGS= $(PYTHON) -m pytest tests/kvae/models/test_golden_model.py tests/kvae/models/test_fit.py
 
 lint:
 	$(PYTHON) -m pip install --quiet $(RUFF) $(MYPY) $(IMPORT_LINTER)

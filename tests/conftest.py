@@ -2,6 +2,12 @@
 
 import os
 
+from hypothesis import settings
+
+# `make test-xla` sets it to nothing, for the part of the suite that runs at the level that users get.
 # Most of the suite's time goes into compiling small models, each used for a moment. Half of XLA's is spent on
 # making fast what it compiles. Processes that a test starts inherit this.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# What is compiled for the first time takes seconds, and a test that failed is to fail again.
+settings.register_profile("suite", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("suite")

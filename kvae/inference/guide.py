@@ -60,7 +60,7 @@ def guided_draw(
     """
     size = mean.shape[0]
     # With L = diag(precision)^(1/2): I + L cov L is symmetric, and never singular.
-    root = tf.sqrt(guide.precision)
+    root = small.square_root(guide.precision)
     root_cov = root[:, None] * cov
     innovation_cov = tf.eye(size)[..., None] + root_cov * root
     innovation = root * (guide.center - mean)

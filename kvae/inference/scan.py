@@ -1,9 +1,11 @@
 """Loops over time."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.eager import record
 
 Nested = Any
 """A nested structure of tensors."""
@@ -31,10 +33,15 @@ def scan(
 
     Returns:
         The carries, a structure like `start` of tensors [T, ...].
+
+    Raises:
+        ValueError: `step` uses a tensor or a trainable variable that is no argument of it, and a gradient
+            could flow there.
     """
     arguments = (inputs, start, constants)
     flat = [tf.convert_to_tensor(tensor) for tensor in tf.nest.flatten(arguments)]
     inputs, start, constants = tf.nest.pack_sequence_as(arguments, flat)
+    _check_captures(step, start, tf.nest.map_structure(lambda tensor: tensor[0], inputs), constants)
 
     @tf.custom_gradient
     def forward(*flat: tf.Tensor) -> tuple[list[tf.Tensor], Callable[..., list[tf.Tensor]]]:
@@ -62,6 +69,54 @@ def scan(
 def swap_batch_and_time(tensor: tf.Tensor) -> tf.Tensor:
     """Turn [B, T, ...] into [T, B, ...] and back."""
     return tf.transpose(tensor, [1, 0, *range(2, tensor.shape.rank)])
+
+
+class _Listening(tf.__internal__.FuncGraph):
+    """A graph that notes which tensors from outside are used in it, small constants too."""
+
+    def __init__(self) -> None:
+        super().__init__("step")
+        self.found: list[tf.Tensor] = []
+
+    def capture(self, tensor: tf.Tensor, name: str | None = None, shape: Any = None) -> tf.Tensor:
+        """Note the tensor."""
+        if getattr(tensor, "graph", None) is not self:
+            self.found.append(tensor)
+        return super().capture(tensor, name, shape)
+
+
+def _check_captures(step: Callable[[Nested, Nested, Nested], Nested], *arguments: Nested) -> None:
+    """Raise ValueError if a gradient could flow to what `step` finds elsewhere than in its arguments."""
+    graph = _Listening()
+    with graph.as_default(), tf.GradientTape() as tape:
+        step(*tf.nest.map_structure(lambda x: tf.compat.v1.placeholder(x.dtype, x.shape), arguments))
+    lost = [variable.name for variable in tape.watched_variables()]
+    lost += [_name_of(tensor, step) for tensor in graph.found if _may_have_gradient(tensor)]
+    if lost:
+        raise ValueError(
+            "The step of a scan uses a tensor or variable that is not among its arguments, which no gradient "
+            f"would reach. Pass it in `constants`. Received: {', '.join(dict.fromkeys(lost))}"
+        )
+
+
+def _may_have_gradient(tensor: tf.Tensor) -> bool:
+    """Return whether a gradient could flow to a tensor from outside of the step."""
+    if not (tensor.dtype.is_floating or tensor.dtype.is_complex):
+        return False
+    if record.should_record_backprop([tensor]):
+        return True
+    # Of a graph's tensors gradients may be taken later. A constant has none, nor what nobody watches now.
+    return hasattr(tensor, "graph") and not tf.executing_eagerly() and tensor.op.type != "Const"
+
+
+def _name_of(tensor: tf.Tensor, step: Callable) -> str:
+    """Return what the step's author calls a tensor, else what it is."""
+    names: dict[str, Any] = {}
+    if inspect.isfunction(step):
+        found = inspect.getclosurevars(step)
+        names = {**found.globals, **found.nonlocals}
+    called = [name for name, value in names.items() if value is tensor]
+    return f"{called[0] if called else 'a tensor'} of shape {tensor.shape}, {tensor.dtype.name}"
 
 
 def _shift(first: tf.Tensor, carries: tf.Tensor, reverse: bool) -> tf.Tensor:

@@ -5,6 +5,7 @@ into vector instructions and fuses with what stands around them. The usual layou
 of a routine made for large matrices. Vectors are [..., size, N].
 """
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -59,11 +60,14 @@ def congruence(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
 
 
 def solve(matrix: tf.Tensor, rhs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Solve S X = rhs for symmetric positive definite matrices S = L D L', L with a unit diagonal.
+    """Solve S X = rhs for symmetric positive semi-definite matrices S = L D L', L with a unit diagonal.
 
     Gaussian elimination without pivoting, which is backward stable for such matrices (Higham, "Accuracy and
     Stability of Numerical Algorithms", 10.1). Its number of operations, each over the whole batch, grows
     with the square of the size: made for small matrices.
+
+    Where S is singular, up to rounding, X is one of many solutions if there is any, as for the right hand
+    sides of a Kalman filter: its entry is zero where a pivot is. Without one X has no meaning.
 
     Args:
         matrix: [..., M, M, N].
@@ -71,15 +75,26 @@ def solve(matrix: tf.Tensor, rhs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.T
 
     Returns:
         S^-1 rhs [..., M, K, N], L^-1 rhs [..., M, K, N], and D [..., M, N]. So log |S| is the sum of the
-        logarithms of D, and v' S^-1 v that of (L^-1 v)^2 / D.
+        logarithms of D, and v' S^-1 v that of (L^-1 v)^2 / D. Both are for definite S: D holds zeros, or what
+        rounding leaves of them, where S is singular, and is negative where S is indefinite.
     """
     size = matrix.shape[-3]
+    scales = _deviations(matrix)
     rest = tf.concat([matrix, rhs], axis=-2)
     rows: list[tf.Tensor] = []
-    for _ in range(size):
+    divisors: list[tf.Tensor] = []
+    skipped: list[tf.Tensor] = []
+    for i in range(size):
         row = rest[..., 0, :, :]
         rows.append(row)
-        factors = rest[..., 1:, :1, :] / row[..., None, :1, :]
+        pivot, floor = row[..., 0, :], _rounding(scales, i)
+        column = [row[..., j, :] for j in range(1, size - i)]
+        is_rounding = tf.abs(pivot) <= floor
+        is_zero = is_rounding & (_is_negligible(column, scales, i) | (floor <= 0))
+        skipped.append(is_zero)
+        divisors.append(tf.where(is_zero, tf.ones_like(pivot), tf.where(is_rounding, floor, pivot)))
+        factors = rest[..., 1:, :1, :] / divisors[i][..., None, None, :]
+        factors = tf.where(is_zero[..., None, None, :], tf.zeros_like(factors), factors)
         rest = rest[..., 1:, 1:, :] - factors * row[..., None, 1:, :]
     # Row i holds the pivot, the entries of L' right of it times the pivot, and L^-1 rhs.
     pivots = [row[..., 0, :] for row in rows]
@@ -89,22 +104,74 @@ def solve(matrix: tf.Tensor, rhs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.T
         known = reduced[i]
         for j, later in enumerate(solved, start=1):
             known -= rows[i][..., j, None, :] * later
-        solved.insert(0, known / pivots[i][..., None, :])
+        quotient = known / divisors[i][..., None, :]
+        solved.insert(0, tf.where(skipped[i][..., None, :], tf.zeros_like(quotient), quotient))
     return tf.stack(solved, axis=-3), tf.stack(reduced, axis=-3), tf.stack(pivots, axis=-2)
 
 
 def cholesky(matrix: tf.Tensor) -> tf.Tensor:
-    """Return the lower triangular L of L L' = matrix, for symmetric positive definite [..., M, M, N]."""
+    """Return the lower triangular L of L L' = matrix, for symmetric semi-definite [..., M, M, N].
+
+    L L' is the matrix within rounding, that of the variances on its diagonal, and gradients are finite, where
+    the matrix is singular too: a pivot that is zero has a column of zeros, and no gradient.
+
+    A pivot below zero counts as zero, for rounding where a covariance was computed may leave it there. So a
+    matrix that is truly indefinite gets an L without a warning, whose L L' is another matrix: who must know
+    looks at the pivots of `solve`.
+    """
     size = matrix.shape[-3]
     zero = tf.zeros_like(matrix[..., 0, 0, :])
-    rows: list[list[tf.Tensor]] = []
+    scales = _deviations(matrix)
+    # The diagonal of what is left to factor.
+    left = [tf.stop_gradient(matrix[..., i, i, :]) for i in range(size)]
+    columns: list[list[tf.Tensor]] = []
     for i in range(size):
-        row: list[tf.Tensor] = []
-        for j in range(i):
-            known = sum((row[k] * rows[j][k] for k in range(j)), zero)
-            row.append((matrix[..., i, j, :] - known) / rows[j][j])
-        # Rounding may leave a variance of zero a little below it.
-        variance = matrix[..., i, i, :] - sum((entry**2 for entry in row), zero)
-        row.append(tf.sqrt(tf.maximum(variance, tf.zeros_like(variance))))
-        rows.append(row)
-    return tf.stack([tf.stack([*row, *[zero] * (size - len(row))], axis=-2) for row in rows], axis=-3)
+        pivot, *column = [
+            matrix[..., j, i, :] - sum((before[j] * before[i] for before in columns), zero)
+            for j in range(i, size)
+        ]
+        floor = _rounding(scales, i)
+        is_zero = (pivot <= floor) & (_is_negligible(column, scales, i) | (floor <= 0))
+        # A pivot that is too small for the covariances beside it has lost that to rounding.
+        is_small = pivot <= floor
+        for entry, variance in zip(column, left[i + 1 :], strict=True):
+            is_small |= entry**2 > pivot * variance
+        is_raised = is_small & ~is_zero
+        root = square_root(tf.where(is_raised, tf.maximum(pivot, zero) + floor, pivot))
+        divisor = tf.where(is_zero, tf.ones_like(root), root)
+        below = []
+        for j, entry in enumerate(column, start=i + 1):
+            quotient = tf.where(is_zero, zero, entry / divisor)
+            # Of a semi-definite matrix no entry exceeds that. Those of others would overflow.
+            most = square_root(left[j] + _rounding(scales, j))
+            below.append(tf.where(is_raised, tf.clip_by_value(quotient, -most, most), quotient))
+            left[j] -= tf.stop_gradient(below[-1] ** 2)
+        columns.append([zero] * i + [root, *below])
+    return tf.stack([tf.stack(column, axis=-2) for column in columns], axis=-2)
+
+
+def square_root(tensor: tf.Tensor) -> tf.Tensor:
+    """Return the square root, and zero where there is none; the gradient there is zero too, not infinite."""
+    has_none = tensor <= 0
+    root = tf.sqrt(tf.where(has_none, tf.ones_like(tensor), tensor))
+    return tf.where(has_none, tf.zeros_like(tensor), root)
+
+
+def _deviations(matrix: tf.Tensor) -> list[tf.Tensor]:
+    """Return the square roots of the diagonal, by which rounding is judged: no gradients go through them."""
+    matrix = tf.stop_gradient(tf.convert_to_tensor(matrix))
+    return [square_root(matrix[..., i, i, :]) for i in range(matrix.shape[-3])]
+
+
+def _rounding(scales: list[tf.Tensor], i: int) -> tf.Tensor:
+    """Return how much of the variance i may be rounding."""
+    return len(scales) * np.finfo(scales[i].dtype.as_numpy_dtype).eps * scales[i] ** 2
+
+
+def _is_negligible(column: list[tf.Tensor], scales: list[tf.Tensor], i: int) -> tf.Tensor:
+    """Return where all covariances of coordinate i with those after it may be rounding."""
+    found = tf.ones_like(scales[i], tf.bool)
+    for entry, scale in zip(column, scales[i + 1 :], strict=True):
+        rounding = len(scales) * np.finfo(entry.dtype.as_numpy_dtype).eps
+        found &= tf.abs(entry) <= rounding * scales[i] * scale
+    return found

@@ -75,6 +75,7 @@ def encode(
 def refine(model: SequenceAutoencoder, codes: EncodedSequences, num_epochs: int, learning_rate: float) -> int:
     """Train the dynamics of a model by the likelihood of codes, drawn from q(a|x) anew at each step.
 
+    Every pass sees every sequence: the last batch is filled up with sequences of no weight.
     Adam starts afresh, with a learning rate that falls to zero along a cosine. The result depends on the
     model, the codes and config.seed alone.
 
@@ -93,15 +94,15 @@ def refine(model: SequenceAutoencoder, codes: EncodedSequences, num_epochs: int,
     variables = model.dynamics_variables
     count, num_steps = codes.mean.shape[:2]
     size = min(BATCH_SIZE, count)
-    steps = count // size
+    steps = -(-count // size)
     rate = keras.optimizers.schedules.CosineDecay(learning_rate, num_epochs * steps)
     optimizer = keras.optimizers.Adam(rate, global_clipnorm=MAX_GRADIENT_NORM)
     optimizer.build(variables)
 
     @tf.function(autograph=False)
-    def update(batch: tf.Tensor, controls: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
-        num_observed = tf.cast(size * num_steps, tf.float32) if mask is None else tf.reduce_sum(mask)
-        weight = tf.math.divide_no_nan(tf.ones([size]), num_observed)
+    def update(batch: tf.Tensor, controls: tf.Tensor, mask: tf.Tensor | None, is_one: tf.Tensor) -> tf.Tensor:
+        observed = is_one * num_steps if mask is None else is_one[:, None] * tf.cast(mask, tf.float32)
+        weight = tf.math.divide_no_nan(is_one, tf.reduce_sum(observed))
         with tf.GradientTape() as tape:
             loss = -model.codes_log_likelihood(batch, mask, controls, weight)
         sources = [variable.value for variable in variables]
@@ -117,9 +118,12 @@ def refine(model: SequenceAutoencoder, codes: EncodedSequences, num_epochs: int,
             for first in range(0, steps * size, size):
                 part = order[first : first + size]
                 noise = rng.standard_normal(codes.mean[part].shape, np.float32)
-                batch = tf.constant(codes.mean[part] + codes.stddev[part] * noise)
-                mask = None if codes.mask is None else tf.constant(codes.mask[part])
-                loss = update(batch, tf.constant(codes.controls[part]), mask)
+                # One shape for all batches, so that what is compiled is compiled once.
+                filled = np.resize(np.arange(len(part)), size)
+                is_one = tf.constant(np.float32(np.arange(size) < len(part)))
+                batch = tf.constant((codes.mean[part] + codes.stddev[part] * noise)[filled])
+                mask = None if codes.mask is None else tf.constant(codes.mask[part][filled])
+                loss = update(batch, tf.constant(codes.controls[part][filled]), mask, is_one)
                 if not np.isfinite(loss):
                     numbers = ", ".join(map(str, part))
                     raise TrainingError(

@@ -110,3 +110,43 @@ def test_lengths_may_be_unknown():
         return tape.gradient(last, x)
 
     np.testing.assert_allclose(gradient(tf.constant([[2.0], [3.0], [5.0]])), [[15], [10], [6]])
+
+
+@pytest.mark.parametrize("how", ["eager", "graph"])
+@pytest.mark.parametrize("size", [1, 200])
+def test_a_tensor_that_no_gradient_would_reach_is_refused(how, size):
+    def gradient(factor):
+        with tf.GradientTape() as tape:
+            tape.watch(factor)
+            total = scan(lambda carry, x, _: carry + factor * x, tf.ones([3, size]), tf.zeros([size]))
+        return tape.gradient(total, factor)
+
+    wrapped = gradient if how == "eager" else tf.function(gradient)
+    with pytest.raises(ValueError, match=r"factor of shape .*float32"):
+        wrapped(tf.ones([size]))
+
+
+@pytest.mark.parametrize("how", ["eager", "graph"])
+def test_a_variable_that_no_gradient_would_reach_is_refused(how):
+    weight = tf.Variable(2.0, name="weight_of_mine")
+
+    def run():
+        return scan(lambda carry, x, _: carry + weight * x, tf.ones([3]), tf.zeros([]))
+
+    with pytest.raises(ValueError, match="weight_of_mine"):
+        (run if how == "eager" else tf.function(run))()
+
+
+@pytest.mark.parametrize("how", ["eager", "graph"])
+def test_constants_that_have_no_gradient_may_stand_in_a_step(how):
+    two, index = tf.constant(2.0), tf.constant(1)
+
+    def run(x):
+        inside = lambda carry, x, _: carry + 3.0 * two * x * tf.cast(index, x.dtype)  # noqa: E731
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            total = scan(inside, x, tf.zeros([]))[-1]
+        return tape.gradient(total, x)
+
+    wrapped = run if how == "eager" else tf.function(run)
+    np.testing.assert_array_equal(wrapped(tf.ones([3])), [6, 6, 6])

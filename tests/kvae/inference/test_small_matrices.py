@@ -92,3 +92,63 @@ def test_cholesky(size):
 
 def test_cholesky_of_no_variance_at_all():
     np.testing.assert_array_equal(small.cholesky(tf.zeros([1, 1, 3])), np.zeros([1, 1, 3]))
+
+
+def within_rounding(found, matrices):
+    """L L' is the matrix, up to a few thousand roundings of its variances."""
+    deviations = np.sqrt(np.diagonal(matrices, axis1=1, axis2=2).astype(np.float64))
+    scale = deviations[:, :, None] * deviations[:, None, :]
+    L = np.asarray(found, np.float64)
+    error = np.abs(L @ np.swapaxes(L, -1, -2) - matrices)
+    return (error <= 5000 * np.finfo(matrices.dtype).eps * scale).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", range(1, 9))
+def test_cholesky_of_matrices_of_any_rank(size, dtype):
+    rng = np.random.default_rng(size)
+    for rank in range(size + 1):
+        root = rng.normal(size=[60, size, rank])
+        root[:20] = np.round(root[:20])
+        root[10:40, rng.integers(size)] = root[10:40, rng.integers(size)]
+        matrices = (root @ root.swapaxes(1, 2)).astype(dtype)
+        last = tf.constant(np.moveaxis(matrices, 0, -1))
+        with tf.GradientTape() as tape:
+            tape.watch(last)
+            found = small.cholesky(last)
+            total = tf.reduce_sum(found)
+        assert within_rounding(first(found, 2), matrices)
+        assert np.isfinite(tape.gradient(total, last)).all()
+        # The right hand side is in the range: there is a solution.
+        rhs = (matrices.astype(np.float64) @ rng.normal(size=[60, size, 1])).astype(dtype)
+        solved = first(small.solve(last, np.moveaxis(rhs, 0, -1))[0], 2).astype(np.float64)
+        size_of_terms = np.abs(matrices) @ np.abs(solved) + np.abs(rhs)
+        assert (np.abs(matrices @ solved - rhs) <= 5000 * np.finfo(dtype).eps * size_of_terms).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("condition", [1e4, 1e8, 1e16, 1e20])
+def test_cholesky_of_nearly_singular_matrices(condition, dtype):
+    for size in range(2, 9):
+        matrix = positive_definite(size, 50, condition).astype(dtype)
+        assert within_rounding(first(small.cholesky(matrix), 2), first(matrix, 2))
+
+
+def test_a_pivot_of_zero_has_a_column_of_zeros():
+    matrix = np.array([[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 4.0]])[..., None]
+    np.testing.assert_array_equal(
+        small.cholesky(matrix)[..., 0], [[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 2.0]]
+    )
+
+
+def test_nan_stays_nan():
+    assert np.isnan(small.cholesky(np.array([[np.nan, 0.0], [0.0, 1.0]])[..., None])[..., 0]).any()
+
+
+def test_the_root_of_zero_has_a_gradient():
+    x = tf.constant([0.0, 4.0])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        root = small.square_root(x)
+    np.testing.assert_array_equal(root, [0, 2])
+    np.testing.assert_array_equal(tape.gradient(root, x), [0, 0.25])

@@ -100,7 +100,7 @@ def test_encoder_and_decoder_stay_and_a_repetition_ends_the_same():
         model = tiny(learn_noise=True, learn_offset=True)
         networks = [*model.encoder.weights, *model.decoder.weights]
         before = [weight.numpy() for weight in networks]
-        assert refinement.refine(model, lines(70), num_epochs=2, learning_rate=0.01) == 2
+        assert refinement.refine(model, lines(70), num_epochs=2, learning_rate=0.01) == 4
         for weight, old in zip(networks, before, strict=True):
             np.testing.assert_array_equal(weight, old)
         ends.append([weight.numpy() for weight in model.lgssm.trainable_variables])
@@ -115,3 +115,27 @@ def test_a_likelihood_that_is_not_finite_ends_it_and_names_the_batch():
     codes.mean[5, 3] = np.inf
     with pytest.raises(TrainingError, match=r"epoch 1 of the dynamics alone.* the sequences .*\b5\b"):
         refinement.refine(tiny(), codes, num_epochs=2, learning_rate=0.01)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_every_pass_sees_every_sequence_and_padding_counts_for_nothing(monkeypatch, masked):
+    model, codes, seen = tiny(), lines(70), []
+    if masked:
+        codes = codes._replace(mask=np.float32(np.random.default_rng(1).random([70, 8]) < 0.5))
+    codes = codes._replace(stddev=np.zeros_like(codes.mean))
+
+    def likelihood(batch, mask, controls, weight):
+        def note(batch, mask, weight):
+            seen.append((batch, mask, weight))
+
+        tf.numpy_function(note, [batch, tf.ones([64, 8]) if mask is None else mask, weight], [])
+        return tf.reduce_sum(weight[:, None, None] * batch)
+
+    monkeypatch.setattr(model, "codes_log_likelihood", likelihood)
+    refinement.refine(model, codes, num_epochs=1, learning_rate=0.0)
+    found = np.concatenate([batch[weight > 0] for batch, _, weight in seen])
+    assert [(weight > 0).sum() for *_, weight in seen] == [64, 6]
+    np.testing.assert_array_equal(np.sort(found[:, 0, 0]), np.sort(codes.mean[:, 0, 0]))
+    # The mean is that over the frames that are observed.
+    for _, mask, weight in seen:
+        assert (weight[:, None] * mask).sum() == pytest.approx(1, rel=1e-5)

@@ -53,8 +53,8 @@ class SequenceAutoencoder(FrameAutoencoder):
         super().__init__(config, dtype="float32", **kwargs)
         if self.kinds and self.config.model not in self.kinds:
             raise UserError(
-                f"{type(self).__name__} is the model of Config(model=...) {' or '.join(self.kinds)}. "
-                f"Received: model={self.config.model}. kvae.models.factory.make_model(config) makes whichever "
+                f"{type(self).__name__} is for options whose model is {' or '.join(self.kinds)}. "
+                f"Received: model={self.config.model}. kvae.models.factory.make_model(config) makes what "
                 "the options name: a KVAE, or a kvae.models.rivals.RecurrentAutoencoder"
             )
         # What `kvae.Schedule` sets. As for int64, see `seeds.counter`.

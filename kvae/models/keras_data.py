@@ -45,8 +45,8 @@ def unpack(data: Any, frame_shape: tuple[int, int] | None = None) -> dict[str, A
     if None in batch["images"].shape[2:]:
         if frame_shape is None:
             raise BatchError(
-                "The sides of the frames must be known before the first batch: declare images as [None, None, "
-                f"height, width], or call model.build with that. Received: {batch['images'].shape}"
+                "The sides of the frames must be known before the first batch: declare images as [None, "
+                f"None, height, width], or call model.build with that. Received: {batch['images'].shape}"
             )
         batch["images"] = tf.ensure_shape(batch["images"], [None, None, *frame_shape])
     return batch

@@ -30,8 +30,8 @@ def named_weights(model: SequenceAutoencoder) -> dict[str, keras.Variable]:
     """
     if not model.built:
         raise WeightsError(
-            "The model has no weights yet: train it, load it, or call model.build((None, None, height, width)) "
-            "first"
+            "The model has no weights yet: train it, load it, or call "
+            "model.build((None, None, height, width)) first"
         )
     return {_name(model, variable): variable for variable in model.trainable_variables}
 

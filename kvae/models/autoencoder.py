@@ -236,9 +236,9 @@ class SequenceAutoencoder(FrameAutoencoder):
         self._check_built()
         super().save_weights(filepath, *args, **kwargs)
 
-    def get_build_config(self) -> dict[str, Any] | None:
-        """Return the shape that the weights were created for; None where there are none yet."""
-        return super().get_build_config() if self.built else None
+    def get_build_config(self) -> dict[str, Any]:
+        """Return the shape that the weights were created for; nothing where there are none yet."""
+        return super().get_build_config() if self.built else {}
 
     def _check_built(self) -> None:
         if not self.built:

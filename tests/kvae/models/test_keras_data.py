@@ -77,13 +77,13 @@ def test_hidden_frames_and_sequences_that_do_not_count_may_be_anything():
 
 
 def test_shapes_that_a_dataset_does_not_say_are_those_of_the_model():
-    @tf.function(input_signature=[tf.TensorSpec(None, tf.uint8)])
+    @tf.function(input_signature=[tf.TensorSpec(None, tf.uint8)], autograph=False)
     def shape(images):
         return tf.constant(unpack(images, (8, 8))["images"].shape[2:].as_list())
 
     np.testing.assert_array_equal(shape(FRAMES), [8, 8])
 
-    @tf.function(input_signature=[tf.TensorSpec(None, tf.uint8)])
+    @tf.function(input_signature=[tf.TensorSpec(None, tf.uint8)], autograph=False)
     def unbuilt(images):
         return unpack(images)["images"]
 

@@ -72,7 +72,8 @@ def test_a_file_alone_says_what_it_is(folder, config):
     expected = model.smooth(FRAMES).images
     for file in (folder.path / "model.keras", folder.path / "mine.keras", lone / "model.keras"):
         loaded = load(str(file))
-        assert loaded.config == config and loaded.compiled
+        assert loaded.config == config
+        assert loaded.compiled
         np.testing.assert_array_equal(loaded.smooth(FRAMES).images, expected)
     with pytest.raises(RunFolderError, match=r"There is no file .*no\.keras"):
         load(lone / "no.keras")

@@ -49,7 +49,8 @@ def test_importing_kvae_imports_neither_and_refuses_a_backend_before_it_does():
         print("keras" in sys.modules, "tensorflow" in sys.modules)"""
     done = run(code, KERAS_BACKEND="jax")
     *messages, loaded = done.stdout.splitlines()
-    assert len(messages) == 3 and all("Set KERAS_BACKEND=tensorflow" in message for message in messages)
+    assert len(messages) == 3
+    assert all("Set KERAS_BACKEND=tensorflow" in message for message in messages)
     assert loaded == "False False", done.stderr
 
 

@@ -23,6 +23,7 @@ from kvae.config.datasets import cut_of, is_own_videos
 from kvae.errors import UserError
 from kvae.runs.options import read_options
 from kvae.system import console
+from kvae.system.keras_settings import check_backend
 from kvae.system.signals import Stopped, StopSignals
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def run(config: Config, signals: StopSignals, after_epoch: "AfterEpoch | None" =
         UserError: something that the configuration names cannot be used.
         Stopped: a signal came.
     """
+    check_backend()
     resumed, config = config.resume, dataclasses.replace(config, resume="")
     files = _dataset_files(config, foreign=bool(resumed or config.reload_model or config.init_model))
     where = _devices(config)

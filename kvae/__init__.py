@@ -10,6 +10,8 @@ import os
 import platform
 from typing import TYPE_CHECKING, Any
 
+from kvae.system import keras_settings as _keras_settings
+
 if TYPE_CHECKING:
     from kvae import data as data
     from kvae.apply.tracker import Tracker as Tracker
@@ -44,12 +46,22 @@ _HOMES = {
 }
 """Where a public name lives: in a module, or as a module of a package."""
 
+_ON_TENSORS_ALONE = {"Config", "data", "kalman", "masks"}
+"""Names that need no Keras."""
+
 __all__ = sorted(_HOMES)
+
+# So that `keras.models.load_model` knows what a saved model is, though nothing of it is imported yet.
+_keras_settings.register_when_imported(
+    {"kvae>KVAE": "kvae.models.kvae", "kvae>RecurrentAutoencoder": "kvae.models.rivals"}
+)
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'kvae' has no attribute {name!r}. Public are: {', '.join(__all__)}")
+    if name not in _ON_TENSORS_ALONE:
+        _keras_settings.check_backend()
     home = _HOMES[name]
     if name in ("data", "kalman", "masks"):
         return importlib.import_module(f"{home}.{name}")

@@ -176,6 +176,7 @@ def _judge(
         found = model.infer_codes(encoded, mask, controls)
         guesses["filtering"] = found.filtered_codes[hidden][None]
         if "smoothing" in methods:
+            assert found.smoothed_codes is not None  # Of a model that smooths.
             guesses["smoothing"] = found.smoothed_codes[hidden][None]
     if "sampling" in methods:
         num_paths, num_draws = model.config.num_paths, posterior.NUM_DRAWS

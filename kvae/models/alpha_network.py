@@ -42,7 +42,7 @@ class DynamicsParameterNetwork(keras.layers.Layer):
         seed: keras.random.SeedGenerator,
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
+        super().__init__(dtype="float32", **kwargs)
         self.dim_a, self.K, self.dim_u = dim_a, K, dim_u
         self.rnn, self.units, self.fifo_size = rnn, units, fifo_size
         self.lstm: keras.layers.LSTM | None = None
@@ -60,6 +60,7 @@ class DynamicsParameterNetwork(keras.layers.Layer):
                 recurrent_initializer=keras.initializers.Orthogonal(seed=seed),
                 # On a GPU Keras takes cuDNN's kernel otherwise, which XLA cannot compile.
                 use_cudnn=False,
+                dtype="float32",
                 name="lstm",
             )
         else:
@@ -68,16 +69,19 @@ class DynamicsParameterNetwork(keras.layers.Layer):
                     hidden_units,
                     activation=activation,
                     kernel_initializer=glorot(seed),
+                    dtype="float32",
                     name=f"dense{i}",
                 )
                 for i in range(1, num_layers + 1)
             ]
         if K > 1:
             self.dense = keras.layers.Dense(
-                K, activation="softmax", kernel_initializer=glorot(seed), name="dense"
+                K, activation="softmax", kernel_initializer=glorot(seed), dtype="float32", name="dense"
             )
         if dim_u:
-            self.control = keras.layers.Dense(dim_u, kernel_initializer=glorot(seed), name="control")
+            self.control = keras.layers.Dense(
+                dim_u, kernel_initializer=glorot(seed), dtype="float32", name="control"
+            )
 
     def build(self, input_shape: Any = None) -> None:
         """Build all weights; the shapes follow from the arguments of the constructor."""

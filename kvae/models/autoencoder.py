@@ -1,15 +1,17 @@
 """What every model of videos here has: a bound and its training step."""
 
+import os
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from kvae.config import ModelOptions
-from kvae.models import replicas
+from kvae.errors import UserError
+from kvae.models import keras_data, replicas
 from kvae.models.arguments import controls_of
 from kvae.models.frame_autoencoder import FrameAutoencoder
-from kvae.models.outputs import Bound, CodeTerm, Sequences, TensorLike
+from kvae.models.outputs import Bound, CodeTerm, Inference, Sequences, TensorLike
 from kvae.models.seeds import SeedLike
 from kvae.system.device import has_gpu
 
@@ -37,13 +39,28 @@ class SequenceAutoencoder(FrameAutoencoder):
         "encoder_variance",
     )
     """Fields of `Bound` that are averaged over an epoch."""
+    kinds: tuple[str, ...] = ()
+    """Values of `ModelOptions.model` that the class is the model of; none named: any."""
 
     def __init__(self, config: ModelOptions | None = None, **kwargs: Any):
-        super().__init__(config, **kwargs)
+        # Whatever format Keras has been told to compute in elsewhere: config.precision says that here.
+        dtype = keras.dtype_policies.get(kwargs.pop("dtype", None) or "float32")
+        if dtype.name != "float32":
+            raise UserError(
+                f'A model computes in float32, its hidden layers as Config(precision="bfloat16") may say. '
+                f"Received: dtype={dtype.name}"
+            )
+        super().__init__(config, dtype="float32", **kwargs)
+        if self.kinds and self.config.model not in self.kinds:
+            raise UserError(
+                f"{type(self).__name__} is for options whose model is {' or '.join(self.kinds)}. "
+                f"Received: model={self.config.model}. kvae.models.factory.make_model(config) makes what "
+                "the options name: a KVAE, or a kvae.models.rivals.RecurrentAutoencoder"
+            )
         # What `kvae.Schedule` sets. As for int64, see `seeds.counter`.
         self.phase = tf.Variable(PHASE_ALL, dtype=tf.int64, trainable=False, name="phase")
         names = (*self.bound_terms, "gradient_norm")
-        self.means = {name: keras.metrics.Mean(name=name) for name in names}
+        self.means = {name: keras.metrics.Mean(name=name, dtype="float32") for name in names}
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -105,7 +122,7 @@ class SequenceAutoencoder(FrameAutoencoder):
         """Estimate the evidence lower bound, with one draw of the codes; of AE-RNN, what it has in its place.
 
         Args:
-            images: [B, T, H, W].
+            images: [B, T, H, W]; frames whose mask is 0, and sequences whose weight is 0, are not looked at.
             mask: [B, T] or None.
             controls: [B, T, dim_u] or None.
             weight: [B], 0 for sequences that only fill up a batch; None: 1 for all.
@@ -129,12 +146,15 @@ class SequenceAutoencoder(FrameAutoencoder):
             weight = tf.ones(tf.shape(images)[:1]) if weight is None else tf.cast(weight, tf.float32)
             seen = tf.ones(tf.shape(images)[:2]) if mask is None else tf.cast(mask, tf.float32)
             observed = weight[:, None] * seen
+            # What is not observed may be anything, NaN too, which 0 times NaN would be.
+            images = tf.where(observed[..., None, None] > 0, images, tf.zeros_like(images))
         q = self.encode(images)
         with tf.name_scope("codes"):
             codes = q.mean()
             if sample and self.is_variational:
                 codes += q.stddev() * replicas.normal(tf.shape(codes), next(draws))
             controls = controls_of(controls, codes, self.config.dim_u)
+            controls = tf.where(weight[:, None, None] > 0, controls, tf.zeros_like(controls))
         given = Sequences(images, mask if mask is None else seen, controls, weight, draws)
         with tf.name_scope("state_space"):
             term = self.code_term(codes, given, sampled_term, training)
@@ -157,6 +177,12 @@ class SequenceAutoencoder(FrameAutoencoder):
                 num_observed=num_observed,
                 encoder_variance=scale * tf.reduce_sum(observed * tf.reduce_mean(q.variance(), axis=-1)),
             )
+
+    def infer_codes(
+        self, codes: tf.Tensor, mask: TensorLike | None = None, controls: TensorLike | None = None
+    ) -> Inference:
+        """Return what the dynamics believe of codes [B, T, dim_a], where some may be missing."""
+        raise NotImplementedError
 
     # --- its training step ---
 
@@ -181,11 +207,45 @@ class SequenceAutoencoder(FrameAutoencoder):
             >>> sorted(model.evaluate({"images": videos}, batch_size=3, verbose=0, return_dict=True))[-2:]
             ['state_space', 'total']
         """
-        jit_compile = has_gpu() if jit_compile is None else jit_compile
+        unused = {"loss", "loss_weights", "metrics", "weighted_metrics"}
+        given = sorted(name for name in unused & kwargs.keys() if kwargs[name])
+        if given:
+            raise UserError(
+                f"compile takes no {', '.join(given)}: the model maximises its own bound, whose terms are "
+                f"its metrics: {', '.join(self.means)}; and loss, minus the total"
+            )
+        if jit_compile not in (None, "auto", True, False):
+            raise UserError(f"jit_compile must be True, False or None. Received: {jit_compile!r}")
+        jit_compile = has_gpu() if jit_compile in (None, "auto") else jit_compile
         if optimizer is None:
             optimizer = keras.optimizers.Adam(self.config.init_lr, epsilon=1e-8)
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
         self.compiled_test_step = tf.function(self.test_step, jit_compile=jit_compile, autograph=False)
+
+    def save(self, filepath: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
+        """Write the model as `keras.Model.save` does.
+
+        Raises:
+            UserError: it has no weights yet.
+        """
+        self._check_built()
+        super().save(filepath, *args, **kwargs)
+
+    def save_weights(self, filepath: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
+        """Write the weights as `keras.Model.save_weights` does; errors as `save`."""
+        self._check_built()
+        super().save_weights(filepath, *args, **kwargs)
+
+    def get_build_config(self) -> dict[str, Any]:
+        """Return the shape that the weights were created for; nothing where there are none yet."""
+        return super().get_build_config() if self.built else {}
+
+    def _check_built(self) -> None:
+        if not self.built:
+            raise UserError(
+                "The model has no weights yet, so there is nothing to save: train it, load it, or call "
+                "model.build((None, None, height, width)) first"
+            )
 
     def get_compile_config(self) -> dict[str, Any]:
         """Return what `compile_from_config` needs."""
@@ -201,16 +261,74 @@ class SequenceAutoencoder(FrameAutoencoder):
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        *args: Any,
+        class_weight: Any = None,
+        sample_weight: Any = None,
+        **kwargs: Any,
+    ) -> keras.callbacks.History:
+        """Train as `keras.Model.fit` does, with its arguments.
+
+        Args:
+            x: frames [N, T, H, W]; or a dictionary of those as `images` and, as wanted, `mask` [N, T],
+                `controls` [N, T, dim_u] and `weight` [N]; or batches of such, as Keras takes them.
+            y: None: there are no targets.
+            args: as Keras'.
+            class_weight: None: there are no classes.
+            sample_weight: [N], what each sequence counts, times its `weight`; 0: not at all.
+            kwargs: as Keras'. `validation_data` is x, or (x, None, sample_weight).
+
+        Returns:
+            A history of the bound's terms, per observed frame, and of `loss`, which is minus the `total`:
+            what Keras' callbacks look at by themselves, as `val_loss`. For `val_total` give them mode="max".
+
+        Raises:
+            UserError: there are y, classes, unknown keys or values that cannot be.
+        """
+        if class_weight is not None:
+            raise keras_data.BatchError(
+                "class_weight means nothing where there are no classes. sample_weight [N] weighs sequences"
+            )
+        keras_data.check_targets(y)
+        x = keras_data.checked(x, sample_weight)
+        if kwargs.get("validation_data") is not None:
+            # Now, and not at the end of the first epoch.
+            validated, targets, weight = keras.utils.unpack_x_y_sample_weight(kwargs["validation_data"])
+            keras_data.check_targets(targets)
+            keras_data.checked(validated, weight)
+        return super().fit(x, None, *args, sample_weight=sample_weight, **kwargs)
+
+    def evaluate(
+        self, x: Any = None, y: Any = None, *args: Any, sample_weight: Any = None, **kwargs: Any
+    ) -> Any:
+        """Return the bound's terms as `keras.Model.evaluate` does; arguments and errors as `fit`."""
+        keras_data.check_targets(y)
+        x = keras_data.checked(x, sample_weight)
+        return super().evaluate(x, None, *args, sample_weight=sample_weight, **kwargs)
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return frames [N, T, H, W] as the model sees them, from what `fit` takes.
+
+        Every frame is encoded and decoded on its own, as by `reconstruct`. Frames that a mask hides are
+        estimated from all others, as by `smooth`; of a rival from those before, as by `filter`. Weights do
+        not matter.
+        """
+        return super().predict(keras_data.checked(x), *args, **kwargs)
+
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Take one step: one forward and one backward pass over a batch, metrics from the same pass.
 
         Args:
-            data: images, or a dictionary with `images` and, as wanted, `mask`, `controls` and `weight`.
+            data: images, or a dictionary with `images` and, as wanted, `mask`, `controls` and `weight`; or
+                what Keras makes of that and a sample_weight, see `keras_data.unpack`.
 
         Returns:
             The metrics so far in this epoch, each averaged over observed frames.
         """
-        batch = _unpack(data)
+        batch = keras_data.unpack(data, self.frame_shape if self.built else None)
         self.build_for(batch["images"])
         with tf.GradientTape() as tape:
             bound = self.elbo(**batch, training=True)
@@ -238,9 +356,27 @@ class SequenceAutoencoder(FrameAutoencoder):
 
     def test_step(self, data: Any, seed: SeedLike | None = None) -> dict[str, tf.Tensor]:
         """Compute the bound of a batch, with both state space terms; arguments as `train_step` and `elbo`."""
-        batch = _unpack(data)
+        batch = keras_data.unpack(data, self.frame_shape if self.built else None)
         self.build_for(batch["images"])
         return self._update_metrics(self.elbo(**batch, sampled_term=True, seed=seed))
+
+    def predict_step(self, data: Any) -> tf.Tensor:
+        """Return the frames of a batch as `predict` does."""
+        batch = keras_data.unpack(data, self.frame_shape if self.built else None)
+        images, mask = self.frames(batch["images"]), batch.get("mask")
+        if mask is None:
+            return self.reconstruct(images).images
+        mask = tf.cast(mask, tf.float32)
+        images = tf.where(mask[..., None, None] > 0, images, tf.zeros_like(images))
+        codes = self.codes(images, self.seeds())
+        found = self.infer_codes(codes, mask, batch.get("controls"))
+        others = found.filtered_codes if found.smoothed_codes is None else found.smoothed_codes
+        return self.decoded_images(tf.where(mask[..., None] > 0, codes, others))
+
+    def _get_metrics_result_or_logs(self, logs: Any) -> Any:
+        # What Keras' callbacks look for unless they are told otherwise: `loss` and `val_loss`.
+        logs = dict(super()._get_metrics_result_or_logs(logs))
+        return logs | {"loss": -logs["total"]} if "total" in logs else logs
 
     def _update_metrics(self, bound: Bound, **others: tf.Tensor) -> dict[str, tf.Tensor]:
         values = {name: getattr(bound, name) for name in self.means if hasattr(bound, name)}
@@ -257,10 +393,3 @@ class SequenceAutoencoder(FrameAutoencoder):
             for name, value in known.items():
                 self.means[name].update_state(value, sample_weight=num_observed)
             return {name: self.means[name].result() for name in known}
-
-
-def _unpack(data: Any) -> dict[str, Any]:
-    """Return the arguments of `elbo` that stand in a batch of Keras or of a plain dataset."""
-    if isinstance(data, tuple | list):
-        data = data[0]
-    return dict(data) if isinstance(data, dict) else {"images": data}

@@ -36,7 +36,7 @@ class Encoder(keras.layers.Layer):
         trunk_dtype: str,
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
+        super().__init__(dtype="float32", **kwargs)
         self.max_variance = max_variance
         self.conv = conv
         common = {"activation": activation, "dtype": trunk_dtype}
@@ -48,6 +48,7 @@ class Encoder(keras.layers.Layer):
                     filter_size,
                     strides=2,
                     padding="same",
+                    data_format="channels_last",
                     kernel_initializer=glorot(seed),
                     name=f"conv{i}",
                     **common,
@@ -55,8 +56,8 @@ class Encoder(keras.layers.Layer):
             else:
                 layer = keras.layers.Dense(width, kernel_initializer=glorot(seed), name=f"dense{i}", **common)
             self.hidden.append(layer)
-        self.mean = keras.layers.Dense(dim_a, kernel_initializer=glorot(seed), name="mean")
-        self.var = keras.layers.Dense(dim_a, kernel_initializer=glorot(seed), name="var")
+        self.mean = keras.layers.Dense(dim_a, kernel_initializer=glorot(seed), dtype="float32", name="mean")
+        self.var = keras.layers.Dense(dim_a, kernel_initializer=glorot(seed), dtype="float32", name="var")
 
     def build(self, input_shape: Sequence[Any]) -> None:
         """Build for frames of shape [batch, H, W]."""
@@ -100,7 +101,7 @@ class Decoder(keras.layers.Layer):
         trunk_dtype: str,
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
+        super().__init__(dtype="float32", **kwargs)
         self.height, self.width, self.conv = height, width, conv
         self.activation = keras.activations.get(activation)
         if conv:
@@ -117,6 +118,7 @@ class Decoder(keras.layers.Layer):
                     4 * filters,
                     filter_size,
                     padding="same",
+                    data_format="channels_last",
                     activation=activation,
                     kernel_initializer=glorot(seed),
                     name=f"conv{i}",
@@ -136,7 +138,9 @@ class Decoder(keras.layers.Layer):
                 )
                 for i, units in enumerate(reversed(widths), start=1)
             ]
-            self.out = keras.layers.Dense(height * width, kernel_initializer=glorot(seed), name="out")
+            self.out = keras.layers.Dense(
+                height * width, kernel_initializer=glorot(seed), dtype="float32", name="out"
+            )
 
     def build(self, input_shape: Sequence[Any]) -> None:
         """Build for codes of shape [batch, dim_a]."""
@@ -175,7 +179,7 @@ class UpscalingHead(keras.layers.Layer):
     """
 
     def __init__(self, kernel_initializer: keras.initializers.Initializer, **kwargs: Any):
-        super().__init__(**kwargs)
+        super().__init__(dtype="float32", **kwargs)
         self.kernel_initializer = kernel_initializer
 
     def build(self, input_shape: Sequence[Any]) -> None:

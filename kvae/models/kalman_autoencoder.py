@@ -22,6 +22,8 @@ class KalmanAutoencoder(SequenceAutoencoder):
         config: `ModelOptions`, such as a `Config`; None: the defaults.
     """
 
+    kinds = ("kvae",)
+
     def __init__(self, config: ModelOptions | None = None, **kwargs: Any):
         super().__init__(config, **kwargs)
         config = self.config

@@ -66,7 +66,7 @@ class MixtureStateSpaceModel(keras.layers.Layer):
         learn_offset: bool = False,
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
+        super().__init__(dtype="float32", **kwargs)
         use_full_float32()
         self.network = network
         self.dim_a, self.dim_z, self.dim_u, self.K = dim_a, dim_z, dim_u, K
@@ -134,7 +134,8 @@ class MixtureStateSpaceModel(keras.layers.Layer):
             base = [self.A, self.B, self.C]
             flat = tf.concat([tf.reshape(matrix, [self.K, -1]) for matrix in base], axis=1)
             sizes = [matrix.shape[1] * matrix.shape[2] for matrix in base]
-            parts = tf.split(tf.tensordot(alpha, flat, axes=1), sizes, axis=-1)
+            # Not tf.tensordot: with a batch of any size XLA cannot compile it inside a loop.
+            parts = tf.split(tf.matmul(tf.reshape(alpha, [-1, self.K]), flat), sizes, axis=-1)
             batch = tf.shape(alpha)[:-1]
             static = alpha.shape[:-1]
             mixed = []

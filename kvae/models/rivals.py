@@ -39,15 +39,16 @@ class CodePredictor(keras.layers.Layer):
         seed: keras.random.SeedGenerator,
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
+        super().__init__(dtype="float32", **kwargs)
         self.dim_a, self.dim_u, self.variance = dim_a, dim_u, variance
         self.cell = keras.layers.LSTMCell(
             units,
             kernel_initializer=glorot(seed),
             recurrent_initializer=keras.initializers.Orthogonal(seed=seed),
+            dtype="float32",
             name="lstm",
         )
-        self.dense = keras.layers.Dense(dim_a, kernel_initializer=glorot(seed), name="dense")
+        self.dense = keras.layers.Dense(dim_a, kernel_initializer=glorot(seed), dtype="float32", name="dense")
 
     def build(self, input_shape: Sequence[int | None] | None = None) -> None:
         """Create all weights, among them `a_0`, the code before the first, and the first code's variance."""
@@ -121,6 +122,7 @@ class RecurrentAutoencoder(SequenceAutoencoder):
     """
 
     bound_terms = ("total", "log_px", "log_qa", "state_space", "encoder_variance")
+    kinds = ("ae_rnn", "vae_rnn")
 
     def __init__(self, config: ModelOptions, **kwargs: Any):
         super().__init__(config, **kwargs)

@@ -4,6 +4,7 @@ import json
 import os
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,17 +21,18 @@ _LARGEST_SIDE = 4096
 
 
 def load(path: str | os.PathLike, config: Config | None = None) -> SequenceAutoencoder:
-    """Return the model of a run folder, compiled.
+    """Return the model of a run folder, or of a saved file alone, compiled.
 
-    Of model.keras only the sides of the frames and the weights are read; what the model is says config.json.
-    So nothing is deserialised by Keras, and a file from somebody else runs no code.
+    Of model.keras only options, the sides of the frames and the weights are read; in a run folder the
+    options are those of config.json beside it. So nothing is deserialised by Keras, and a file from somebody
+    else runs no code.
 
     Args:
-        path: the run folder.
+        path: the run folder, its model.keras, or any other file that `model.save` wrote.
         config: a `Config` to use in place of the run's; it must describe the same weights.
 
     Raises:
-        RunFolderError: there is no such run, or it has not saved a model.
+        RunFolderError: there is no such run or file, or it has not saved a model.
 
     Example:
         >>> import numpy as np
@@ -38,13 +40,21 @@ def load(path: str | os.PathLike, config: Config | None = None) -> SequenceAutoe
         >>> model.generate(np.zeros([1, 4, 32, 32], np.uint8), num_steps=10).images.shape
         TensorShape([1, 10, 32, 32])
     """
-    config = config or Config.from_dict(read_options(path))
-    file = Path(path) / "model.keras"
+    file = Path(path)
+    if file.is_file() or file.suffix == ".keras":
+        if not file.is_file():
+            raise RunFolderError(f"There is no file {file}")
+        if file.name == "model.keras" and (file.parent / "config.json").exists():
+            config = config or Config.from_dict(read_options(file.parent))
+    else:
+        config = config or Config.from_dict(read_options(path))
+        file = file / "model.keras"
     if not file.exists():
         raise RunFolderError(f"{path} has no model.keras: the run has saved none yet, or is kept without it")
     try:
-        model = make_model(config)
-        model.build((None, None, *_frame_sides(file)))
+        saved = _saved_config(file)
+        model = make_model(config or Config.from_dict(saved["config"]["config"]))
+        model.build((None, None, *_frame_sides(saved)))
         model.load_weights(file)
         if not all(np.isfinite(weight).all() for weight in model.get_weights()):
             raise ValueError("weights that are not finite")
@@ -55,15 +65,19 @@ def load(path: str | os.PathLike, config: Config | None = None) -> SequenceAutoe
     return model
 
 
-def _frame_sides(file: Path) -> tuple[int, int]:
-    """Return height and width of a saved model's frames."""
+def _saved_config(file: Path) -> dict[str, Any]:
+    """Return what a saved model says of itself, as plain JSON."""
     with zipfile.ZipFile(file) as archive:
         if archive.getinfo("config.json").file_size > _LARGEST_CONFIG:
             raise ValueError("its config.json is too large")
         if archive.getinfo("model.weights.h5").file_size > free_memory():
             raise ValueError("its weights are larger than the memory that is free")
-        shape = json.loads(archive.read("config.json"))["build_config"]["input_shape"]
-    height, width = shape[-2:]
+        return json.loads(archive.read("config.json"))
+
+
+def _frame_sides(saved: dict[str, Any]) -> tuple[int, int]:
+    """Return height and width of a saved model's frames."""
+    height, width = saved["build_config"]["input_shape"][-2:]
     if not all(type(side) is int and 1 <= side <= _LARGEST_SIDE for side in (height, width)):
         raise ValueError(f"its frames have sides {height!r} and {width!r}")
     return height, width

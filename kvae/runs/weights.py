@@ -24,7 +24,15 @@ def named_weights(model: SequenceAutoencoder) -> dict[str, keras.Variable]:
 
     Args:
         model: a `KVAE` that has been built.
+
+    Raises:
+        WeightsError: it has not been built, so it has none.
     """
+    if not model.built:
+        raise WeightsError(
+            "The model has no weights yet: train it, load it, or call "
+            "model.build((None, None, height, width)) first"
+        )
     return {_name(model, variable): variable for variable in model.trainable_variables}
 
 

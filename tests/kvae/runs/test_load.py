@@ -59,3 +59,24 @@ def test_a_run_without_a_model_is_an_error(folder, config):
         (folder.path / "model.keras").write_bytes(content)
         with pytest.raises(RunFolderError, match=r"model\.keras cannot be loaded"):
             load(folder.path)
+
+
+def test_a_file_alone_says_what_it_is(folder, config):
+    model = random_model(config)
+    folder.write_config(config, "float32")
+    folder.save_model(model)
+    model.save(folder.path / "mine.keras")
+    lone = folder.path.parent / "elsewhere"
+    lone.mkdir()
+    (lone / "model.keras").write_bytes((folder.path / "model.keras").read_bytes())
+    expected = model.smooth(FRAMES).images
+    for file in (folder.path / "model.keras", folder.path / "mine.keras", lone / "model.keras"):
+        loaded = load(str(file))
+        assert loaded.config == config
+        assert loaded.compiled
+        np.testing.assert_array_equal(loaded.smooth(FRAMES).images, expected)
+    with pytest.raises(RunFolderError, match=r"There is no file .*no\.keras"):
+        load(lone / "no.keras")
+    (lone / "text.keras").write_text("not a model")
+    with pytest.raises(RunFolderError, match=r"text\.keras cannot be loaded"):
+        load(lone / "text.keras")

@@ -1,0 +1,146 @@
+"""What `fit`, `evaluate` and `predict` take: checked, and as arguments of `elbo`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kvae.errors import UserError
+
+_RANKS = {"images": 4, "mask": 2, "controls": 3, "weight": 1}
+"""What a dictionary may hold, and how many axes each has: [N, T, H, W], [N, T], [N, T, dim_u], [N]."""
+_SHAPES = {"images": "[N, T, H, W]", "mask": "[N, T]", "controls": "[N, T, dim_u]", "weight": "[N]"}
+_KNOWN = ", ".join(f"{name} {shape}" for name, shape in _SHAPES.items())
+
+
+class BatchError(UserError):
+    """What `fit`, `evaluate` or `predict` was given cannot be used; the message says what can."""
+
+
+def unpack(data: Any, frame_shape: tuple[int, int] | None = None) -> dict[str, Any]:
+    """Return the arguments of `elbo` that stand in a batch of Keras or of a plain dataset.
+
+    Args:
+        data: frames; or a dictionary of frames as `images` and, as wanted, `mask`, `controls` and `weight`;
+            or a tuple (x,) or (x, None, weights) of one of those, as Keras hands it on.
+        frame_shape: height and width, where the model is built for some.
+
+    Raises:
+        BatchError: there are targets, or other keys, or shapes that cannot be.
+    """
+    x, targets, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    check_targets(targets)
+    batch = as_dictionary(x)
+    if sample_weight is not None:
+        weight = tf.cast(sample_weight, tf.float32)
+        check_rank("sample_weight", weight.shape.rank, weight.shape)
+        batch["weight"] = tf.cast(batch["weight"], tf.float32) * weight if "weight" in batch else weight
+    for name, value in batch.items():
+        check_rank(name, tf.TensorShape(value.shape).rank, value.shape)
+        if tf.TensorShape(value.shape).rank is None:
+            batch[name] = tf.ensure_shape(value, [None] * _RANKS[name])
+    # A generator or dataset may not say what sides its frames have.
+    if None in batch["images"].shape[2:]:
+        if frame_shape is None:
+            raise BatchError(
+                "The sides of the frames must be known before the first batch: declare images as [None, "
+                f"None, height, width], or call model.build with that. Received: {batch['images'].shape}"
+            )
+        batch["images"] = tf.ensure_shape(batch["images"], [None, None, *frame_shape])
+    return batch
+
+
+def as_dictionary(x: Any) -> dict[str, Any]:
+    """Return what was given as x by name, without what is None.
+
+    Raises:
+        BatchError: it is a list of arrays, lacks `images`, or has keys that nobody knows.
+    """
+    if isinstance(x, list | tuple):
+        raise BatchError(
+            f"x must be one array of frames [N, T, H, W], or a dictionary of: {_KNOWN}. "
+            f"Received: a {type(x).__name__} of {len(x)}"
+        )
+    if not isinstance(x, Mapping):
+        return {"images": x}
+    unknown = [key for key in x if key not in _RANKS]
+    if unknown or x.get("images") is None:
+        wrong = f"unknown {', '.join(map(repr, unknown))}" if unknown else "no 'images'"
+        raise BatchError(f"The dictionary x may hold: {_KNOWN}; images it must. Received: {wrong}")
+    return {name: value for name, value in x.items() if value is not None}
+
+
+def check_targets(targets: Any) -> None:
+    """Raise BatchError where there are targets: a model of videos learns from the frames alone."""
+    if targets is not None and tf.nest.flatten(targets):
+        raise BatchError(
+            "There are no targets y: the model explains the frames x themselves. Leave y out; weights of the "
+            "sequences go into the dictionary x as 'weight' [N], or into sample_weight"
+        )
+
+
+def check_rank(name: str, rank: int | None, shape: Any) -> None:
+    """Raise BatchError where an entry of a batch has another number of axes than it must."""
+    known_as = "weight" if name == "sample_weight" else name
+    if rank is not None and rank != _RANKS[known_as]:
+        raise BatchError(f"{name} must be {_SHAPES[known_as]}. Received: shape {tuple(shape)}")
+
+
+def checked(x: Any, sample_weight: Any = None) -> Any:
+    """Check arrays whose values are there to be seen, before anything is traced; return x without its Nones.
+
+    Datasets and generators pass: their batches are met by `unpack`.
+
+    Raises:
+        BatchError: as `unpack`; or a mask is not of 0 and 1, a weight is negative or not finite, or a frame
+            that is seen is not finite.
+    """
+    if isinstance(x, list | tuple):
+        as_dictionary(x)
+    if not isinstance(x, np.ndarray | tf.Tensor | Mapping):
+        return x
+    batch = {name: _array(name, value) for name, value in as_dictionary(x).items()}
+    for name, value in batch.items():
+        check_rank(name, value.ndim, value.shape)
+    weight = np.ones(len(batch["images"])) if sample_weight is None else _array("weight", sample_weight)
+    check_rank("sample_weight", weight.ndim, weight.shape)
+    for name, value in batch.items():
+        if len(value) != len(weight):
+            raise BatchError(
+                f"{name} and the weights differ in number. Received: {len(value)} and {len(weight)}"
+            )
+    if len(weight) == 0:
+        raise BatchError("There must be at least one sequence. Received: none")
+    for given in (weight, batch.get("weight", weight)):
+        if not (np.isfinite(given) & (given >= 0)).all():
+            raise BatchError("Weights of sequences must be finite, and 0 or above. Received: others")
+    mask = batch.get("mask", np.ones(batch["images"].shape[:2]))
+    if mask.shape != batch["images"].shape[:2]:
+        raise BatchError(
+            f"mask must be [N, T], here {batch['images'].shape[:2]}. Received: shape {mask.shape}"
+        )
+    if not ((mask == 0) | (mask == 1)).all():
+        raise BatchError(
+            f"A mask must be of 0 (hidden) and 1 (seen). Received: values from {mask.min()} to {mask.max()}"
+        )
+    if batch["images"].dtype.kind == "f":
+        weight = weight * batch.get("weight", 1)
+        for number in np.flatnonzero(weight):
+            seen = batch["images"][number][mask[number] == 1]
+            if not np.isfinite(seen).all():
+                raise BatchError(
+                    f"Sequence {number} has pixels that are not finite in a frame that is seen. "
+                    "Hide such frames by a mask"
+                )
+    return {name: x[name] for name in batch} if isinstance(x, Mapping) else x
+
+
+def _array(name: str, value: Any) -> np.ndarray:
+    if isinstance(value, np.ma.MaskedArray):
+        raise BatchError(
+            f"{name} is a masked array of numpy, whose mask Keras would drop. "
+            "Say what is hidden as 'mask' [N, T]"
+        )
+    return np.asarray(value)

@@ -87,7 +87,7 @@ def is_of_videos(of: Identity | None) -> bool:
 
 
 def arguments_of_recipe(of: Identity | None) -> dict[str, Any] | None:
-    """Return the arguments of `simulation.dataset.generate` that make data anew; None where they are unknown."""
+    """Return the arguments of `simulation.dataset.generate` that make data anew; None: unknown."""
     if of is None:
         return None
     train, test = of["train"], of["test"]

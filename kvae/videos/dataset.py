@@ -139,7 +139,7 @@ def ensure(
             "where to write outside the current folder. Name a folder inside it with --data_dir"
         )
     earlier = find_test_file(path, data_dir, cut)
-    held_out = _metadata_of(earlier).get("videos", ()) if earlier else ()
+    held_out = _videos_held_out(earlier) if earlier else frozenset[str]()
     report(f"Reading {path}: {len(sources)} {'file or folder' if len(sources) == 1 else 'files or folders'}")
     Path(data_dir).mkdir(parents=True, exist_ok=True)
     # Beside the files: the frames may be more than memory, or than the system's folder, holds.
@@ -207,6 +207,13 @@ def _read(sources: Sequence[Source], cut: Cut, spool: BinaryIO) -> tuple[list[_P
     return parts, left_out
 
 
+def _videos_held_out(test_file: Path) -> frozenset[str]:
+    """Return the names of the videos that were for testing alone, which no training may see later either."""
+    train_file = test_file.with_name(test_file.name.removesuffix("_test.npz") + ".npz")
+    test, train = (_metadata_of(file).get("videos", ()) for file in (test_file, train_file))
+    return frozenset(test) - frozenset(train)
+
+
 def _share(name: str) -> float:
     """Return a number in [0, 1) that a video's name, and nothing else, decides."""
     return int(hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:8], 16) / 2**32
@@ -232,7 +239,9 @@ def _split(
         by_share = sorted(parts, key=lambda part: _share(part.name))
         # By its name alone, so that one more video moves no other; but neither split may be empty.
         test = {part for part in parts if part.name in held_out or _share(part.name) < TEST_SHARE}
-        test = (test or {by_share[0]}) - {by_share[-1]} or {by_share[0]}
+        test = test or {by_share[0]}
+        if len(test) == len(parts):
+            test.remove(by_share[-1])
         return [part for part in parts if part not in test], [part for part in parts if part in test]
     (whole,) = parts
     length = whole.stop - whole.start

@@ -145,7 +145,9 @@ def _is_split(value: Any) -> bool:
 def _of_split(path: Path) -> dict[str, Any]:
     is_folder = path.is_dir()
     files = sorted(path.glob("train-*.npz")) if is_folder else [path]
-    checksums, recipe, shape = [], {}, []
+    checksums: list[list[Any]] = []
+    recipe: dict[str, Any] = {}
+    shape: list[int] = []
     try:
         for file in files:
             with zipfile.ZipFile(file) as archive:

@@ -12,6 +12,7 @@ if __name__ == "__main__":
 import dataclasses
 import functools
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 from kvae.config import Config, ConfigError
 from kvae.config.command_line import parse
 from kvae.config.datasets import cut_of, is_own_videos
+from kvae.data import identity
 from kvae.errors import UserError
-from kvae.runs.options import read_options
+from kvae.runs.options import check_model, check_resumable, last_row, read_identity, read_options
 from kvae.system import console
 from kvae.system.keras_settings import check_backend
 from kvae.system.signals import Stopped, StopSignals
@@ -75,21 +77,79 @@ def run(config: Config, signals: StopSignals, after_epoch: "AfterEpoch | None" =
     """
     check_backend()
     resumed, config = config.resume, dataclasses.replace(config, resume="")
-    files = _dataset_files(config, foreign=bool(resumed or config.reload_model or config.init_model))
+    source = resumed or config.reload_model or config.init_model
+    known = read_identity(source) if source else None
+    if resumed:
+        has_checkpoint = check_resumable(resumed, config.to_dict())
+        if has_checkpoint and (Path(resumed) / "evaluation.json").exists():
+            print(f"The run in {resumed} is finished: it is trained and evaluated")
+            _say_what_next(Path(resumed), _command_of_reload(resumed))
+            return Path(resumed)
+        if not has_checkpoint:
+            print(f"{resumed} has no checkpoint yet: it starts from the beginning")
+    elif source:
+        check_model(source)
+    files = _dataset_files(config, source, known)
+    found = identity.identity(*files, config.use_controls)
+    _check_identity(config, resumed, source, known, found)
     where = _devices(config)
     train_data, test_data = _load_data(config, *files)
     model = _make_model(config, train_data, test_data, where, resumed)
-    folder = _open_folder(config, model, where, resumed)
+    folder = _open_folder(config, model, where, resumed, found)
     if train_data is None:
-        _report(model, test_data, folder, 0, {"reloaded": config.reload_model})
+        again = _command_of_reload(config.reload_model, config)
+        _report(model, test_data, folder, 0, {"reloaded": config.reload_model}, again)
     else:
         best_epoch = _train(model, train_data, test_data, folder, signals, after_epoch, where)
         if not where.is_chief:
             return None
-        last_step = config.num_epochs * -(-train_data.shape[0] // config.batch_size)
         best_model = _load_best(folder, best_epoch)
-        _report(best_model, test_data, folder, last_step, {"best_epoch": best_epoch})
+        # That of the last row: the refinement's updates count too.
+        last_step = last_row(folder.path, "step")
+        again = _command_of_reload(folder.path)
+        _report(best_model, test_data, folder, last_step, {"best_epoch": best_epoch}, again)
     return folder.path
+
+
+def _check_identity(
+    config: Config, resumed: str, source: str, known: identity.Identity | None, found: identity.Identity
+) -> None:
+    """Refuse a run that is resumed on other data than its own, and warn where a model meets other data."""
+    if not source:
+        return
+    if known is None:
+        print(f"Note: {source} does not say what its data were: whether these are the same is not known")
+        return
+    changes = "; ".join(identity.differences(known, found))
+    if not changes:
+        return
+    if not resumed:
+        print(f"Warning: these are not the data of the run in {source}: {changes}", file=sys.stderr)
+        return
+    raise ConfigError(
+        f"The data of --dataset {config.dataset} in {config.data_dir} are not those that the run in "
+        f"{resumed} learned from: {changes}. {_how_to_get_back(config, known)}"
+    )
+
+
+def _how_to_get_back(config: Config, known: identity.Identity | None) -> str:
+    """Say how a run gets its own data again."""
+    if identity.is_of_videos(known):
+        return f"Put the videos back as they were, or the run's files back into {config.data_dir}"
+    if command := identity.command_of_recipe(known, config.data_dir):
+        return f"Move those away that are there; then simulate the run's own:  {command}"
+    return f"Put the run's own files back into {config.data_dir}"
+
+
+def _command_of_reload(path: str | Path, config: Config | None = None) -> str:
+    """Return the command that evaluates the model of a run folder, on the data of `config` if given."""
+    words = ["--reload_model", str(path)]
+    if config is not None:
+        own = read_options(path)
+        for name in ("dataset", "data_dir"):
+            if own.get(name) != getattr(config, name):
+                words += [f"--{name}", getattr(config, name)]
+    return f"python run_kvae.py {shlex.join(words)}"
 
 
 def _devices(config: Config) -> "Distribution":
@@ -151,7 +211,11 @@ def _make_model(
 
 
 def _open_folder(
-    config: Config, model: "SequenceAutoencoder", where: "Distribution", resumed: str
+    config: Config,
+    model: "SequenceAutoencoder",
+    where: "Distribution",
+    resumed: str,
+    found: identity.Identity,
 ) -> "RunFolder":
     """Return the run's folder, made unless it is resumed, and tell where it is."""
     from kvae.runs.run_folder import RunFolder, check_links
@@ -165,7 +229,7 @@ def _open_folder(
         folder = RunFolder(resumed or os.devnull)
     else:
         folder = RunFolder.create(config)
-        folder.write_config(config, precision)
+        folder.write_config(config, precision, found)
         if config.reload_model:
             folder.events.add_options(config)
     if where.is_chief:
@@ -194,7 +258,8 @@ def _train(
             return train(model, train_data, test_data, folder, signals, after_epoch, where)
     except (Stopped, WorkerLost, OSError):
         if where.is_chief:
-            print(f"Go on with:  python run_kvae.py --resume {folder.path}", file=sys.stderr)
+            name = shlex.quote(str(folder.path))
+            print(f"Go on with:  python run_kvae.py --resume {name}", file=sys.stderr)
         raise
 
 
@@ -209,7 +274,12 @@ def _load_best(folder: "RunFolder", best_epoch: int) -> "SequenceAutoencoder":
 
 
 def _report(
-    model: "SequenceAutoencoder", test_data: "Dataset", folder: "RunFolder", step: int, facts: dict[str, Any]
+    model: "SequenceAutoencoder",
+    test_data: "Dataset",
+    folder: "RunFolder",
+    step: int,
+    facts: dict[str, Any],
+    again: str,
 ) -> None:
     """Draw and evaluate a model into its folder, and tell what is there."""
     from kvae.evaluation import pictures, report
@@ -219,45 +289,71 @@ def _report(
     for line in report.evaluate(model, test_data, folder, step, facts):
         print(line, flush=True)
     folder.close()
-    print(f"\nFilms, plots, curves and the model are in {folder.path}")
-    print(f"See them all:    tensorboard --logdir {folder.path.parent}")
-    print(f"Evaluate again:  python run_kvae.py --reload_model {folder.path}")
+    what = "plots and curves" if "reloaded" in facts else "plots, curves and the model"
+    print(f"\nFilms, {what} are in {folder.path}")
+    _say_what_next(folder.path, again)
 
 
-def _dataset_files(config: Config, foreign: bool) -> tuple[Path, Path]:
+def _say_what_next(path: Path, again: str) -> None:
+    print(f"See them all:    tensorboard --logdir {shlex.quote(str(path.parent))}")
+    print(f"Evaluate again:  {again}")
+
+
+def _dataset_files(config: Config, source: str, known: identity.Identity | None) -> tuple[Path, Path]:
     """Return the paths of the training and test data, made first if they are not there.
 
     Args:
         config: a `Config`.
-        foreign: it comes from a run folder, perhaps somebody else's: that must not say where in the system
-            to write.
+        source: the run folder it comes from, perhaps somebody else's: that must not say where in the system
+            to write. Empty: none.
+        known: what that run's data were, if it is known and they are to be simulated anew.
     """
     folder = Path(config.data_dir)
-    is_outside = foreign and not folder.resolve().is_relative_to(Path.cwd())
-    if is_own_videos(config.dataset):
-        return _files_of_videos(config, may_write=not is_outside)
+    is_outside = bool(source) and not folder.resolve().is_relative_to(Path.cwd())
+    is_own = source and read_options(source).get("dataset", Config.dataset) == config.dataset
+    if is_own_videos(config.dataset) or (is_own and identity.is_of_videos(known)):
+        return _files_of_videos(config, not is_outside, known)
     from simulation import dataset
 
-    if is_outside:
-        train, test = (dataset.dataset_path(folder, config.dataset, split) for split in ("train", "test"))
-        if not (test.exists() and (train.exists() or train.with_suffix("").is_dir())):
+    train, test = (dataset.dataset_path(folder, config.dataset, split) for split in ("train", "test"))
+    recipe = identity.arguments_of_recipe(known) if is_own else None
+    if not (test.exists() and (train.exists() or train.with_suffix("").is_dir())):
+        if is_outside:
+            command = identity.command_of_recipe(known, folder) if recipe else None
+            default = f"python -m simulation.generate --dataset {config.dataset} --data_dir {folder}"
             raise ConfigError(
-                f"The run's data are not in {folder}. To simulate them there:  python -m simulation.generate "
-                f"--dataset {config.dataset} --data_dir {folder}"
+                f"The run's data are not in {folder}. To simulate them there:  {command or default}"
             )
+        if is_own and known and not recipe:
+            raise ConfigError(f"The run's data are not in {folder}. {_how_to_get_back(config, known)}")
+        if source and not recipe:
+            print(f"The data are not in {folder}: they are simulated with the defaults of {config.dataset}")
+        if recipe and recipe["world_name"] == config.dataset:
+            print(
+                f"The run's data are not in {folder}: they are simulated anew, as the run's were", flush=True
+            )
+            try:
+                return dataset.generate(data_dir=folder, **recipe)
+            except (ValueError, TypeError, OSError) as error:
+                raise ConfigError(f"The run's data cannot be simulated anew: {error}") from error
     try:
         return dataset.ensure(config.dataset, config.data_dir, quiet=config.quiet)
     except (ValueError, OSError) as error:
         raise ConfigError(f"No data for --dataset {config.dataset}: {error}") from error
 
 
-def _files_of_videos(config: Config, may_write: bool) -> tuple[Path, Path]:
+def _files_of_videos(config: Config, may_write: bool, known: identity.Identity | None) -> tuple[Path, Path]:
     """Return the paths of the training and test data of the user's own videos."""
     # None of them imports TensorFlow, whose talk is held back only later.
     from kvae.config.rules import check_frame_sides
     from kvae.videos import dataset as video_dataset
 
     cut = cut_of(config)
+    if known is not None and not Path(config.dataset).exists():
+        for files in video_dataset.find_files(config.dataset, config.data_dir, cut):
+            if not identity.differences(known, identity.identity(*files[:2], config.use_controls)):
+                print(f"{config.dataset} is not there, but the run's sequences of it are: {files.train}")
+                return files.train, files.test
     if config.conv:
         check_frame_sides(cut.look.height, cut.look.width, len(config.num_filters))
     try:

@@ -17,6 +17,8 @@ import pytest
 import run_kvae
 import simulation.generate
 from experiments import compare, summarise, trivial_fills
+from kvae.config import Config, ConfigError
+from kvae.data import identity
 from kvae.runs.load import load
 
 ROOT = Path(__file__).parent.parent
@@ -331,3 +333,58 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
     )
     os.close(writing)
     assert (ended.returncode, ended.stderr) == (141, b"")
+
+
+def test_a_run_knows_its_data(trained, data_dir, tmp_path, capsys):
+    copy = tmp_path / "copy_kvae"
+    shutil.copytree(trained, copy)
+    (copy / "evaluation.json").unlink(missing_ok=True)
+    facts = json.loads((copy / "config.json").read_text())
+    assert facts["data"]["train"]["shape"] == [20, 10, 32, 32]
+    facts["data"]["train"] |= {"digest": "other", "shape": [32, 30, 32, 32]}
+    (copy / "config.json").write_text(json.dumps(facts))
+    before = (copy / "metrics.csv").read_text()
+    assert run_kvae.main(["--resume", str(copy)]) == 2
+    said = capsys.readouterr().err
+    assert "training sequences 32 -> 20; steps 30 -> 10" in said
+    assert "--num_train 32 --num_test 10 --num_steps 30 --seed 1234" in said
+    assert (copy / "metrics.csv").read_text() == before
+
+
+def test_a_finished_run_is_not_touched_by_resuming_it(trained, capsys):
+    before = (trained / "metrics.csv").read_bytes(), (trained / "model.keras").read_bytes()
+    assert run_kvae.main(["--resume", str(trained)]) == 0
+    said = capsys.readouterr().out
+    assert "is finished" in said
+    assert f"Evaluate again:  python run_kvae.py --reload_model {trained}" in said
+    assert ((trained / "metrics.csv").read_bytes(), (trained / "model.keras").read_bytes()) == before
+
+
+def test_data_that_are_gone_are_made_anew_and_others_are_told(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make = "--dataset box --num_test 3 --num_steps 20 --num_train".split()
+    assert simulation.generate.main([*make, "6", "--num_balls", "2"]) == 0
+    found = identity.identity("data/box.npz", "data/box_test.npz")
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    facts = {"options": Config().to_dict(), "data": found}
+    (tmp_path / "run" / "config.json").write_text(json.dumps(facts))
+    for name in ("checkpoints/last.npz", "model.keras"):
+        (tmp_path / "run" / name).write_text("never read here")
+
+    def went_on(config):
+        raise ConfigError("went on")
+
+    monkeypatch.setattr(run_kvae, "_devices", went_on)
+    for option in ("--resume", "--reload_model"):
+        shutil.rmtree("data")
+        assert run_kvae.main([option, "run"]) == 2
+        assert capsys.readouterr().err == "Error: went on\n"
+        assert identity.differences(found, identity.identity("data/box.npz", "data/box_test.npz")) == []
+    shutil.rmtree("data")
+    assert simulation.generate.main([*make, "8"]) == 0
+    for option in ("--resume", "--reload_model", "--init_model"):
+        assert run_kvae.main([option, "run"]) == 2
+        said = capsys.readouterr().err
+        assert "training sequences 6 -> 8" in said
+        assert "num_balls 2 -> 1" in said
+        assert ("went on" in said) == (option != "--resume")

@@ -1,6 +1,7 @@
 """What explicit options are laid over: those of a preset and a world, or those of an earlier run."""
 
 import dataclasses
+import shlex
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -105,7 +106,10 @@ def _of_resumed(
     # These are the command's, whatever the run had.
     options = read_run_options(run_folder) | {"quiet": False, "profile": False}
     if options.get("reload_model"):
-        raise ConfigError(f"{run_folder} is an evaluation of another run: there is no training to resume")
+        raise ConfigError(
+            f"{run_folder} is an evaluation of another run: there is no training to resume. To evaluate that "
+            f"one again:  python run_kvae.py --reload_model {shlex.quote(str(options['reload_model']))}"
+        )
     return options
 
 

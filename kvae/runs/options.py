@@ -1,11 +1,14 @@
-"""The options of a run, from the config.json of its folder. Imports no TensorFlow."""
+"""What a run folder says of its run: its options, its data, where it stands. Imports no TensorFlow."""
 
+import csv
 import json
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
 from kvae.config import Config, ConfigError
+from kvae.data.identity import Identity, is_identity
 from kvae.errors import UserError
 
 
@@ -31,3 +34,56 @@ def read_options(path: str | os.PathLike) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RunFolderError(f"{file} cannot be read: {error!r}") from error
     return options
+
+
+def read_identity(path: str | os.PathLike) -> Identity | None:
+    """Return the identity of a run's data, see `kvae.data.identity`; None where its config.json has none."""
+    try:
+        value = json.loads((Path(path) / "config.json").read_text())["data"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return value if is_identity(value) else None
+
+
+def check_model(path: str | os.PathLike) -> None:
+    """Raise RunFolderError where a run has saved no model."""
+    if not (Path(path) / "model.keras").exists():
+        raise RunFolderError(f"{path} has no model.keras: the run has saved none yet, or is kept without it")
+
+
+def check_resumable(path: str | os.PathLike, options: dict[str, Any]) -> bool:
+    """Return whether a run has a checkpoint to go on from; without one it starts from the beginning.
+
+    Args:
+        path: the run folder.
+        options: those in its config.json.
+
+    Raises:
+        RunFolderError: it has no checkpoint, and starting would overwrite what it holds.
+    """
+    folder = Path(path)
+    if (folder / "checkpoints" / "last.npz").exists():
+        return True
+    has_model = (folder / "model.keras").exists()
+    # A run that begins with another one's model saves that, as epoch 0, before the first checkpoint.
+    is_begun = last_row(path, "epoch") > 0 or (folder / "evaluation.json").exists()
+    if not is_begun and (not has_model or options.get("init_model")):
+        return False
+    words = f"{path} has no checkpoint, so its training cannot go on, and starting again would overwrite it"
+    if not has_model:
+        raise RunFolderError(f"{words}. Nor has it a model: start a new run, under another --run_name")
+    name = shlex.quote(str(path))
+    raise RunFolderError(
+        f"{words}. To evaluate its model:  python run_kvae.py --reload_model {name}  To train its model on, "
+        f"in a new folder:  python run_kvae.py --init_model {name}"
+    )
+
+
+def last_row(path: str | os.PathLike, column: str) -> int:
+    """Return a whole number of the last row of a run's metrics.csv; 0 where there is none."""
+    try:
+        with (Path(path) / "metrics.csv").open(newline="") as file:
+            rows = [*csv.DictReader(file)]
+        return int(rows[-1][column])
+    except (IndexError, KeyError, ValueError, TypeError, OSError, csv.Error):
+        return 0

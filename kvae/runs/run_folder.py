@@ -69,9 +69,10 @@ class RunFolder:
             raise RunFolderError(f"Cannot make the run folder {folder.path}: {error}") from error
         return folder
 
-    def write_config(self, config: Config, precision: str) -> None:
-        """Write config.json: options, the precision in use, versions, the git commit, the machine."""
+    def write_config(self, config: Config, precision: str, data: dict[str, Any] | None = None) -> None:
+        """Write config.json: options, the data's identity, the precision, versions, commit, machine."""
         facts = {"options": config.to_dict(), "precision": precision, **provenance.facts()}
+        facts |= {"data": data} if data else {}
         self.write_json("config.json", facts)
 
     def write_json(self, name: str, value: Any) -> None:

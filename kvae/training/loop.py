@@ -12,9 +12,11 @@ from kvae.config import Config
 from kvae.data import masks
 from kvae.data.batches import Batches, batches_of
 from kvae.data.dataset import Dataset
+from kvae.data.identity import digest
 from kvae.data.shards import Shards
 from kvae.models.autoencoder import SequenceAutoencoder
 from kvae.runs import checkpoint
+from kvae.runs.options import read_identity
 from kvae.runs.run_folder import RunFolder
 from kvae.system.signals import StopSignals
 from kvae.training import refinement
@@ -106,6 +108,11 @@ class _Training:
         if is_resumed:
             self.progress = Progress.from_dict(checkpoint.restore(path, self.model), path)
             self._start -= self.progress.seconds
+        data = read_identity(self.folder.path)
+        expected = digest(data) if data else ""
+        if self.progress.data and expected and self.progress.data != expected:
+            raise checkpoint.CheckpointError(f"{path} is of a training on other data than config.json says")
+        self.progress.data = expected or self.progress.data
         if self.distribution.is_chief:
             self.folder.cut_back(self.progress.file_sizes)
             if not is_resumed:
@@ -120,6 +127,8 @@ class _Training:
         update = self.distribution.step(self.model.train_step, self.model.jit_compile)
         if config.init_model and not self.folder.checkpoint.exists():
             self.recorder.begin(progress)
+            # What it began with is not needed any more; and a refinement alone has no epoch to save one.
+            self._save()
         with self._bar() as bar:
             while progress.epoch < config.num_epochs:
                 with self.signals.deferred():
@@ -158,17 +167,21 @@ class _Training:
         """Train the dynamics alone for config.refine_epochs, see `kvae.training.refinement`, and record that.
 
         It takes a few minutes at most: if a signal ends it, it starts again from the checkpoint of the last
-        epoch. Of several workers the chief alone does it.
+        epoch. Once it is done the checkpoint says so, and it is not done again. Of several workers the chief
+        alone does it.
         """
         config = self.config
-        if not config.refine_epochs or not self.distribution.is_chief:
+        if not config.refine_epochs or self.progress.refinement or not self.distribution.is_chief:
             return
         model = self.recorder.local_model()
         codes = refinement.encode(model, self.data, self.mask)
-        step = config.num_epochs * self.steps_per_epoch
-        step += refinement.refine(model, codes, config.refine_epochs, config.init_lr)
+        updates = refinement.refine(model, codes, config.refine_epochs, config.init_lr)
         check_weights(model, config.num_epochs + config.refine_epochs)
-        self.recorder.end_refinement(model, self.progress, step, self.seconds)
+        step = config.num_epochs * self.steps_per_epoch + updates
+        with self.signals.deferred():
+            self.recorder.end_refinement(model, self.progress, step, self.seconds)
+            self.progress.refinement = updates
+            self._save()
 
     def _save(self) -> None:
         """Write the checkpoint; of several workers the chief alone does."""

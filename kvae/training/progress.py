@@ -19,6 +19,8 @@ class Progress:
         best_epoch: the epoch that reached it, 0 if none has.
         seconds: time spent in training, evaluations on the way included.
         file_sizes: of the files that grow, see `RunFolder.file_sizes`.
+        refinement: updates of the dynamics alone, after all epochs; 0 until they are done.
+        data: what stands for the identity of the data, see `kvae.data.identity`; empty where it is unknown.
     """
 
     epoch: int = 0
@@ -27,6 +29,8 @@ class Progress:
     best_epoch: int = 0
     seconds: float = 0.0
     file_sizes: dict[str, int] = field(default_factory=dict)
+    refinement: int = 0
+    data: str = ""
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], path: Path) -> "Progress":
@@ -39,11 +43,12 @@ class Progress:
             found = cls(**values)
         except TypeError as error:
             raise CheckpointError(f"{path} is of another version: {error}") from error
-        counts = [found.epoch, found.batch, found.best_epoch]
+        counts = [found.epoch, found.batch, found.best_epoch, found.refinement]
         if isinstance(found.file_sizes, dict):
             counts += found.file_sizes.values()
         if (
             not isinstance(found.file_sizes, dict)
+            or not isinstance(found.data, str)
             or any(type(count) is not int or count < 0 for count in counts)
             or not all(isinstance(value, int | float) for value in (found.best_bound, found.seconds))
         ):

@@ -17,7 +17,7 @@ import json
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -29,8 +29,8 @@ from kvae.system.files import replacing
 from kvae.videos.frames import Look, clips_of
 from kvae.videos.sources import Source, VideoError, find, fingerprint, short_name
 
-SEED = 1234
-"""Of the shuffle that chooses the test videos: the same whatever model is trained."""
+SPLIT_RULE = "by name"
+"""How the test videos are chosen. It stands in the metadata, so that files of another rule are not taken."""
 
 TEST_SHARE = 0.1
 """Of the videos; of the frames where there is one video alone."""
@@ -86,14 +86,22 @@ def find_test_file(path: str, data_dir: str, cut: Cut) -> Path | None:
         data_dir: the folder of the files.
         cut: how the videos were cut.
     """
-    options = _options_of(cut)
-    source = Path(path).resolve()
-    found = []
-    for file in Path(data_dir).glob(f"{glob.escape(short_name(path))}-*_test.npz"):
-        made_by = _metadata_of(file)
-        if made_by.get("options") == options and Path(str(made_by.get("source"))).resolve() == source:
-            found.append(file)
+    found = [files.test for files in find_files(path, data_dir, cut)]
     return max(found, key=lambda file: file.stat().st_mtime_ns, default=None)
+
+
+def find_files(path: str, data_dir: str, cut: Cut) -> list[VideoFiles]:
+    """Return all datasets that were made of videos in this way; arguments as `find_test_file`."""
+    options = _options_of(cut)
+    found = []
+    for test in sorted(Path(data_dir).glob(f"{glob.escape(short_name(path))}-*_test.npz")):
+        made_by = _metadata_of(test)
+        source = Path(str(made_by.get("source")))
+        train = test.with_name(test.name.removesuffix("_test.npz") + ".npz")
+        is_same = source.resolve() == Path(path).resolve()
+        if made_by.get("options") == options and is_same:
+            found.append(VideoFiles(train, test, train.with_suffix(".png")))
+    return found
 
 
 def ensure(
@@ -133,6 +141,8 @@ def ensure(
             f"The run's data, the sequences of {path}, are not in {data_dir}, and a run folder does not say "
             "where to write outside the current folder. Name a folder inside it with --data_dir"
         )
+    earlier = find_test_file(path, data_dir, cut)
+    held_out = _videos_held_out(earlier) if earlier else frozenset[str]()
     report(f"Reading {path}: {len(sources)} {'file or folder' if len(sources) == 1 else 'files or folders'}")
     Path(data_dir).mkdir(parents=True, exist_ok=True)
     # Beside the files: the frames may be more than memory, or than the system's folder, holds.
@@ -145,7 +155,7 @@ def ensure(
                 f"Warning: {len(left_out)} of {count} videos have fewer than {cut.timesteps} frames: {named}",
                 file=sys.stderr,
             )
-        by_split = dict(zip(("train", "test"), _split(parts, cut, path), strict=True))
+        by_split = dict(zip(("train", "test"), _split(parts, cut, path, held_out), strict=True))
         shape = (max(part.stop for part in parts), cut.look.height, cut.look.width)
         frames = np.memmap(spool, np.uint8, "r", shape=shape)
         for file, (split, of_split) in zip(files, by_split.items(), strict=False):
@@ -160,7 +170,7 @@ def ensure(
 
 def _options_of(cut: Cut) -> dict[str, Any]:
     """Return a cut as it stands in the metadata."""
-    return cut.look._asdict() | {"timesteps": cut.timesteps, "stride": cut.stride}
+    return cut.look._asdict() | {"timesteps": cut.timesteps, "stride": cut.stride, "split_by": SPLIT_RULE}
 
 
 def _is_made_by(file: Path, made_by: dict[str, Any]) -> bool:
@@ -213,19 +223,42 @@ def _read(sources: Sequence[Source], cut: Cut, spool: BinaryIO) -> tuple[list[_P
     return parts, left_out
 
 
-def _split(parts: list[_Part], cut: Cut, path: str) -> tuple[list[_Part], list[_Part]]:
-    """Return what is for training and what for testing, by video; one video alone is split in time."""
+def _videos_held_out(test_file: Path) -> frozenset[str]:
+    """Return the names of the videos that were for testing alone, which no training may see later either."""
+    train_file = test_file.with_name(test_file.name.removesuffix("_test.npz") + ".npz")
+    test, train = (_metadata_of(file).get("videos", ()) for file in (test_file, train_file))
+    return frozenset(test) - frozenset(train)
+
+
+def _share(name: str) -> float:
+    """Return a number in [0, 1) that a video's name, and nothing else, decides."""
+    return int(hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:8], 16) / 2**32
+
+
+def _split(
+    parts: list[_Part], cut: Cut, path: str, held_out: Collection[str] = ()
+) -> tuple[list[_Part], list[_Part]]:
+    """Return what is for training and what for testing, by video; one video alone is split in time.
+
+    Args:
+        parts: the videos.
+        cut: how they are cut.
+        path: where they are, for messages.
+        held_out: names of videos that were for testing before, and stay so.
+    """
     if not parts:
         raise VideoError(
             f"No video of {path} has {cut.timesteps} frames, a sequence's length: choose a smaller "
             "--timesteps"
         )
     if len(parts) > 1:
-        order = np.random.default_rng(SEED).permutation(len(parts))
-        num_test = max(1, round(TEST_SHARE * len(parts)))
-        test = set(order[:num_test].tolist())
-        train = [part for i, part in enumerate(parts) if i not in test]
-        return train, [part for i, part in enumerate(parts) if i in test]
+        by_share = sorted(parts, key=lambda part: _share(part.name))
+        # By its name alone, so that one more video moves no other; but neither split may be empty.
+        test = {part for part in parts if part.name in held_out or _share(part.name) < TEST_SHARE}
+        test = test or {by_share[0]}
+        if len(test) == len(parts):
+            test.remove(by_share[-1])
+        return [part for part in parts if part not in test], [part for part in parts if part in test]
     (whole,) = parts
     length = whole.stop - whole.start
     if length < 2 * cut.timesteps:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kvae.config import Config
-from kvae.runs.options import RunFolderError, read_options
+from kvae.runs.options import RunFolderError, check_resumable, read_options
 
 ROOT = Path(__file__).parents[3]
 RUNS = [*ROOT.glob("pretrained/*/config.json"), *ROOT.glob("results/runs/*/config.json")]
@@ -51,3 +51,30 @@ def test_they_are_read_without_tensorflow():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "9\nset()\n"
+
+
+def test_a_model_without_a_checkpoint_is_not_resumed():
+    with pytest.raises(RunFolderError, match=r"--reload_model pretrained/box .*--init_model pretrained/box"):
+        check_resumable("pretrained/box", {})
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "expected"),
+    [
+        (["config.json"], {}, False),
+        (["checkpoints/last.npz", "model.keras"], {}, True),
+        (["model.keras"], {"init_model": "runs/a"}, False),
+        (["model.keras"], {}, "--reload_model"),
+        (["metrics.csv"], {}, "start a new run"),
+        (["model.keras", "metrics.csv"], {"init_model": "runs/a"}, "--init_model"),
+    ],
+)
+def test_what_can_be_resumed(files, options, expected, tmp_path):
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("epoch,step\n1,3\n")
+    if isinstance(expected, bool):
+        assert check_resumable(tmp_path, options) is expected
+    else:
+        with pytest.raises(RunFolderError, match=expected):
+            check_resumable(tmp_path, options)

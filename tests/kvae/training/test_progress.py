@@ -27,3 +27,8 @@ def test_progress_comes_back():
 def test_what_is_no_progress_is_told(changed, message):
     with pytest.raises(CheckpointError, match=message):
         Progress.from_dict(asdict(Progress()) | changed, "last.npz")
+
+
+def test_an_older_checkpoint_has_not_refined():
+    values = {name: value for name, value in asdict(Progress()).items() if name not in ("refinement", "data")}
+    assert Progress.from_dict(values, "last.npz") == Progress()

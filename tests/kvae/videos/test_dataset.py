@@ -65,7 +65,7 @@ def test_sequences_may_overlap(tmp_path):
     assert frames_of(files.train)[:, 0, 1].tolist() == [0, 2, 4]
 
 
-@pytest.mark.parametrize(("count", "num_test"), [(2, 1), (9, 1), (16, 2), (40, 4)])
+@pytest.mark.parametrize(("count", "num_test"), [(2, 1), (9, 1), (40, 5)])
 def test_no_frame_of_a_test_video_is_trained_on(count, num_test, tmp_path):
     write(tmp_path / "clips", [12] * count)
     files, _ = ensure(tmp_path / "clips", tmp_path / "data", CUT._replace(stride=3))
@@ -197,6 +197,7 @@ def test_the_files_are_dataset_files(tmp_path):
         "black_and_white": False,
         "timesteps": 5,
         "stride": 5,
+        "split_by": "by name",
     }
     assert {path.name for path in (tmp_path / "data").iterdir()} == {file.name for file in files}
 
@@ -249,3 +250,15 @@ def test_videos_in_which_nothing_moves_are_named(tmp_path, capsys):
     np.save(tmp_path / "clips" / "black.npy", np.zeros([10, 8, 8], np.uint8))
     ensure(tmp_path / "clips", tmp_path / "data")
     assert "in 1 of 3 videos no pixel changes by 4 of 255: black.npy." in capsys.readouterr().err
+
+
+def test_one_more_video_moves_no_other(tmp_path):
+    write(tmp_path / "clips", [10] * 3)
+    before, _ = ensure(tmp_path / "clips", tmp_path / "data")
+    of_before = [set(metadata_of(file)["videos"]) for file in before[:2]]
+    for number in range(3, 30):
+        np.save(tmp_path / "clips" / f"{number}.npy", video_of(number, 10))
+    after, _ = ensure(tmp_path / "clips", tmp_path / "data")
+    train, test = (set(metadata_of(file)["videos"]) for file in after[:2])
+    assert of_before[0] <= train
+    assert of_before[1] <= test

@@ -87,15 +87,16 @@ def run(config: Config, signals: StopSignals, after_epoch: "AfterEpoch | None" =
     train_data, test_data = _load_data(config, *files)
     model = _make_model(config, train_data, test_data, where, resumed)
     folder = _open_folder(config, model, where, resumed)
-    if train_data is None:
-        _report(model, test_data, folder, 0, {"reloaded": config.reload_model})
-    else:
-        best_epoch = _train(model, train_data, test_data, folder, signals, after_epoch, where)
-        if not where.is_chief:
-            return None
-        last_step = config.num_epochs * -(-train_data.shape[0] // config.batch_size)
-        best_model = _load_best(folder, best_epoch)
-        _report(best_model, test_data, folder, last_step, {"best_epoch": best_epoch})
+    with folder:
+        if train_data is None:
+            _report(model, test_data, folder, 0, {"reloaded": config.reload_model})
+        else:
+            best_epoch = _train(model, train_data, test_data, folder, signals, after_epoch, where)
+            if not where.is_chief:
+                return None
+            last_step = config.num_epochs * -(-train_data.shape[0] // config.batch_size)
+            best_model = _load_best(folder, best_epoch)
+            _report(best_model, test_data, folder, last_step, {"best_epoch": best_epoch})
     return folder.path
 
 
@@ -170,6 +171,8 @@ def _open_folder(
     if resumed or not where.is_chief:
         # Who is not the chief reads a checkpoint, if there is one, and writes nothing.
         folder = RunFolder(resumed or os.devnull)
+        if where.is_chief:
+            folder.own()
     else:
         folder = RunFolder.create(config)
         folder.write_config(config, precision)

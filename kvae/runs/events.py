@@ -96,3 +96,15 @@ class Events:
 
     def _recorded(self, split: str) -> int:
         return sum(path.stat().st_size for path in (self.path / split).glob("events.out.tfevents.*"))
+
+
+def whole_records(path: Path) -> int:
+    """Return how many bytes of a file of events are whole records, from the first on."""
+    size = 0
+    try:
+        for record in tf.data.TFRecordDataset(str(path)):
+            # Length and its checksum before, the content's checksum after.
+            size += 8 + 4 + len(record.numpy()) + 4
+    except tf.errors.DataLossError:
+        pass
+    return size

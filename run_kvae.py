@@ -95,19 +95,19 @@ def run(config: Config, signals: StopSignals, after_epoch: "AfterEpoch | None" =
     where = _devices(config)
     train_data, test_data = _load_data(config, *files)
     model = _make_model(config, train_data, test_data, where, resumed)
-    folder = _open_folder(config, model, where, resumed, found)
-    if train_data is None:
-        again = _command_of_reload(config.reload_model, config)
-        _report(model, test_data, folder, 0, {"reloaded": config.reload_model}, again)
-    else:
-        best_epoch = _train(model, train_data, test_data, folder, signals, after_epoch, where)
-        if not where.is_chief:
-            return None
-        best_model = _load_best(folder, best_epoch)
-        # That of the last row: the refinement's updates count too.
-        last_step = last_row(folder.path, "step")
-        again = _command_of_reload(folder.path)
-        _report(best_model, test_data, folder, last_step, {"best_epoch": best_epoch}, again)
+    with _open_folder(config, model, where, resumed, found) as folder:
+        if train_data is None:
+            again = _command_of_reload(config.reload_model, config)
+            _report(model, test_data, folder, 0, {"reloaded": config.reload_model}, again)
+        else:
+            best_epoch = _train(model, train_data, test_data, folder, signals, after_epoch, where)
+            if not where.is_chief:
+                return None
+            best_model = _load_best(folder, best_epoch)
+            # That of the last row: the refinement's updates count too.
+            last_step = last_row(folder.path, "step")
+            again = _command_of_reload(folder.path)
+            _report(best_model, test_data, folder, last_step, {"best_epoch": best_epoch}, again)
     return folder.path
 
 
@@ -227,6 +227,8 @@ def _open_folder(
     if resumed or not where.is_chief:
         # Who is not the chief reads a checkpoint, if there is one, and writes nothing.
         folder = RunFolder(resumed or os.devnull)
+        if where.is_chief:
+            folder.own()
     else:
         folder = RunFolder.create(config)
         folder.write_config(config, precision, found)

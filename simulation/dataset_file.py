@@ -11,18 +11,18 @@ The same metadata gives the same bytes, as long as the versions in it are the sa
 import json
 import os
 import platform
-import secrets
 import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
 from kvae.data.archives import read_arrays
+from kvae.system.files import replacing
 from simulation.interrupts import HeldBackSignals
 from simulation.sampling import Workers
 from simulation.worlds import Quantity, World
@@ -78,14 +78,13 @@ def make(path: Path, world: World, metadata: dict[str, Any], workers: Workers) -
         workers: who simulates.
     """
     start = time.perf_counter()
-    path.parent.mkdir(parents=True, exist_ok=True)
     count, num_steps = metadata["num_sequences"], metadata["num_steps"]
     states, controls = [], []
     # Opened first: a folder that cannot be written to shows before the simulation, not after it.
     with (
         HeldBackSignals() as signals,
-        _whole_file(path) as file,
-        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=COMPRESSION) as archive,
+        replacing(path) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=COMPRESSION) as archive,
     ):
         with _member(archive, "images", (count, num_steps, *world.image_shape), np.uint8) as images:
             chunks = workers.simulate(
@@ -163,18 +162,3 @@ def _member(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtype: 
     with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
         np.lib.format.write_array_header_1_0(member, header)
         yield member
-
-
-@contextmanager
-def _whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Write a file that gets its name only once it is whole and on the disk."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        # Not the tempfile module: its files are for their owner's eyes only.
-        with temporary.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,7 +1,6 @@
 """Everything that a training needs to go on as if it had never stopped, in one file."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,8 +43,6 @@ def save(
     facts = {"format": FORMAT, "weights": list(named_weights(model)), "progress": progress}
     with replacing(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, facts=np.array(json.dumps(facts)), **arrays)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def restore(path: Path, model: SequenceAutoencoder) -> dict[str, Any]:

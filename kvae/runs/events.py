@@ -102,3 +102,15 @@ class Events:
 def _text(value: object) -> str:
     """Return a value as TensorBoard takes it: the name of a folder need not be text."""
     return str(value).encode(errors="backslashreplace").decode()
+
+
+def whole_records(path: Path) -> int:
+    """Return how many bytes of a file of events are whole records, from the first on."""
+    size = 0
+    try:
+        for record in tf.data.TFRecordDataset(str(path)):
+            # Length and its checksum before, the content's checksum after.
+            size += 8 + 4 + len(record.numpy()) + 4
+    except tf.errors.DataLossError:
+        pass
+    return size

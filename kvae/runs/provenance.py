@@ -1,6 +1,7 @@
 """What made a run: versions, the commit of the code, the machine."""
 
 import importlib.metadata
+import os
 import platform
 import subprocess
 from pathlib import Path
@@ -28,15 +29,27 @@ def facts() -> dict[str, Any]:
 
 
 def _git_commit() -> str | None:
-    """Return the commit of the code that runs, with `+` if files differ from it; None outside git."""
-    here = Path(__file__).parent
+    """Return the commit of the code that runs, with `+` if files differ from it.
+
+    None where git does not keep this very file: the package may be installed below another's repository.
+    """
+    here = Path(__file__)
+    # Which lead git to the repository of who called, from a hook of it perhaps.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
 
     def git(*arguments: str) -> str:
         return subprocess.run(
-            ["git", *arguments], cwd=here, capture_output=True, text=True, check=True, timeout=10
+            ["git", *arguments],
+            cwd=here.parent,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
         ).stdout.strip()
 
     try:
+        git("ls-files", "--error-unmatch", here.name)
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
     except (OSError, subprocess.SubprocessError):
         return None

@@ -7,9 +7,12 @@ import csv
 import json
 import os
 import re
+import sys
 import time
 from collections.abc import Iterable, Mapping
+from itertools import count
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -21,9 +24,10 @@ from kvae.models.factory import make_model
 from kvae.plots import canvas, films
 from kvae.runs import provenance
 from kvae.runs.columns import COLUMNS, TAGS
-from kvae.runs.events import Events
+from kvae.runs.events import Events, whole_records
 from kvae.runs.options import RunFolderError
-from kvae.system.files import replacing
+from kvae.system.files import make_folder, replacing, sync_file, sync_folder
+from kvae.system.lock import FolderLock, HeldError, NoLocksError, holder
 
 _TEMPORARY = re.compile(r"\..+-[0-9a-f]{32}(\.\w+)?")
 """Names of `replacing`."""
@@ -34,7 +38,7 @@ Point = tuple[float, str, tuple[float, float]]
 
 
 class RunFolder:
-    """The folder of a run.
+    """The folder of a run. As a context manager it is closed at the end.
 
     Args:
         path: the folder, which must be there.
@@ -47,27 +51,61 @@ class RunFolder:
         self.path = Path(path)
         self.checkpoint = self.path / "checkpoints" / "last.npz"
         self.events = Events(self.path)
+        self._lock = FolderLock(self.path)
         self._bare: SequenceAutoencoder | None = None
 
     @classmethod
     def create(cls, config: Config) -> "RunFolder":
-        """Make the new folder `<log_dir>/<run_name>_<model>` of a run.
+        """Make the new folder `<log_dir>/<run_name>_<model>` of a run, and own it.
+
+        Without a run_name it is the time; of several runs that start in one second the second's ends in -2.
 
         Raises:
             RunFolderError: the folder is there already, or cannot be made.
         """
-        name = config.run_name or time.strftime("%Y%m%d_%H%M%S")
-        folder = cls(Path(config.log_dir) / f"{name}_{config.model}")
-        try:
-            folder.path.mkdir(parents=True)
-        except FileExistsError:
-            raise RunFolderError(
-                f"There is a run in {folder.path} already: choose another --run_name, or delete it, or go "
-                f"on with --resume {folder.path}"
-            ) from None
-        except OSError as error:
-            raise RunFolderError(f"Cannot make the run folder {folder.path}: {error}") from error
+        now = time.strftime("%Y%m%d_%H%M%S")
+        for number in count(1):
+            name = config.run_name or (now if number == 1 else f"{now}-{number}")
+            folder = cls(Path(config.log_dir) / f"{name}_{config.model}")
+            try:
+                make_folder(folder.path, exist_ok=False)
+                break
+            except OSError as error:
+                if not isinstance(error, FileExistsError) or not folder.path.is_dir():
+                    raise RunFolderError(f"Cannot make the run folder {folder.path}: {error}") from error
+                if config.run_name:
+                    raise RunFolderError(_why_not(folder.path)) from None
+        folder.own()
         return folder
+
+    def own(self) -> None:
+        """See to it that no other process writes to the folder until it is closed, or this process ends.
+
+        Raises:
+            RunFolderError: another process does, or the folder cannot be written to.
+        """
+        try:
+            self._lock.acquire()
+        except HeldError as error:
+            raise RunFolderError(
+                f"{self.path} is being written by {error}: wait until it has ended, or stop it first"
+            ) from None
+        except NoLocksError as error:
+            print(
+                f"Warning: the disk of {self.path} knows no locks ({error.strerror}): see to it yourself "
+                "that nothing else writes to this run",
+                file=sys.stderr,
+            )
+        except OSError as error:
+            raise RunFolderError(f"{self.path} cannot be written to: {error}") from error
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
 
     def write_config(self, config: Config, precision: str, data: dict[str, Any] | None = None) -> None:
         """Write config.json: options, the data's identity, the precision, versions, commit, machine."""
@@ -97,7 +135,7 @@ class RunFolder:
             row |= {f"{split}_{tag.replace('/', '_')}": f"{value:.6g}" for tag, value in by_tag.items()}
             self.events.add_scalars(split, by_tag, step)
         path = self.path / "metrics.csv"
-        is_new = not path.exists()
+        is_new = not path.exists() or not path.stat().st_size
         with path.open("a", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
             if is_new:
@@ -148,33 +186,78 @@ class RunFolder:
             self._bare.save(temporary)
 
     def file_sizes(self) -> dict[str, int]:
-        """Return the size of every file that grows, metrics.csv and TensorBoard's, by name."""
-        return {str(path.relative_to(self.path)): path.stat().st_size for path in self._growing_files()}
+        """Return the size of every file that grows, metrics.csv and TensorBoard's, by name.
+
+        What these sizes count is on the disk then: who writes them down may count on it.
+        """
+        files = self._growing_files()
+        for path in files:
+            sync_file(path)
+        # Files that were deleted left their folders too.
+        for folder in {self.path, *(path for path in self.path.glob("t*") if path.is_dir())}:
+            sync_folder(folder)
+        return {str(path.relative_to(self.path)): path.stat().st_size for path in files}
 
     def cut_back(self, file_sizes: Mapping[str, int]) -> None:
         """Take away what was recorded since `file_sizes` gave these sizes, so that it can be told again.
 
-        And with it what a kill left unfinished under a temporary name.
+        And with it what a kill left unfinished under a temporary name. Where a power cut, or somebody, has
+        taken more than that, whole rows are kept, and a warning tells of it.
         """
         for unfinished in self.path.rglob(".*"):
             if _TEMPORARY.fullmatch(unfinished.name) and unfinished.is_file():
                 unfinished.unlink()
-        for path in self._growing_files():
-            size = file_sizes.get(str(path.relative_to(self.path)), 0)
+        files = {str(path.relative_to(self.path)): path for path in self._growing_files()}
+        missing = any(size and name not in files for name, size in file_sizes.items())
+        short = []
+        for name, path in files.items():
+            size = file_sizes.get(name, 0)
             if size > path.stat().st_size:
-                raise RunFolderError(f"{path} is shorter than it was: delete {self.path} and start again")
+                short.append(name)
+                size = whole_rows(path) if path.suffix == ".csv" else whole_records(path)
             if size:
                 os.truncate(path, size)
             else:
                 path.unlink()
+        if missing or short:
+            which = f"{', '.join(short)} in {self.path}" if short else f"Files in {self.path}"
+            what = "shorter than it was" if short else "missing"
+            print(
+                f"Warning: {which}: {what}, as after a power cut. What is left of the logs stays, and "
+                "the run goes on",
+                file=sys.stderr,
+            )
 
     def close(self) -> None:
-        """Close TensorBoard's files."""
+        """Close TensorBoard's files, and let others write to the folder."""
         self.events.close()
+        self._lock.release()
 
     def _growing_files(self) -> list[Path]:
         files = [self.path / "metrics.csv", *self.events.files()]
         return [path for path in files if path.exists()]
+
+
+def whole_rows(path: Path) -> int:
+    """Return how many bytes of a CSV file are whole rows, from the first on."""
+    size = 0
+    with path.open("rb") as file:
+        for row in file:
+            # A power cut may leave zeros where nothing was written.
+            if not row.endswith(b"\n") or b"\0" in row:
+                break
+            size += len(row)
+    return size
+
+
+def _why_not(path: Path) -> str:
+    """Return why there can be no new run in a folder that is there."""
+    if who := holder(path):
+        return f"There is a run in {path}, which is being written by {who}: choose another --run_name"
+    return (
+        f"There is a run in {path} already: choose another --run_name, or delete it, or go on with "
+        f"--resume {path}"
+    )
 
 
 def check_links(path: str | os.PathLike) -> None:

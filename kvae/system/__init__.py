@@ -1,1 +1,1 @@
-"""What the program asks of the machine: files, console, signals, device."""
+"""What the program asks of the machine: files, locks, console, signals, device."""

@@ -158,7 +158,7 @@ def test_a_signal_ends_it_and_leaves_no_file(tmp_path, number, code, jobs):
         # Of a terminal, to all of them; while they are still imported.
         os.killpg(process.pid, number)
         _, error = process.communicate(timeout=60)
-    assert [path.suffix for path in started] == [".tmp"]
+    assert [path.name[0] for path in started] == ["."]
     assert process.returncode == code, error
     assert error == f"\nStopped by {number.name}\n"
     assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,9 @@
+import concurrent.futures
 import csv
+import errno
+import fcntl
 import json
+import os
 import platform
 import re
 from importlib.metadata import version
@@ -33,6 +37,10 @@ def events(path):
 
 def test_the_folder_is_new(folder, config, tmp_path):
     assert folder.path == tmp_path / "logs" / "first_kvae"
+    assert [path.name for path in folder.path.iterdir()] == [".lock"]
+    with pytest.raises(RunFolderError, match=rf"written by process {os.getpid()} on .*another --run_name$"):
+        run_folder.RunFolder.create(config)
+    folder.close()
     assert list(folder.path.iterdir()) == []
     (folder.path / "something").write_text("of value")
     with pytest.raises(RunFolderError, match="choose another --run_name") as error:
@@ -45,6 +53,63 @@ def test_the_folder_is_new(folder, config, tmp_path):
 def test_without_a_name_the_time_is_the_name(tmp_path):
     folder = run_folder.RunFolder.create(Config(log_dir=str(tmp_path)))
     assert re.fullmatch(r"\d{8}_\d{6}_kvae", folder.path.name)
+
+
+def test_runs_of_one_second_have_a_folder_each(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_folder.time, "strftime", lambda form: "20250101_120000")
+    with concurrent.futures.ThreadPoolExecutor(5) as pool:
+        folders = list(
+            pool.map(lambda _: run_folder.RunFolder.create(Config(log_dir=str(tmp_path))), range(5))
+        )
+    names = {folder.path.name for folder in folders}
+    assert names == {"20250101_120000_kvae", *(f"20250101_120000-{i}_kvae" for i in range(2, 6))}
+
+
+def test_a_folder_has_one_owner(folder, config):
+    with pytest.raises(RunFolderError, match=f"is being written by process {os.getpid()} on "):
+        run_folder.RunFolder(folder.path).own()
+    folder.close()
+    with run_folder.RunFolder(folder.path) as again:
+        again.own()
+        assert (folder.path / ".lock").exists()
+    assert not (folder.path / ".lock").exists()
+
+
+def test_a_disk_without_locks_is_told_of(folder, monkeypatch, capsys):
+    def refuse(file, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    folder.close()
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    folder.own()
+    assert "knows no locks (No locks available)" in capsys.readouterr().err
+
+
+def test_a_log_that_is_too_short_is_cut_to_whole_rows(folder, capsys):
+    for step in (1, 2):
+        folder.record(step, step, {"total": -1.0}, {"total": -2.0})
+    sizes = folder.file_sizes()
+    folder.close()
+    for name in sizes:
+        os.truncate(folder.path / name, sizes[name] - 3)
+    again = run_folder.RunFolder(folder.path)
+    again.cut_back(sizes)
+    assert capsys.readouterr().err.count("Warning") == 1
+    with (folder.path / "metrics.csv").open(newline="") as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["1"]
+    for split in ("train", "test"):
+        assert [step for step, _ in events(folder.path / split)["elbo/total"]] == [1]
+
+    # No header any more, no events at all.
+    os.truncate(folder.path / "metrics.csv", 10)
+    for path in again.events.files():
+        path.unlink()
+    again.cut_back(sizes)
+    assert "Warning" in capsys.readouterr().err
+    again.record(2, 2, {"total": -1.0}, {})
+    again.close()
+    with (folder.path / "metrics.csv").open(newline="") as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["2"]
 
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path):

@@ -23,7 +23,14 @@ from kvae.config.command_line import parse
 from kvae.config.datasets import cut_of, is_own_videos
 from kvae.data import identity
 from kvae.errors import UserError
-from kvae.runs.options import check_model, check_resumable, last_row, read_identity, read_options
+from kvae.runs.options import (
+    check_free,
+    check_model,
+    check_resumable,
+    last_row,
+    read_identity,
+    read_options,
+)
 from kvae.system import console
 from kvae.system.keras_settings import check_backend
 from kvae.system.signals import Stopped, StopSignals
@@ -80,6 +87,9 @@ def run(config: Config, signals: StopSignals, after_epoch: "AfterEpoch | None" =
     source = resumed or config.reload_model or config.init_model
     known = read_identity(source) if source else None
     if resumed:
+        # Of several workers the chief holds the lock.
+        if config.strategy != "multiworker":
+            check_free(resumed)
         has_checkpoint = check_resumable(resumed, config.to_dict())
         if has_checkpoint and (Path(resumed) / "evaluation.json").exists():
             print(f"The run in {resumed} is finished: it is trained and evaluated")

@@ -149,6 +149,24 @@ def controls(
     return array_of(value, shape, name, "[B, T, dim_u]")
 
 
+def weight(value: Any, size: int | None, name: str = "weight") -> Any:
+    """Return the weights [B] of sequences as a float32 array; a tensor as it is.
+
+    Args:
+        value: what was given.
+        size: B; None where that is not known.
+        name: of the argument.
+
+    Raises:
+        ArgumentError: they have another shape, or are negative or not finite.
+    """
+    found = array_of(value, (size,), name, "[B]")
+    array = known(value, name)
+    if array is not None and (array < 0).any():
+        raise ArgumentError(f"{name} must be 0 or above. Received: {array.min()}")
+    return found
+
+
 def array_of(value: Any, shape: tuple[int | None, ...], name: str, axes: str, dtype: Any = np.float32) -> Any:
     """Return finite numbers of a shape as an array; a tensor as it is, which has a gradient.
 

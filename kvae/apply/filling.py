@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from kvae import arguments
 from kvae.errors import UserError
 from kvae.inference.posterior import Continuation, Posterior
 from kvae.models.arguments import check_sides
@@ -82,22 +83,19 @@ def fill(
     Raises:
         FillingError: the model is no `KVAE`.
         FitError: the clip's frames have other sides than the model's.
-        ValueError: the mask does not go with the frames, or a number is out of range.
+        ArgumentError: frames or mask are none, or a number is out of range.
     """
     if not isinstance(model, KVAE):
         raise FillingError(
             f"A model of the kind {model.config.model} looks back alone: it cannot fill in a gap from "
             "both sides. Give a run of --model kvae"
         )
-    if frames.ndim != 3 or observed.shape != frames.shape[:1]:
-        raise ValueError(
-            f"frames must be [T, H, W] and observed [T]. Received: shapes {frames.shape} and {observed.shape}"
-        )
-    if num_steps < 0 or num_draws < 2 or not 0 <= num_samples <= num_draws:
-        raise ValueError(
-            "num_steps must be 0 or more, num_draws at least 2, num_samples at most that. Received: "
-            f"num_steps={num_steps}, num_draws={num_draws}, num_samples={num_samples}"
-        )
+    num_steps = arguments.count(num_steps, "num_steps")
+    num_draws = arguments.count(num_draws, "num_draws", 2)
+    num_samples = arguments.count(num_samples, "num_samples", 0, num_draws)
+    frames = np.asarray(frames)
+    observed = np.asarray(arguments.mask(observed, frames.shape[:1], "observed"))
+    arguments.frames(frames, observed, "frames", rank=3)
     check_sides(model.frame_shape, frames.shape[1:])
     seen = np.pad((observed > 0).astype(np.float32), [(0, num_steps)])
     pixels = model.pixels(frames).numpy()

@@ -6,9 +6,11 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
+from kvae import arguments
 from kvae.inference import kalman
 from kvae.inference import small_matrices as small
 from kvae.inference.protocols import NetworkState
+from kvae.models.arguments import check_built, check_sides
 from kvae.models.kvae import KVAE
 from kvae.models.outputs import States, TensorLike
 
@@ -90,8 +92,7 @@ class Tracker:
             raise TypeError(
                 f"A Tracker needs a KVAE, whose states it follows. Received: {type(model).__name__}"
             )
-        if not model.built:
-            raise ValueError("The model has no weights yet: train it, load it, or call model.build first")
+        check_built(model)
         self.model = model
         half = tf.random.stateless_normal([NUM_DRAWS // 2, model.config.dim_a], [0, 0])
         # Fixed draws: the same frames give the same prediction.
@@ -117,23 +118,23 @@ class Tracker:
             control: [dim_u], the control that acted on the transition into this step; None: zeros.
 
         Raises:
-            ValueError: frame or control have another shape, or hold values that are not finite.
+            ArgumentError: frame or control are none; a frame that is missing is None.
+            FitError: the frame's sides are not those that the model was built for.
 
         Example: see `Tracker`.
         """
         pixels = np.zeros(self._sides, np.float32)
         if frame is not None:
-            if tuple(np.shape(frame)) != self._sides:
-                raise ValueError(f"A frame must be {list(self._sides)}. Received: shape {np.shape(frame)}")
+            arguments.frames(frame, name="frame", rank=2)
+            check_sides(self._sides, tuple(np.shape(frame)))
             pixels = self.model.pixels(frame)
         dim_u = self.model.config.dim_u
-        control = np.zeros(dim_u, np.float32) if control is None else np.asarray(control, np.float32)
-        if control.shape != (dim_u,):
-            raise ValueError(f"A control must be [{dim_u}]. Received: shape {control.shape}")
-        if not (np.isfinite(pixels).all() and np.isfinite(control).all()):
-            raise ValueError("Frames and controls must be finite; pass None for a frame that is missing")
+        control = np.zeros(dim_u, np.float32) if control is None else control
+        control = arguments.array_of(control, (dim_u,), "control", "[dim_u]")
         is_seen = tf.constant(frame is not None)
-        tracked, self._belief = self._step(self._belief, tf.constant(pixels), is_seen, tf.constant(control))
+        tracked, self._belief = self._step(
+            self._belief, tf.constant(pixels), is_seen, tf.cast(control, tf.float32)
+        )
         return tracked
 
     def _ahead(

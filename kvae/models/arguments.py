@@ -83,6 +83,17 @@ def given_mask(mask: TensorLike | None, images: TensorLike) -> TensorLike | None
     return tf.cast(arguments.mask(mask, tuple(images.shape[:2])), tf.float32)
 
 
+def weight_of(weight: TensorLike | None, images: TensorLike) -> tf.Tensor:
+    """Return the weights [B] of sequences [B, T, ...], float32: ones for None.
+
+    Raises:
+        ArgumentError: they have another shape, or are negative or not finite.
+    """
+    if weight is None:
+        return tf.ones(tf.shape(images)[:1])
+    return tf.cast(arguments.weight(weight, images.shape[0]), tf.float32)
+
+
 def lengths_of(
     length: int | None, num_steps: int | None, num_given: int | None, config: Config
 ) -> tuple[int, int]:

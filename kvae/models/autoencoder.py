@@ -9,7 +9,7 @@ import tensorflow as tf
 from kvae.config import ModelOptions
 from kvae.errors import UserError
 from kvae.models import keras_data, replicas
-from kvae.models.arguments import controls_of
+from kvae.models.arguments import controls_of, given_mask, weight_of
 from kvae.models.frame_autoencoder import FrameAutoencoder
 from kvae.models.outputs import Bound, CodeTerm, Inference, Sequences, TensorLike
 from kvae.models.seeds import SeedLike
@@ -134,6 +134,10 @@ class SequenceAutoencoder(FrameAutoencoder):
         Returns:
             A `Bound`; zero where no frame is observed.
 
+        Raises:
+            ArgumentError: frames, mask, controls or weights are none.
+            FitError: the frames' sides are not those that the model was built for.
+
         Example:
             >>> import kvae, numpy as np
             >>> model, videos = kvae.KVAE(kvae.Config(num_filters=(4,))), np.zeros([3, 6, 8, 8], np.uint8)
@@ -141,14 +145,14 @@ class SequenceAutoencoder(FrameAutoencoder):
             >>> bool(abs(bound.total - (bound.log_px - bound.log_qa + bound.state_space)) < 1e-3)
             True
         """
-        images, draws = self.frames(images), self.seeds(seed, training)
+        draws = self.seeds(seed, training)
         with tf.name_scope("weights"):
-            weight = tf.ones(tf.shape(images)[:1]) if weight is None else tf.cast(weight, tf.float32)
-            seen = tf.ones(tf.shape(images)[:2]) if mask is None else tf.cast(mask, tf.float32)
+            mask, weight = given_mask(mask, images), weight_of(weight, images)
+            seen = tf.ones(tf.shape(images)[:2]) if mask is None else mask
             observed = weight[:, None] * seen
-            # What is not observed may be anything, NaN too, which 0 times NaN would be.
-            images = tf.where(observed[..., None, None] > 0, images, tf.zeros_like(images))
-        q = self.encode(images)
+        # What is not observed may be anything, NaN too, which 0 times NaN would be.
+        images = self.frames(images, observed)
+        q = self._encode(images)
         with tf.name_scope("codes"):
             codes = q.mean()
             if sample and self.is_variational:
@@ -158,7 +162,7 @@ class SequenceAutoencoder(FrameAutoencoder):
         given = Sequences(images, mask if mask is None else seen, controls, weight, draws)
         with tf.name_scope("state_space"):
             term = self.code_term(codes, given, sampled_term, training)
-        p = self.decode(term.decoded)
+        p = self._decode(term.decoded)
         with tf.name_scope("bound"):
             log_px = tf.reduce_sum(observed * p.log_prob(images))
             log_qa = tf.constant(0.0)

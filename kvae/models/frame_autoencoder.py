@@ -125,7 +125,11 @@ class FrameAutoencoder(keras.Model):
         """
         check_built(self)
         codes = arguments.array_of(codes, (None, None, self.config.dim_a), "codes", "[B, T, dim_a]")
-        pixels = self._decoded_pixels(tf.cast(codes, tf.float32))
+        return self._decode(tf.cast(codes, tf.float32))
+
+    def _decode(self, codes: tf.Tensor) -> tfp.distributions.Distribution:
+        """Return p(x|a) of codes that the model itself has found."""
+        pixels = self._decoded_pixels(codes)
         if self.config.out_distr == "bernoulli":
             return tfd.Independent(tfd.Bernoulli(logits=pixels, dtype=tf.float32), 2)
         if self.log_pixel_var is None:
@@ -210,7 +214,7 @@ class FrameAutoencoder(keras.Model):
 
     def decoded_images(self, codes: TensorLike) -> tf.Tensor:
         """Return what a picture of codes [B, T, dim_a] shows: the mean of independent pixels."""
-        return self.decode(codes).mean()
+        return self._decode(tf.convert_to_tensor(codes, tf.float32)).mean()
 
     def seeds(self, seed: SeedLike | None = None, training: bool = False) -> Iterator[tf.Tensor]:
         """Yield, for ever, stateless seeds [2], one for each draw of a call.

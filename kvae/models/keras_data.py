@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kvae import arguments
 from kvae.errors import UserError
 
 _RANKS = {"images": 4, "mask": 2, "controls": 3, "weight": 1}
@@ -94,53 +95,28 @@ def checked(x: Any, sample_weight: Any = None) -> Any:
     Datasets and generators pass: their batches are met by `unpack`.
 
     Raises:
-        BatchError: as `unpack`; or a mask is not of 0 and 1, a weight is negative or not finite, or a frame
-            that is seen is not finite.
+        BatchError: as `unpack`.
+        ArgumentError: a mask is not of 0 and 1, a weight is negative or not finite, or frames that are seen
+            are none; see `kvae.arguments`.
     """
     if isinstance(x, list | tuple):
         as_dictionary(x)
     if not isinstance(x, np.ndarray | tf.Tensor | Mapping):
         return x
-    batch = {name: _array(name, value) for name, value in as_dictionary(x).items()}
+    batch = {name: arguments.known(value, name) for name, value in as_dictionary(x).items()}
     for name, value in batch.items():
         check_rank(name, value.ndim, value.shape)
-    weight = np.ones(len(batch["images"])) if sample_weight is None else _array("weight", sample_weight)
-    check_rank("sample_weight", weight.ndim, weight.shape)
-    for name, value in batch.items():
-        if len(value) != len(weight):
-            raise BatchError(
-                f"{name} and the weights differ in number. Received: {len(value)} and {len(weight)}"
-            )
-    if len(weight) == 0:
+    count = len(batch["images"])
+    if count == 0:
         raise BatchError("There must be at least one sequence. Received: none")
-    for given in (weight, batch.get("weight", weight)):
-        if not (np.isfinite(given) & (given >= 0)).all():
-            raise BatchError("Weights of sequences must be finite, and 0 or above. Received: others")
-    mask = batch.get("mask", np.ones(batch["images"].shape[:2]))
-    if mask.shape != batch["images"].shape[:2]:
-        raise BatchError(
-            f"mask must be [N, T], here {batch['images'].shape[:2]}. Received: shape {mask.shape}"
-        )
-    if not ((mask == 0) | (mask == 1)).all():
-        raise BatchError(
-            f"A mask must be of 0 (hidden) and 1 (seen). Received: values from {mask.min()} to {mask.max()}"
-        )
-    if batch["images"].dtype.kind == "f":
-        weight = weight * batch.get("weight", 1)
-        for number in np.flatnonzero(weight):
-            seen = batch["images"][number][mask[number] == 1]
-            if not np.isfinite(seen).all():
-                raise BatchError(
-                    f"Sequence {number} has pixels that are not finite in a frame that is seen. "
-                    "Hide such frames by a mask"
-                )
+    weight = np.ones(count)
+    for name, value in {"sample_weight": sample_weight, "weight": batch.get("weight")}.items():
+        if value is not None:
+            check_rank(name, np.ndim(value), np.shape(value))
+            weight = weight * arguments.weight(value, count, name)
+    shape = batch["images"].shape[:2]
+    mask = np.ones(shape) if "mask" not in batch else arguments.mask(batch["mask"], shape)
+    if "controls" in batch:
+        arguments.controls(batch["controls"][weight > 0], (None, shape[1], None))
+    arguments.frames(batch["images"], mask * weight[:, None])
     return {name: x[name] for name in batch} if isinstance(x, Mapping) else x
-
-
-def _array(name: str, value: Any) -> np.ndarray:
-    if isinstance(value, np.ma.MaskedArray):
-        raise BatchError(
-            f"{name} is a masked array of numpy, whose mask Keras would drop. "
-            "Say what is hidden as 'mask' [N, T]"
-        )
-    return np.asarray(value)

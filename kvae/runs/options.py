@@ -10,6 +10,7 @@ from typing import Any
 from kvae.config import Config, ConfigError
 from kvae.data.identity import Identity, is_identity
 from kvae.errors import UserError
+from kvae.system.lock import holder
 
 
 class RunFolderError(UserError):
@@ -34,6 +35,12 @@ def read_options(path: str | os.PathLike) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RunFolderError(f"{file} cannot be read: {error!r}") from error
     return options
+
+
+def check_free(path: str | os.PathLike) -> None:
+    """Raise RunFolderError where another process writes to a run folder."""
+    if who := holder(Path(path)):
+        raise RunFolderError(f"{path} is being written by {who}: wait until it has ended, or stop it first")
 
 
 def read_identity(path: str | os.PathLike) -> Identity | None:

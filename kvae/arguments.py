@@ -133,7 +133,7 @@ def mask(value: Any, shape: tuple[int | None, ...], name: str = "mask") -> Any:
 
 def controls(
     value: Any,
-    shape: tuple[int | None, int | None, int],
+    shape: tuple[int | None, int | None, int | None],
     name: str = "controls",
 ) -> Any:
     """Return controls [B, T, dim_u] as a float32 array; a tensor as it is, which has a gradient.

@@ -103,7 +103,7 @@ def checked(x: Any, sample_weight: Any = None) -> Any:
         as_dictionary(x)
     if not isinstance(x, np.ndarray | tf.Tensor | Mapping):
         return x
-    batch = {name: arguments.known(value, name) for name, value in as_dictionary(x).items()}
+    batch = {name: _known(value, name) for name, value in as_dictionary(x).items()}
     for name, value in batch.items():
         check_rank(name, value.ndim, value.shape)
     count = len(batch["images"])
@@ -120,3 +120,10 @@ def checked(x: Any, sample_weight: Any = None) -> Any:
         arguments.controls(batch["controls"][weight > 0], (None, shape[1], None))
     arguments.frames(batch["images"], mask * weight[:, None])
     return {name: x[name] for name in batch} if isinstance(x, Mapping) else x
+
+
+def _known(value: Any, name: str) -> np.ndarray:
+    array = arguments.known(value, name)
+    # Tensors of a graph do not come here: what they are is known when a batch is.
+    assert array is not None
+    return array

@@ -50,23 +50,22 @@ def known(value: Any, name: str) -> NDArray | None:
     return array
 
 
-def frames(images: Any, seen: NDArray | None = None, name: str = "images", rank: int = 4) -> None:
-    """Check frames [B, T, H, W]: integers in 0..255, booleans, or floats in [0, 1].
+def shaped_frames(images: Any, name: str = "images", rank: int = 4) -> Any:
+    """Return frames [B, T, H, W] as an array, or a tensor as it is; their values are not looked at.
 
     Args:
         images: what was given.
-        seen: [B, T], 1 where a frame is looked at; the others may hold anything. None: all are.
         name: of the argument.
         rank: of the array: 4, or that of fewer leading axes.
 
     Raises:
-        ArgumentError: they are no such frames.
+        ArgumentError: they are no numbers, or have not these axes, or there is none.
     """
-    wanted = _AXES_OF_FRAMES[rank]
     array = known(images, name)
     shape = _shape(images) if array is None else array.shape
     if shape is None:
-        return
+        return images
+    wanted = _AXES_OF_FRAMES[rank]
     if len(shape) != rank:
         hint = ""
         if len(shape) == rank + 1 and shape[-1] in (1, 2, 3, 4):
@@ -76,29 +75,45 @@ def frames(images: Any, seen: NDArray | None = None, name: str = "images", rank:
         raise ArgumentError(f"{name} must be {wanted}. Received: shape {shape}{hint}")
     if 0 in shape:
         raise ArgumentError(f"{name} must be {wanted} and hold a frame. Received: shape {shape}")
-    if array is None or array.dtype in (np.uint8, np.bool_):
-        return
-    lowest, highest = array.min(), array.max()
-    largest = 255 if array.dtype.kind in "iu" else 1
-    slack = 0 if array.dtype.kind in "iu" else _SLACK
-    if -slack <= lowest and highest <= largest + slack:
-        return
+    return images if _is_tensor(images) else array
+
+
+def frames(images: Any, seen: NDArray | None = None, name: str = "images", rank: int = 4) -> Any:
+    """Return frames [B, T, H, W] as an array, or a tensor as it is.
+
+    Args:
+        images: what was given: integers in 0..255, booleans, or floats in [0, 1].
+        seen: [B, T], 1 where a frame is looked at; the others may hold anything. None: all are.
+        name: of the argument.
+        rank: of the array: 4, or that of fewer leading axes.
+
+    Raises:
+        ArgumentError: they are no such frames.
+    """
+    images = shaped_frames(images, name, rank)
+    array = known(images, name)
+    if array is None or array.dtype in (np.uint8, np.bool_) or _are_pixels(array):
+        return images
     if seen is not None:
-        array = array[np.broadcast_to(np.asarray(seen) > 0, array.shape[:-2])]
-        if array.size == 0:
-            return
-        lowest, highest = array.min(), array.max()
-        if -slack <= lowest and highest <= largest + slack:
-            return
+        array = array[np.asarray(seen) > 0]
+        if array.size == 0 or _are_pixels(array):
+            return images
     if not np.isfinite(array).all():
         raise ArgumentError(
             f"{name} must be finite where frames are seen. Received: NaN or infinity; hide such frames with "
             "a mask"
         )
-    expected = "integers in 0..255" if largest == 255 else "floats in [0, 1]"
+    expected = "floats in [0, 1]" if array.dtype.kind == "f" else "integers in 0..255"
     raise ArgumentError(
-        f"{name} of {array.dtype} must be {expected}. Received: values from {lowest} to {highest}; scale them"
+        f"{name} of {array.dtype} must be {expected}. Received: values from {array.min()} to {array.max()}; "
+        "scale them"
     )
+
+
+def _are_pixels(array: NDArray) -> bool:
+    """Tell whether all values lie in the range of pixels; NaN lies in none."""
+    largest, slack = (1, _SLACK) if array.dtype.kind == "f" else (255, 0)
+    return bool(array.min() >= -slack and array.max() <= largest + slack)
 
 
 _AXES_OF_FRAMES = {2: "[H, W]", 3: "[T, H, W]", 4: "[B, T, H, W]"}

@@ -93,7 +93,7 @@ def fill(
     num_steps = arguments.count(num_steps, "num_steps")
     num_draws = arguments.count(num_draws, "num_draws", 2)
     num_samples = arguments.count(num_samples, "num_samples", 0, num_draws)
-    frames = np.asarray(frames)
+    frames = np.asarray(arguments.shaped_frames(frames, "frames", rank=3))
     observed = np.asarray(arguments.mask(observed, frames.shape[:1], "observed"))
     arguments.frames(frames, observed, "frames", rank=3)
     check_sides(model.frame_shape, frames.shape[1:])

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kvae import arguments
 from kvae.config import ModelOptions
 from kvae.errors import UserError
 from kvae.models import keras_data, replicas
@@ -145,7 +146,7 @@ class SequenceAutoencoder(FrameAutoencoder):
             >>> bool(abs(bound.total - (bound.log_px - bound.log_qa + bound.state_space)) < 1e-3)
             True
         """
-        draws = self.seeds(seed, training)
+        images, draws = arguments.shaped_frames(images), self.seeds(seed, training)
         with tf.name_scope("weights"):
             mask, weight = given_mask(mask, images), weight_of(weight, images)
             seen = tf.ones(tf.shape(images)[:2]) if mask is None else mask

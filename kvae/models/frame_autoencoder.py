@@ -176,8 +176,7 @@ class FrameAutoencoder(keras.Model):
             FitError: their sides are not those that the model was built for.
         """
         seen = None if mask is None else arguments.known(mask, "mask")
-        arguments.frames(images, seen)
-        images = images if tf.is_tensor(images) else np.asarray(images)
+        images = arguments.frames(images, seen)
         self.build_for(images)
         check_sides(self.frame_shape, tuple(images.shape[2:]))
         return images

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kvae import arguments
 from kvae.config import ModelOptions
 from kvae.models import parts, replicas
 from kvae.models.alpha_network import DynamicsParameterNetwork
@@ -115,6 +116,7 @@ class KalmanAutoencoder(SequenceAutoencoder):
             >>> model.infer(videos).smoothed_states.cov.shape
             TensorShape([3, 6, 4, 4])
         """
+        images = arguments.shaped_frames(images)
         mask = given_mask(mask, images)
         return self.infer_codes(self.codes(images, self.seeds(seed), mask), mask, controls)
 

@@ -98,7 +98,8 @@ class KVAE(KalmanAutoencoder):
         num_samples = arguments.count(num_samples, "num_samples")
         if num_paths == 1:
             raise ArgumentError("num_paths must be 0 or at least 2. Received: 1")
-        seeds, mask = self.seeds(seed), mask_of(mask, images, self.config)
+        images, seeds = arguments.shaped_frames(images), self.seeds(seed)
+        mask = mask_of(mask, images, self.config)
         images = self.checked(images, mask)
         num_draws = max(posterior.NUM_DRAWS if num_paths else 1, num_samples)
         codes = self.codes(images, seeds, mask)
@@ -211,6 +212,7 @@ class KVAE(KalmanAutoencoder):
             >>> model.generate(videos, num_steps=30, num_given=4).images.shape
             TensorShape([3, 30, 8, 8])
         """
+        images = arguments.shaped_frames(images)
         num_steps, num_given = lengths_of(images.shape[1], num_steps, num_given, self.config)
         seeds = self.seeds(seed)
         codes = self.codes(images[:, :num_given], seeds)

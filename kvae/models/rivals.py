@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from kvae import arguments
 from kvae.config import ModelOptions
 from kvae.inference.kalman import hide
 from kvae.models.arguments import controls_of, fitted_controls, given_mask, lengths_of, mask_of
@@ -189,6 +190,7 @@ class RecurrentAutoencoder(SequenceAutoencoder):
         seed: SeedLike | None = None,
     ) -> Decoded:
         """Estimate every frame from the observed ones up to it; arguments as `KVAE.filter`."""
+        images = arguments.shaped_frames(images)
         mask = given_mask(mask, images)
         encoded = self.codes(images, self.seeds(seed), mask)
         codes = self.infer_codes(encoded, mask, controls).filtered_codes
@@ -205,6 +207,7 @@ class RecurrentAutoencoder(SequenceAutoencoder):
 
         Arguments as `KVAE.impute`.
         """
+        images = arguments.shaped_frames(images)
         mask = mask_of(mask, images, self.config)
         images = self.frames(images, mask)
         filtered = self.filter(images, mask, controls, seed)
@@ -224,6 +227,7 @@ class RecurrentAutoencoder(SequenceAutoencoder):
 
         `stochastic` adds noise of variance noise_emission to every predicted code.
         """
+        images = arguments.shaped_frames(images)
         num_steps, num_given = lengths_of(images.shape[1], num_steps, num_given, self.config)
         seeds = self.seeds(seed)
         given = self.codes(images[:, :num_given], seeds)

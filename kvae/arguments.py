@@ -150,6 +150,7 @@ def controls(
     value: Any,
     shape: tuple[int | None, int | None, int | None],
     name: str = "controls",
+    counts: NDArray | None = None,
 ) -> Any:
     """Return controls [B, T, dim_u] as a float32 array; a tensor as it is, which has a gradient.
 
@@ -157,10 +158,17 @@ def controls(
         value: what was given.
         shape: what it has to be; None where that does not matter.
         name: of the argument.
+        counts: [B], above 0 where a sequence counts; the others' may be anything. None: all do.
 
     Raises:
-        ArgumentError: they have another shape, or are not finite.
+        ArgumentError: they have another shape, or are not finite where they count.
     """
+    array = known(value, name)
+    if array is not None and counts is not None and array.ndim == 3 and len(array) == len(counts):
+        # Of the others the shape is looked at alone.
+        counted = np.where(counts[:, None, None] > 0, array, 0)
+        found = array_of(counted, shape, name, "[B, T, dim_u]")
+        return value if _is_tensor(value) else np.where(counts[:, None, None] > 0, found, array)
     return array_of(value, shape, name, "[B, T, dim_u]")
 
 

@@ -61,6 +61,7 @@ def main(strategy, log_dir, num_epochs=17):
         mock.patch.object(Recorder, "_imputation", return_value={}),
     ):
         train(model, train_data, train_data, folder, StopSignals(), None, where)
+    folder.close()
     np.savez(folder.path / "weights.npz", *(where.read(weight) for weight in model.trainable_variables))
 
 

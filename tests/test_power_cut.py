@@ -6,12 +6,20 @@ import random
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from kvae.data.archives import read_arrays
+from kvae.evaluation import pictures
+from kvae.runs.events import whole_records
 from kvae.runs.run_folder import RunFolder, whole_rows
-from kvae.system.files import make_folder, replacing
+from kvae.system.signals import StopSignals
+from kvae.training.loop import train
+from tests.kvae.training.small import start, videos
 
 NUM_CUTS = 1000
+NUM_EPOCHS = 3
+OPTIONS = dict(num_epochs=NUM_EPOCHS, refine_epochs=0, num_paths=0, generate_step=100)
 
 
 class Disk:
@@ -19,6 +27,7 @@ class Disk:
 
     def __init__(self, root, monkeypatch):
         self.root, self.names, self.data, self.moments = root, {root: {}}, {}, []
+        self._known = {}
         for name in ("fsync", "replace", "mkdir"):
             monkeypatch.setattr(os, name, self._watched(name, getattr(os, name)))
 
@@ -31,16 +40,33 @@ class Disk:
                 if path.is_dir():
                     self.names[path] = {child.name: child.stat().st_ino for child in path.iterdir()}
                 else:
-                    self.data[path.stat().st_ino] = path.read_bytes()
+                    self.data[path.stat().st_ino] = self._read(path)
             self.note()
 
         return watched
+
+    def _read(self, path):
+        """Return what a file holds; the same bytes for as long as it is the same."""
+        facts = path.stat()
+        key = (facts.st_ino, facts.st_size, facts.st_mtime_ns)
+        if key not in self._known:
+            self._known[key] = path.read_bytes()
+        return self._known[key]
+
+    def versions_of(self, name):
+        """Return all that ever stood in a file of that name."""
+        return {
+            content[children[name]]
+            for live, content, *_ in self.moments
+            for children in live.values()
+            if name in children
+        }
 
     def note(self):
         live, content = {}, {}
         for folder in (self.root, *(path for path in self.root.rglob("*") if path.is_dir())):
             live[folder] = {child.name: child.stat().st_ino for child in folder.iterdir()}
-            content |= {c.stat().st_ino: c.read_bytes() for c in folder.iterdir() if c.is_file()}
+            content |= {c.stat().st_ino: self._read(c) for c in folder.iterdir() if c.is_file()}
         folders = {path.stat().st_ino: path for path in live}
         self.moments.append((live, content, folders, dict(self.names), dict(self.data)))
 
@@ -66,42 +92,64 @@ class Disk:
         write(self.root, target)
 
 
-@pytest.fixture
-def disk(tmp_path, monkeypatch):
-    root = tmp_path / "disk"
+def trained(model, folder):
+    with StopSignals() as signals:
+        train(model, videos(8), videos(4, seed=1), folder, signals)
+    folder.close()
+    return model.get_weights()
+
+
+@pytest.fixture(scope="module")
+def training(tmp_path_factory):
+    """Train a small model in a folder that is watched; return the `Disk`, and the weights in the end."""
+    root = tmp_path_factory.mktemp("watched") / "disk"
     root.mkdir()
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
+        # Pictures are no part of what a training goes on from, and large.
+        patch.setattr(pictures, "draw", lambda *arguments: None)
         disk = Disk(root, patch)
-        make_folder(root / "logs" / "run")
-        folder = RunFolder(root / "logs" / "run")
-        for epoch in range(1, 6):
-            folder.record(epoch, epoch, {"total": -1.0}, {"total": -2.0})
-            with replacing(folder.path / "model.keras") as temporary:
-                temporary.write_text(f"model {epoch}" * 50)
-            progress = {"epoch": epoch, "file_sizes": folder.file_sizes()}
-            with replacing(folder.checkpoint) as temporary:
-                temporary.write_text(json.dumps(progress))
-        folder.close()
-    return disk
+        model, folder = start(root / "logs", **OPTIONS)
+        folder.write_config(model.config, "float32")
+        weights = trained(model, folder)
+    return disk, folder.path.relative_to(root), weights
 
 
-def test_a_thousand_power_cuts_lose_nothing_that_a_checkpoint_counts_on(disk, tmp_path, capsys):
-    rng, seen = random.Random(0), set()
+def test_a_thousand_power_cuts_lose_nothing_that_a_checkpoint_counts_on(training, tmp_path, capsys):
+    disk, path, _ = training
+    rng, seen, models = random.Random(0), set(), disk.versions_of("model.keras")
     for _ in range(NUM_CUTS):
         target = tmp_path / "cut"
         disk.after_a_cut(rng.choice(disk.moments), rng, target)
-        folder = RunFolder(target / "logs" / "run")
+        folder = RunFolder(target / path)
         if folder.checkpoint.exists():
-            progress = json.loads(folder.checkpoint.read_text())
+            arrays = read_arrays(folder.checkpoint)
+            progress = json.loads(str(arrays["facts"]))["progress"]
             seen.add(progress["epoch"])
             folder.cut_back(progress["file_sizes"])
             sizes = {name: (folder.path / name).stat().st_size for name in progress["file_sizes"]}
             assert sizes == progress["file_sizes"]
             log = folder.path / "metrics.csv"
-            assert whole_rows(log) == log.stat().st_size
-            assert len(log.read_text().splitlines()) == 1 + progress["epoch"]
-            model = (folder.path / "model.keras").read_text()
-            assert model in [f"model {epoch}" * 50 for epoch in range(progress["epoch"], 6)]
+            if progress["epoch"]:
+                assert whole_rows(log) == log.stat().st_size
+                assert len(log.read_text().splitlines()) == 1 + progress["epoch"]
+                for name in sizes:
+                    assert name == "metrics.csv" or whole_records(folder.path / name) == sizes[name]
+            if progress["best_epoch"]:
+                assert (folder.path / "model.keras").read_bytes() in models
         shutil.rmtree(target)
-    assert seen == {1, 2, 3, 4, 5}
+    assert seen == set(range(NUM_EPOCHS + 1))
     assert "Warning" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("share", [0.4, 0.9])
+def test_a_training_goes_on_after_a_power_cut(training, tmp_path, monkeypatch, share):
+    disk, path, weights = training
+    monkeypatch.setattr(pictures, "draw", lambda *arguments: None)
+    target = tmp_path / "cut"
+    disk.after_a_cut(disk.moments[int(share * len(disk.moments))], random.Random(0), target)
+    folder = RunFolder(target / path)
+    assert folder.checkpoint.exists()
+    model, _ = start(tmp_path / "fresh", **OPTIONS)
+    for found, expected in zip(trained(model, folder), weights, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert len((folder.path / "metrics.csv").read_text().splitlines()) == 1 + NUM_EPOCHS

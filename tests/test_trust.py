@@ -216,12 +216,19 @@ def test_a_name_of_two_dots_is_one_of_a_folder(tmp_path):
     assert folder.path.resolve() == (tmp_path / ".._kvae").resolve()
 
 
+def with_checkpoint(path):
+    """Let a run look as if it could go on."""
+    (path / "checkpoints").mkdir(exist_ok=True)
+    (path / "checkpoints" / "last.npz").touch()
+
+
 @pytest.mark.parametrize("flag", ["--resume", "--reload_model"])
 def test_a_run_does_not_say_where_data_are_made(flag, run, tmp_path, capsys, monkeypatch):
     path, _ = run
     facts = json.loads((path / "config.json").read_text())
     elsewhere = tmp_path / "elsewhere"
     facts["options"]["data_dir"] = str(elsewhere)
+    with_checkpoint(path)
     (path / "config.json").write_text(json.dumps(facts))
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
@@ -240,6 +247,7 @@ def test_a_run_that_is_resumed_does_not_write_through_links(run, tmp_path, capsy
     (path / "config.json").write_text(json.dumps(facts))
     precious = tmp_path / "precious"
     precious.write_text("mine")
+    with_checkpoint(path)
     (path / "metrics.csv").symlink_to(precious)
     assert run_kvae.main(["--resume", str(path)]) == 2
     assert "metrics.csv is a link" in capsys.readouterr().err

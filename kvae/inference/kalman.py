@@ -184,7 +184,11 @@ def filter(model: LinearGaussian, y: tf.Tensor, mask: tf.Tensor, u: tf.Tensor) -
         >>> print(kalman.smooth(walk, y, mask, none).smoothed_mean.numpy().round(3).ravel())
         [0.8 1.4 1.4]
     """
-    model, y, mask, u = checked(model, y, mask, u)
+    return filter_checked(*checked(model, y, mask, u))
+
+
+def filter_checked(model: LinearGaussian, y: tf.Tensor, mask: tf.Tensor, u: tf.Tensor) -> Filtered:
+    """Run the Kalman filter on what is known to be in order; arguments and result as `filter`."""
     model, (y, u) = precise_model(model), precise(y, u)
     model, y, mask, log_likelihood_of_missing = observed_part(model, y, mask)
     offset = tf.linalg.matvec(model.B, u)
@@ -325,7 +329,7 @@ def smooth(model: LinearGaussian, y: tf.Tensor, mask: tf.Tensor, u: tf.Tensor) -
         A `Smoothed`.
     """
     model, y, mask, u = checked(model, y, mask, u)
-    return smooth_filtered(model, filter(model, y, mask, u))
+    return smooth_filtered(model, filter_checked(model, y, mask, u))
 
 
 def checked(

@@ -20,7 +20,13 @@ _Element = Sequence[tf.Tensor]
 
 def filter(model: kalman.LinearGaussian, y: tf.Tensor, mask: tf.Tensor, u: tf.Tensor) -> kalman.Filtered:
     """Run the Kalman filter; arguments and result as `kalman.filter`."""
-    model, y, mask, u = kalman.checked(model, y, mask, u)
+    return filter_checked(*kalman.checked(model, y, mask, u))
+
+
+def filter_checked(
+    model: kalman.LinearGaussian, y: tf.Tensor, mask: tf.Tensor, u: tf.Tensor
+) -> kalman.Filtered:
+    """Run the Kalman filter on what is known to be in order; arguments and result as `kalman.filter`."""
     model, (y, u) = kalman.precise_model(model), kalman.precise(y, u)
     model, y, mask, log_likelihood_of_missing = kalman.observed_part(model, y, mask)
     offset = tf.linalg.matvec(model.B, u)

@@ -33,15 +33,25 @@ def check_built(model: Any) -> None:
         )
 
 
-def controls_of(controls: TensorLike | None, codes: tf.Tensor, dim_u: int) -> tf.Tensor:
+def controls_of(
+    controls: TensorLike | None, codes: tf.Tensor, dim_u: int, weight: tf.Tensor | None = None
+) -> tf.Tensor:
     """Return controls [B, T, dim_u] for codes [B, T, dim_a]: zeros for None.
+
+    Args:
+        controls: as given.
+        codes: what they are for.
+        dim_u: entries of a control.
+        weight: [B], 0 for sequences whose controls are not looked at; None: all are.
 
     Raises:
         ArgumentError: they have another shape, or are not finite.
     """
     if controls is None:
         return tf.zeros([tf.shape(codes)[0], tf.shape(codes)[1], dim_u])
-    return tf.cast(arguments.controls(controls, (codes.shape[0], codes.shape[1], dim_u)), tf.float32)
+    counts = None if weight is None else arguments.known(weight, "weight")
+    shape = (codes.shape[0], codes.shape[1], dim_u)
+    return tf.cast(arguments.controls(controls, shape, counts=counts), tf.float32)
 
 
 def fitted_controls(

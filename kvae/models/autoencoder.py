@@ -158,12 +158,12 @@ class SequenceAutoencoder(FrameAutoencoder):
             codes = q.mean()
             if sample and self.is_variational:
                 codes += q.stddev() * replicas.normal(tf.shape(codes), next(draws))
-            controls = controls_of(controls, codes, self.config.dim_u)
+            controls = controls_of(controls, codes, self.config.dim_u, weight)
             controls = tf.where(weight[:, None, None] > 0, controls, tf.zeros_like(controls))
         given = Sequences(images, mask if mask is None else seen, controls, weight, draws)
         with tf.name_scope("state_space"):
             term = self.code_term(codes, given, sampled_term, training)
-        p = self._decode(term.decoded)
+        p = self.decode(term.decoded)
         with tf.name_scope("bound"):
             log_px = tf.reduce_sum(observed * p.log_prob(images))
             log_qa = tf.constant(0.0)
@@ -303,8 +303,9 @@ class SequenceAutoencoder(FrameAutoencoder):
             # Now, and not at the end of the first epoch.
             validated, targets, weight = keras.utils.unpack_x_y_sample_weight(kwargs["validation_data"])
             keras_data.check_targets(targets)
-            keras_data.checked(validated, weight)
-        return super().fit(x, None, *args, sample_weight=sample_weight, **kwargs)
+            # A tuple, as Keras takes a dictionary for a dataset.
+            kwargs["validation_data"] = (keras_data.checked(validated, weight),)
+        return super().fit(x, None, *args, **kwargs)
 
     def evaluate(
         self, x: Any = None, y: Any = None, *args: Any, sample_weight: Any = None, **kwargs: Any
@@ -312,7 +313,7 @@ class SequenceAutoencoder(FrameAutoencoder):
         """Return the bound's terms as `keras.Model.evaluate` does; arguments and errors as `fit`."""
         keras_data.check_targets(y)
         x = keras_data.checked(x, sample_weight)
-        return super().evaluate(x, None, *args, sample_weight=sample_weight, **kwargs)
+        return super().evaluate(x, None, *args, **kwargs)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Return frames [N, T, H, W] as the model sees them, from what `fit` takes.

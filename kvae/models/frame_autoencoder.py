@@ -36,6 +36,9 @@ class FrameAutoencoder(keras.Model):
 
     def __init__(self, config: ModelOptions | None = None, **kwargs: Any):
         super().__init__(**kwargs)
+        # Keras would turn the integers of a frame into floats, whose range is another one.
+        self._convert_input_args = False
+        self._allow_non_tensor_positional_args = True
         use_full_float32()
         self.config = as_config(config)
         # Whether codes are drawn from q(a|x); else they are its mean.
@@ -125,11 +128,7 @@ class FrameAutoencoder(keras.Model):
         """
         check_built(self)
         codes = arguments.array_of(codes, (None, None, self.config.dim_a), "codes", "[B, T, dim_a]")
-        return self._decode(tf.cast(codes, tf.float32))
-
-    def _decode(self, codes: tf.Tensor) -> tfp.distributions.Distribution:
-        """Return p(x|a) of codes that the model itself has found."""
-        pixels = self._decoded_pixels(codes)
+        pixels = self._decoded_pixels(tf.cast(codes, tf.float32))
         if self.config.out_distr == "bernoulli":
             return tfd.Independent(tfd.Bernoulli(logits=pixels, dtype=tf.float32), 2)
         if self.log_pixel_var is None:
@@ -213,7 +212,7 @@ class FrameAutoencoder(keras.Model):
 
     def decoded_images(self, codes: TensorLike) -> tf.Tensor:
         """Return what a picture of codes [B, T, dim_a] shows: the mean of independent pixels."""
-        return self._decode(tf.convert_to_tensor(codes, tf.float32)).mean()
+        return self.decode(codes).mean()
 
     def seeds(self, seed: SeedLike | None = None, training: bool = False) -> Iterator[tf.Tensor]:
         """Yield, for ever, stateless seeds [2], one for each draw of a call.

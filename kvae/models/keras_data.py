@@ -90,9 +90,13 @@ def check_rank(name: str, rank: int | None, shape: Any) -> None:
 
 
 def checked(x: Any, sample_weight: Any = None) -> Any:
-    """Check arrays whose values are there to be seen, before anything is traced; return x without its Nones.
+    """Check arrays whose values are there to be seen, before anything is traced.
 
     Datasets and generators pass: their batches are met by `unpack`.
+
+    Returns:
+        x without its Nones. Where there are weights it is a dictionary that holds them: Keras loses a
+        sample_weight that comes without targets.
 
     Raises:
         BatchError: as `unpack`.
@@ -117,9 +121,17 @@ def checked(x: Any, sample_weight: Any = None) -> Any:
     shape = batch["images"].shape[:2]
     mask = np.ones(shape) if "mask" not in batch else arguments.mask(batch["mask"], shape)
     if "controls" in batch:
-        arguments.controls(batch["controls"][weight > 0], (None, shape[1], None))
+        if batch["controls"].shape[:2] != shape:
+            raise BatchError(
+                f"controls must be [N, T, dim_u], here N, T = {shape[0]}, {shape[1]}. "
+                f"Received: shape {batch['controls'].shape}"
+            )
+        arguments.controls(batch["controls"], (None, None, None), counts=weight)
     arguments.frames(batch["images"], mask * weight[:, None])
-    return {name: x[name] for name in batch} if isinstance(x, Mapping) else x
+    found = {name: x[name] for name in batch} if isinstance(x, Mapping) else {"images": x}
+    if sample_weight is not None:
+        found["weight"] = weight.astype(np.float32)
+    return found if isinstance(x, Mapping) or sample_weight is not None else x
 
 
 def _known(value: Any, name: str) -> np.ndarray:

@@ -171,7 +171,7 @@ class MixtureStateSpaceModel(keras.layers.Layer):
             alpha, learned_u = self.network(tf.concat([first, codes[:, :-1]], axis=1))
             dynamics = Dynamics(alpha, self.linear_gaussian(alpha), self.inputs(u, learned_u))
             observed = tf.ones_like(codes[..., 0])
-            run = inference_for(codes.shape[1]).filter
+            run = inference_for(codes.shape[1]).filter_checked
             with tf.name_scope("kalman_filter"):
                 filtered = run(dynamics.model, codes, observed, dynamics.u)
             return filtered, dynamics

@@ -167,7 +167,7 @@ class RecurrentAutoencoder(SequenceAutoencoder):
         else:
             seen = tf.ones_like(codes[..., 0]) if given.mask is None else given.mask
             predicted, _ = self.predictor(codes, seen, given.controls, tf.zeros_like(codes))
-            log_px = self._decode(predicted).log_prob(given.images)
+            log_px = self.decode(predicted).log_prob(given.images)
             value = tf.reduce_sum(given.weight[:, None] * seen * log_px)
         return CodeTerm(value, None, None, codes)
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kvae.errors import UserError
 from kvae.models.keras_data import BatchError, checked, unpack
 
 FRAMES = np.zeros([4, 3, 8, 8], np.uint8)
@@ -51,19 +52,19 @@ def test_what_nobody_would_use_is_refused(data, message):
 @pytest.mark.parametrize(
     ("x", "weight", "message"),
     [
-        ({"images": FRAMES, "mask": 2 * MASK}, None, "values from 2.0 to 2.0"),
-        ({"images": FRAMES, "mask": np.full([4, 3], np.nan)}, None, "0 .hidden. and 1 .seen."),
-        ({"images": FRAMES, "mask": MASK[:, :2]}, None, r"here \(4, 3\). Received: shape \(4, 2\)"),
+        ({"images": FRAMES, "mask": 2 * MASK}, None, "mask must hold 1 .* Received: 2.0"),
+        ({"images": FRAMES, "mask": np.full([4, 3], np.nan)}, None, "mask must hold 1 .* Received: nan"),
+        ({"images": FRAMES, "mask": MASK[:, :2]}, None, r"\[4, 3\], 1 = observed. Received: shape \(4, 2\)"),
         (FRAMES, [1, 1, 1, -1], "0 or above"),
         ({"images": FRAMES, "weight": [1, 1, 1, np.inf]}, None, "must be finite"),
-        (FRAMES, [1, 1], "Received: 4 and 2"),
+        (FRAMES, [1, 1], r"sample_weight must be \[B\] = \[4\]. Received: shape \(2,\)"),
         (FRAMES[:0], None, "at least one sequence"),
         (np.ma.array(FRAMES, mask=FRAMES == 0), None, "masked array"),
-        (np.full([4, 3, 8, 8], np.nan), None, "Sequence 0 has pixels that are not finite"),
+        (np.full([4, 3, 8, 8], np.nan), None, "finite where frames are seen"),
     ],
 )
 def test_values_are_checked_before_anything_is_traced(x, weight, message):
-    with pytest.raises(BatchError, match=message):
+    with pytest.raises(UserError, match=message):
         checked(x, weight)
 
 
@@ -71,8 +72,10 @@ def test_hidden_frames_and_sequences_that_do_not_count_may_be_anything():
     images, mask = FRAMES.astype(np.float32), MASK.copy()
     images[0, 1], images[3], mask[0, 1] = np.nan, np.inf, 0
     x = {"images": images, "mask": mask.astype(bool), "controls": None}
-    assert list(checked(x, [1, 1, 1, 0])) == ["images", "mask"]
-    with pytest.raises(BatchError, match="Sequence 3"):
+    found = checked(x, [1, 1, 1, 0])
+    assert list(found) == ["images", "mask", "weight"]
+    np.testing.assert_array_equal(found["weight"], [1, 1, 1, 0])
+    with pytest.raises(UserError, match="finite where frames are seen"):
         checked(x)
 
 

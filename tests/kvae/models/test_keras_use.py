@@ -80,7 +80,7 @@ def test_keras_weights_callbacks_and_savers(tmp_path):
     np.testing.assert_allclose(frames, model.reconstruct(images).images, atol=1e-6)
     np.testing.assert_allclose(loaded.predict(images, verbose=0), frames, atol=1e-6)
     # Hidden frames are what the smoother says.
-    broken = np.where(MASK[..., None, None] > 0, images, np.float32(np.nan))
+    broken = np.where(MASK[..., None, None] > 0, images / 255, np.float32(np.nan))
     found = model.predict({"images": broken, "mask": MASK}, verbose=0)
     smoothed = model.smooth(images, MASK).images
     np.testing.assert_allclose(found[:, 2:4], smoothed[:, 2:4], atol=1e-5)

@@ -10,7 +10,7 @@ from kvae import arguments
 from kvae.config import ModelOptions
 from kvae.errors import UserError
 from kvae.models import keras_data, replicas
-from kvae.models.arguments import controls_of, given_mask, weight_of
+from kvae.models.arguments import check_built, controls_of, given_mask, weight_of
 from kvae.models.frame_autoencoder import FrameAutoencoder
 from kvae.models.outputs import Bound, CodeTerm, Inference, Sequences, TensorLike
 from kvae.models.seeds import SeedLike
@@ -231,26 +231,19 @@ class SequenceAutoencoder(FrameAutoencoder):
         """Write the model as `keras.Model.save` does.
 
         Raises:
-            UserError: it has no weights yet.
+            ArgumentError: it has no weights yet.
         """
-        self._check_built()
+        check_built(self)
         super().save(filepath, *args, **kwargs)
 
     def save_weights(self, filepath: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
         """Write the weights as `keras.Model.save_weights` does; errors as `save`."""
-        self._check_built()
+        check_built(self)
         super().save_weights(filepath, *args, **kwargs)
 
     def get_build_config(self) -> dict[str, Any]:
         """Return the shape that the weights were created for; nothing where there are none yet."""
         return super().get_build_config() if self.built else {}
-
-    def _check_built(self) -> None:
-        if not self.built:
-            raise UserError(
-                "The model has no weights yet, so there is nothing to save: train it, load it, or call "
-                "model.build((None, None, height, width)) first"
-            )
 
     def get_compile_config(self) -> dict[str, Any]:
         """Return what `compile_from_config` needs."""

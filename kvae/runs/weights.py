@@ -12,6 +12,7 @@ import numpy as np
 
 from kvae.data.archives import ArchiveError, read_arrays
 from kvae.errors import UserError
+from kvae.models.arguments import check_built
 from kvae.models.autoencoder import SequenceAutoencoder
 
 
@@ -26,13 +27,9 @@ def named_weights(model: SequenceAutoencoder) -> dict[str, keras.Variable]:
         model: a `KVAE` that has been built.
 
     Raises:
-        WeightsError: it has not been built, so it has none.
+        ArgumentError: it has not been built, so it has none.
     """
-    if not model.built:
-        raise WeightsError(
-            "The model has no weights yet: train it, load it, or call "
-            "model.build((None, None, height, width)) first"
-        )
+    check_built(model)
     return {_name(model, variable): variable for variable in model.trainable_variables}
 
 

@@ -3,9 +3,9 @@
 Pure functions over a batch of sequences, of a model that `LinearGaussian` defines. `mask[:, t]` is 1 where
 y_t was observed and 0 where it is missing (TFP's state space models use the inverse); a mask [B, T, M] says
 so for every coordinate of y_t.
-`filter`, `smooth`, `smooth_filtered` and `sample_filtered` take arrays or tensors of numbers; what they are
-given is checked, its values where they are known already. Every function runs eagerly or inside a
-`tf.function`, and is differentiable. The cost is linear in T; the loop over time is sequential.
+`filter` and `smooth` take arrays or tensors of numbers, and check what they are given, its values where they
+are known already. Every function runs eagerly or inside a `tf.function`, and is differentiable. The cost is
+linear in T; the loop over time is sequential.
 
 `filter` computes in float64, whatever its arguments are, and returns that for the smoother to go on from.
 One precise observation of a wide belief leaves a covariance whose eigenvalues lie many orders of magnitude

@@ -362,12 +362,11 @@ class SequenceAutoencoder(FrameAutoencoder):
     def predict_step(self, data: Any) -> tf.Tensor:
         """Return the frames of a batch as `predict` does."""
         batch = keras_data.unpack(data, self.frame_shape if self.built else None)
-        images, mask = self.frames(batch["images"]), batch.get("mask")
+        images, mask = batch["images"], batch.get("mask")
         if mask is None:
             return self.reconstruct(images).images
         mask = tf.cast(mask, tf.float32)
-        images = tf.where(mask[..., None, None] > 0, images, tf.zeros_like(images))
-        codes = self.codes(images, self.seeds())
+        codes = self.codes(images, self.seeds(), mask)
         found = self.infer_codes(codes, mask, batch.get("controls"))
         others = found.filtered_codes if found.smoothed_codes is None else found.smoothed_codes
         return self.decoded_images(tf.where(mask[..., None] > 0, codes, others))

@@ -100,7 +100,6 @@ class KVAE(KalmanAutoencoder):
             raise ArgumentError("num_paths must be 0 or at least 2. Received: 1")
         images, seeds = arguments.shaped_frames(images), self.seeds(seed)
         mask = mask_of(mask, images, self.config)
-        images = self.checked(images, mask)
         num_draws = max(posterior.NUM_DRAWS if num_paths else 1, num_samples)
         codes = self.codes(images, seeds, mask)
         controls, draws_seed = controls_of(controls, codes, self.config.dim_u), next(seeds)

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 import tensorflow as tf
 
 PIXELS_AT_ONCE = 2**20
-"""Of frames that go through encoder or decoder together: 1,024 of 32x32, for which a model of the default
-size takes about 0.3 GB."""
+"""Of frames that go through encoder or decoder together: 1,024 of 32x32. What a call takes then is told by
+`python -m benchmarks.inference_memory`."""
 
 STATES_AT_ONCE = 2**15
 """Steps of all sequences together that are filtered and smoothed at the same time."""

@@ -107,7 +107,8 @@ def probe(path: Path) -> Film:
 
 def pictures(film: Film) -> Iterator[Image.Image]:
     """Yield the frames of a film as they are decoded, turned as it says, RGB or RGBA."""
-    mode, channels = ("RGBA", 4) if film.alpha else ("RGB", 3)
+    mode, pixel_format = ("RGBA", "rgba") if film.alpha else ("RGB", "rgb24")
+    channels = len(mode)
     output = (
         "-map",
         "0:v:0",
@@ -116,7 +117,7 @@ def pictures(film: Film) -> Iterator[Image.Image]:
         "-c:v",
         "pam",
         "-pix_fmt",
-        mode.lower().replace("rgb", "rgb24") if channels == 3 else "rgba",
+        pixel_format,
     )
     with _running(_command("error", *film.options, *output, "-f", "image2pipe", "-")) as (pipe, _):
         while header := _header(pipe):

@@ -13,6 +13,7 @@ import tensorflow_probability as tfp
 
 from kvae.inference import kalman
 from kvae.inference import small_matrices as small
+from kvae.inference.linear_gaussian import checked
 
 _Element = Sequence[tf.Tensor]
 """A stretch of time, as the scans know it."""
@@ -20,7 +21,7 @@ _Element = Sequence[tf.Tensor]
 
 def filter(model: kalman.LinearGaussian, y: tf.Tensor, mask: tf.Tensor, u: tf.Tensor) -> kalman.Filtered:
     """Run the Kalman filter; arguments and result as `kalman.filter`."""
-    return filter_checked(*kalman.checked(model, y, mask, u))
+    return filter_checked(*checked(model, y, mask, u))
 
 
 def filter_checked(

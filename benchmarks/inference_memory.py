@@ -6,10 +6,7 @@ Each method is called once on a few sequences and once on many, in a process of 
 most memory that process ever had, results included, and the time of the larger call.
 """
 
-import concurrent.futures
-import multiprocessing
 import os
-import resource
 import sys
 import time
 from dataclasses import dataclass
@@ -20,6 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 import tyro
 
+from benchmarks import processes
 from benchmarks.report import heading, publish
 from kvae.system.command import guarded
 
@@ -41,7 +39,7 @@ class Options:
     """A file for the report, which is printed too."""
 
 
-def peak_megabytes(run_folder, method, num_sequences):
+def measure(run_folder, method, num_sequences):
     """Call a method; return the most memory that this process ever had, the seconds and the result's size."""
     import tensorflow as tf
 
@@ -65,19 +63,7 @@ def peak_megabytes(run_folder, method, num_sequences):
     found = call(num_sequences)
     seconds = time.perf_counter() - start
     size = sum(tensor.numpy().nbytes for tensor in tf.nest.flatten(found) if tensor is not None)
-    return _peak(), seconds, size / 2**20
-
-
-def measure(run_folder, method, num_sequences):
-    """Return what `peak_megabytes` does, from a process of its own."""
-    with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(peak_megabytes, run_folder, method, num_sequences).result()
-
-
-def _peak():
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # macOS counts bytes, Linux kilobytes.
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+    return processes.peak_megabytes(), seconds, size / 2**20
 
 
 @guarded
@@ -92,8 +78,9 @@ def main(arguments=None):
         f"{'method':10}{'10 sequences':>16}{options.num_sequences:>12,}{'its result':>14}{'seconds':>10}",
     ]
     for method in options.methods:
-        few, _, _ = measure(options.run_folder, method, 10)
-        many, seconds, size = measure(options.run_folder, method, options.num_sequences)
+        few, _, _ = processes.in_its_own(measure, options.run_folder, method, 10)
+        call = (options.run_folder, method, options.num_sequences)
+        many, seconds, size = processes.in_its_own(measure, *call)
         lines.append(f"{method:10}{few:16.0f}{many:12.0f}{size:14.0f}{seconds:10.1f}")
         print(lines[-1], file=sys.stderr, flush=True)
     publish(lines, options.output)

@@ -7,11 +7,8 @@ window is. Each is trained on for an epoch by a small model, in a process of its
 most memory that process ever had, and how much more than with hardly any data.
 """
 
-import concurrent.futures
 import contextlib
-import multiprocessing
 import os
-import resource
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -21,6 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import tyro
 
+from benchmarks import processes
 from benchmarks.report import heading, publish
 from kvae.system.command import guarded
 from simulation.dataset import generate
@@ -50,7 +48,7 @@ def peak_megabytes(folder):
     config = Config(data_dir=str(folder), log_dir=str(folder / "logs"), num_epochs=1, **small)
     found = []
     with StopSignals() as signals, contextlib.redirect_stdout(sys.stderr):
-        run_kvae.run(config, signals, lambda model, epoch: found.append(_peak()))
+        run_kvae.run(config, signals, lambda model, epoch: found.append(processes.peak_megabytes()))
     return found[0]
 
 
@@ -58,14 +56,7 @@ def measure(num_train, shards, jobs):
     """Simulate so many sequences, train on them, and return the peak memory in megabytes."""
     with tempfile.TemporaryDirectory() as folder:
         generate("box", folder, num_train, num_test=32, shards=shards, jobs=jobs, report=lambda file: None)
-        with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-            return pool.submit(peak_megabytes, Path(folder)).result()
-
-
-def _peak():
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # macOS counts bytes, Linux kilobytes.
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+        return processes.in_its_own(peak_megabytes, Path(folder))
 
 
 @guarded

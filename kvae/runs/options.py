@@ -40,7 +40,12 @@ def read_options(path: str | os.PathLike) -> dict[str, Any]:
 def check_free(path: str | os.PathLike) -> None:
     """Raise RunFolderError where another process writes to a run folder."""
     if who := holder(Path(path)):
-        raise RunFolderError(f"{path} is being written by {who}: wait until it has ended, or stop it first")
+        raise in_use(path, who)
+
+
+def in_use(path: str | os.PathLike, who: object) -> RunFolderError:
+    """Return the error that says who writes to a run folder."""
+    return RunFolderError(f"{path} is being written by {who}: wait until it has ended, or stop it first")
 
 
 def read_identity(path: str | os.PathLike) -> Identity | None:

@@ -25,7 +25,7 @@ from kvae.plots import canvas, films
 from kvae.runs import provenance
 from kvae.runs.columns import COLUMNS, TAGS
 from kvae.runs.events import Events, whole_records
-from kvae.runs.options import RunFolderError
+from kvae.runs.options import RunFolderError, in_use
 from kvae.system.files import make_folder, replacing, sync_file, sync_folder
 from kvae.system.lock import FolderLock, HeldError, NoLocksError, holder
 
@@ -87,9 +87,7 @@ class RunFolder:
         try:
             self._lock.acquire()
         except HeldError as error:
-            raise RunFolderError(
-                f"{self.path} is being written by {error}: wait until it has ended, or stop it first"
-            ) from None
+            raise in_use(self.path, error) from None
         except NoLocksError as error:
             print(
                 f"Warning: the disk of {self.path} knows no locks ({error.strerror}): see to it yourself "

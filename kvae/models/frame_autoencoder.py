@@ -1,5 +1,6 @@
 """Frames to codes and back: what every model of videos here is built on."""
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
@@ -251,7 +252,7 @@ class FrameAutoencoder(keras.Model):
             return tfd.MultivariateNormalDiag(mean, tf.sqrt(variance))
 
     def _encoded_part(self, images: TensorLike, mask: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._compiled_moments(self._seen(images, mask))
+        return parts.traced_once(self._compiled_moments, self._seen(images, mask))
 
     def _seen(self, images: TensorLike, mask: tf.Tensor | None) -> tf.Tensor:
         """Return frames [N, H, W] as the model sees them, blank where the mask [N] is 0."""
@@ -262,7 +263,7 @@ class FrameAutoencoder(keras.Model):
         """Return mean and variance of q(a|x), [N, dim_a] each, for frames [N, H, W]."""
         return self.encoder(frames)
 
-    @tf.function(reduce_retracing=True, autograph=False)
+    @tf.function(autograph=False)
     def _compiled_moments(self, frames: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return self._moments(frames)
 
@@ -272,12 +273,13 @@ class FrameAutoencoder(keras.Model):
             flat = tf.reshape(codes, [-1, self.config.dim_a])
             if tf.executing_eagerly():
                 at_once = parts.frames_at_once(*self.frame_shape)
-                pixels = parts.in_parts(self._compiled_decoder, [flat], at_once)
+                decode = functools.partial(parts.traced_once, self._compiled_decoder)
+                pixels = parts.in_parts(decode, [flat], at_once)
             else:
                 pixels = self.decoder(flat)
             return tf.reshape(pixels, [tf.shape(codes)[0], tf.shape(codes)[1], *pixels.shape[1:]])
 
-    @tf.function(reduce_retracing=True, autograph=False)
+    @tf.function(autograph=False)
     def _compiled_decoder(self, codes: tf.Tensor) -> tf.Tensor:
         return self.decoder(codes)
 

@@ -1,5 +1,6 @@
 """An auto-encoder of sequences whose codes follow Kalman's equations: its bound, its filter, its smoother."""
 
+import functools
 from typing import Any
 
 import keras
@@ -129,9 +130,10 @@ class KalmanAutoencoder(SequenceAutoencoder):
         if not tf.executing_eagerly():
             return self._infer_codes(codes, mask, controls)
         at_once = parts.sequences_at_once(codes.shape[1])
-        return parts.in_parts(self._compiled_infer_codes, [codes, mask, controls], at_once)
+        infer = functools.partial(parts.traced_once, self._compiled_infer_codes)
+        return parts.in_parts(infer, [codes, mask, controls], at_once)
 
-    @tf.function(reduce_retracing=True, autograph=False)
+    @tf.function(autograph=False)
     def _compiled_infer_codes(
         self, codes: tf.Tensor, mask: tf.Tensor | None, controls: tf.Tensor
     ) -> Inference:

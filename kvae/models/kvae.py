@@ -233,7 +233,7 @@ class KVAE(KalmanAutoencoder):
         start = self.infer_codes(codes, None, controls[:, : tf.shape(codes)[1]]).smoothed_states
         # A KVAE has states.
         assert start is not None
-        return self._decoded(self._roll_out(start.mean, controls, noise_seed))
+        return self._decoded(parts.traced_once(self._roll_out, start.mean, controls, noise_seed))
 
     def sample(self, num_sequences: int, num_steps: int, seed: SeedLike | None = None) -> Decoded:
         """Draw sequences from the prior, the first state too; the model must have been built.
@@ -250,7 +250,7 @@ class KVAE(KalmanAutoencoder):
         num_steps = arguments.count(num_steps, "num_steps", 1)
         seeds, controls = self.seeds(seed), tf.zeros([num_sequences, num_steps, self.config.dim_u])
         first = self.lgssm.prior().sample([num_sequences, 1], seed=next(seeds))
-        return self._decoded(self._roll_out(first, controls, next(seeds)))
+        return self._decoded(parts.traced_once(self._roll_out, first, controls, next(seeds)))
 
     def export(self, filepath: str | os.PathLike) -> None:
         """Write a TensorFlow SavedModel; the same as `kvae.export`.
@@ -260,7 +260,7 @@ class KVAE(KalmanAutoencoder):
         kvae.export(self, filepath)
 
     # A loop over time, which step by step in Python would take many times as long.
-    @tf.function(reduce_retracing=True, autograph=False)
+    @tf.function(autograph=False)
     def _roll_out(self, states: tf.Tensor, controls: tf.Tensor, noise_seed: tf.Tensor | None) -> RollOut:
         return self.lgssm.roll_out(states, controls, noise_seed)
 

@@ -25,6 +25,26 @@ def sequences_at_once(num_steps: int) -> int:
     return max(1, STATES_AT_ONCE // num_steps)
 
 
+def traced_once(function: Any, *arguments: Any) -> Any:
+    """Call a `tf.function` that is traced for a batch of any size, and so once for all batches.
+
+    Args:
+        function: the `tf.function`, perhaps a method.
+        arguments: tensors [N, ...]; a seed [2]; or None. Whatever else a shape says is another trace.
+    """
+    if not tf.config.functions_run_eagerly():
+        # Called with one size after another, it would be traced for some of them, and TensorFlow complain.
+        function.get_concrete_function(*(_of_any_batch(argument) for argument in arguments))
+    return function(*arguments)
+
+
+def _of_any_batch(tensor: tf.Tensor | None) -> tf.TensorSpec | None:
+    if tensor is None:
+        return None
+    shape = tensor.shape if tensor.shape.rank == 1 else [None, *tensor.shape[1:]]
+    return tf.TensorSpec(shape, tensor.dtype)
+
+
 def in_parts(function: Callable[..., Result], arrays: Sequence[Any], at_once: int) -> Result:
     """Call a function of a batch on a part of it after the other, and put the results together.
 

@@ -10,6 +10,7 @@ import tensorflow_probability as tfp
 from kvae import arguments
 from kvae.config import ModelOptions
 from kvae.inference.kalman import hide
+from kvae.models import parts
 from kvae.models.arguments import controls_of, fitted_controls, given_mask, lengths_of, mask_of
 from kvae.models.autoencoder import SequenceAutoencoder
 from kvae.models.initializers import glorot
@@ -180,7 +181,8 @@ class RecurrentAutoencoder(SequenceAutoencoder):
         """
         mask = tf.ones(tf.shape(codes)[:2]) if mask is None else given_mask(mask, codes)
         controls = controls_of(controls, codes, self.config.dim_u)
-        return Inference(self._fed(codes, mask, controls, tf.zeros_like(codes)), None, None, None, None)
+        fed = parts.traced_once(self._fed, codes, mask, controls, tf.zeros_like(codes))
+        return Inference(fed, None, None, None, None)
 
     def filter(
         self,
@@ -239,11 +241,12 @@ class RecurrentAutoencoder(SequenceAutoencoder):
             noise = tf.random.stateless_normal(tf.shape(codes), next(seeds))
             noise *= self.config.noise_emission**0.5
         controls = fitted_controls(controls, num_steps, given.shape[0], self.config.dim_u)
-        fed = self._fed(codes, mask, controls_of(controls, codes, self.config.dim_u), noise)
+        controls = controls_of(controls, codes, self.config.dim_u)
+        fed = parts.traced_once(self._fed, codes, mask, controls, noise)
         return Decoded(self.decoded_images(fed), fed, None, None)
 
     # A loop over time, which step by step in Python would take many times as long.
-    @tf.function(reduce_retracing=True, autograph=False)
+    @tf.function(autograph=False)
     def _fed(self, codes: tf.Tensor, mask: tf.Tensor, controls: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         """Return the codes that the LSTM goes on from, see `CodePredictor.call`."""
         return self.predictor(codes, mask, controls, noise)[1]

@@ -270,8 +270,13 @@ def _weigh(
     distance = tf.reduce_sum(given.guide.precision * (fed - given.guide.center) ** 2, axis=0)
     log_guide = tf.where(given.seen > 0, tf.zeros_like(distance), -0.5 * distance)
     log_weights = before.log_weights + tf.reshape(gained, tf.shape(before.log_weights))
-    log_likelihood = before.log_likelihood + tf.reduce_logsumexp(log_weights, axis=-1)
-    return tf.nn.log_softmax(log_weights, axis=-1), log_guide, log_likelihood
+    total = tf.reduce_logsumexp(log_weights, axis=-1, keepdims=True)
+    # Where no path explains what was seen, none is better than another.
+    num_paths = tf.cast(tf.shape(log_weights)[-1], log_weights.dtype)
+    log_weights = tf.where(
+        tf.math.is_finite(total), tf.nn.log_softmax(log_weights, axis=-1), -tf.math.log(num_paths)
+    )
+    return log_weights, log_guide, before.log_likelihood + total[:, 0]
 
 
 def _resample(
@@ -342,9 +347,10 @@ def _matrices_after(
 def _systematic(weights: tf.Tensor, uniform: tf.Tensor, count: int) -> tf.Tensor:
     """Draw `count` indices [B, count] by weights [B, P], evenly spread from one uniform number [B] each."""
     positions = (tf.range(count, dtype=weights.dtype) + uniform[:, None]) / count
-    chosen = tf.searchsorted(tf.cumsum(weights, axis=-1), positions, side="right")
-    # Rounding may leave the last position above the sum of the weights.
-    return tf.minimum(chosen, tf.shape(weights)[-1] - 1)
+    below = tf.cumsum(weights, axis=-1)
+    # Rounding may leave the last position above the sum of the weights: the last that has any is meant.
+    last = tf.searchsorted(below, below[:, -1:], side="left")
+    return tf.minimum(tf.searchsorted(below, positions, side="right"), last)
 
 
 def _histories(fed: tf.Tensor, parents: tf.Tensor) -> tf.Tensor:

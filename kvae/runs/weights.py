@@ -14,6 +14,7 @@ from kvae.data.archives import ArchiveError, read_arrays
 from kvae.errors import UserError
 from kvae.models.arguments import check_built
 from kvae.models.autoencoder import SequenceAutoencoder
+from kvae.system.files import replacing
 
 
 class WeightsError(UserError):
@@ -46,7 +47,7 @@ def save_weights(model: SequenceAutoencoder, path: str | os.PathLike) -> None:
         ...     kvae.load_weights(model, os.path.join(folder, "weights.npz"))
     """
     weights = {name: variable.numpy() for name, variable in named_weights(model).items()}
-    with open(path, "wb") as file:
+    with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **weights)
 
 

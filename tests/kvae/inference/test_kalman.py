@@ -57,6 +57,21 @@ def test_filter_and_smoother_are_dense_gaussian_conditioning(inference, shape, s
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-9, atol=1e-9, err_msg=name)
 
 
+@pytest.mark.parametrize("inference", [kalman, kalman_parallel])
+@pytest.mark.parametrize("zero", [("Q",), ("Sigma0",), ("Q", "Sigma0")])
+@pytest.mark.parametrize("rank", [0, 1])
+def test_covariances_without_an_inverse(inference, zero, rank):
+    """What is known for certain stays so, and divides nothing."""
+    model = reference.random_model(4)
+    size = model.Q.shape[0]
+    root = np.random.default_rng(5).normal(size=[size, rank])
+    model = model._replace(**dict.fromkeys(zero, root @ root.T))
+    found, expected = run(model, inference=inference), reference.exact_moments(model)
+    for name in expected:
+        # Transitions that shrink what is known for certain leave predictions that are nearly singular.
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("inference", [kalman, kalman_parallel])
 def test_float32_is_close_to_float64(inference, shape):

@@ -181,3 +181,31 @@ def test_large_batches_go_in_parts(monkeypatch):
     same = tf.repeat(codes[:1], 5, axis=0)
     found = posterior.sample_posterior(model, same, mask, tf.repeat(u[:1], 5, axis=0), 20, 3, [0, 0])
     assert (found.codes[0].numpy()[:, 2] != found.codes[2].numpy()[:, 2]).any()
+
+
+def test_codes_that_no_path_explains_leave_numbers():
+    model = state_space_model()
+    codes, u = codes_and_controls(batch=2)
+    # Its squared distance is more than a float holds.
+    far = tf.constant(np.where(np.arange(6)[None, :, None] == 1, np.float32([[[1e25]], [[0]]]), codes))
+    mask = tf.constant([[1.0, 1, 0, 0, 1, 1]] * 2)
+    paths = particles.draw_paths(model, far, mask, u, 20, 3, [0, 0])
+    assert paths.log_likelihood[0] == -np.inf
+    assert np.isfinite(paths.log_likelihood[1])
+    assert not np.isnan(paths.codes).any()
+    assert not np.isnan(paths.effective_sample_size).any()
+
+
+def test_no_path_without_weight_is_drawn():
+    rng = np.random.default_rng(0)
+    weights = rng.random([1000, 50]).astype(np.float32)
+    weights[:, 40:] = 0
+    weights /= weights.sum(axis=1, keepdims=True)
+    largest = np.nextafter(np.float32(1), np.float32(0))
+    for uniform in (0, 0.5, largest):
+        drawn = particles._systematic(tf.constant(weights), tf.fill([1000], np.float32(uniform)), 64).numpy()
+        assert drawn.min() >= 0
+        assert (np.take_along_axis(weights, drawn, axis=1) > 0).all()
+    # Each as often as its weight says, to within one.
+    counts = np.stack([np.bincount(row, minlength=50) for row in drawn])
+    assert np.abs(counts - 64 * weights).max() < 1.001

@@ -123,3 +123,19 @@ def test_another_model_is_refused(tmp_path):
         load_weights(tiny(alpha_rnn=False), path)
     with pytest.raises(WeightsError, match=r"must have shape .*Received: "):
         load_weights(tiny(sides=(16, 8)), path)
+
+
+def test_what_was_there_stays_where_the_disk_is_full(tmp_path, monkeypatch):
+    path, model = tmp_path / "weights.npz", tiny()
+    save_weights(model, path)
+    before = path.read_bytes()
+
+    def full(file, **arrays):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", full)
+    with pytest.raises(OSError, match="No space left"):
+        save_weights(model, path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

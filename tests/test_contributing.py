@@ -1,6 +1,7 @@
 """What CONTRIBUTING, the README, the Makefile, CI and the configuration say of the same thing is the same."""
 
 import importlib.metadata
+import itertools
 import re
 import shlex
 import tomllib
@@ -78,7 +79,7 @@ def test_rooms_are_the_folders_and_the_table():
     assert {room for row in rows for room in row} == in_layers
     # From those that all may import to those that none may.
     ranks = [[rank[room] for room in row] for row in rows]
-    assert all(max(above) <= min(below) for above, below in zip(ranks, ranks[1:], strict=False))
+    assert all(max(above) <= min(below) for above, below in itertools.pairwise(ranks))
 
 
 def test_versions_that_run_here_are_those_that_are_asked_for():

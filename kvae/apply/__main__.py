@@ -20,7 +20,10 @@ import numpy as np
 import tyro
 
 from kvae.errors import UserError
+from kvae.runs.options import model_file
 from kvae.system import console
+from kvae.videos.frames import Look, read_clip
+from kvae.videos.sources import find, short_name
 
 if TYPE_CHECKING:
     from kvae.apply.filling import Filled
@@ -81,17 +84,6 @@ def _read_options(arguments: Sequence[str] | None) -> Options:
 
 
 def _run(options: Options) -> None:
-    with console.held_back():
-        from kvae.apply.filling import fill
-        from kvae.data.archives import free_memory
-        from kvae.plots import films
-        from kvae.runs.load import load
-        from kvae.system import device, files
-        from kvae.videos.frames import Look, read_clip
-        from kvae.videos.sources import find, short_name
-
-        device.has_gpu()
-
     _check(options)
     output = Path(options.output or f"{short_name(options.clip)}_applied")
     if output.exists():
@@ -99,6 +91,16 @@ def _run(options: Options) -> None:
     sources = find(options.clip)
     if len(sources) > 1:
         raise ApplyError(f"{options.clip} holds {len(sources)} videos: give one of them")
+    model_file(options.run_folder)
+    with console.held_back():
+        from kvae.apply.filling import fill
+        from kvae.data.archives import free_memory
+        from kvae.plots import films
+        from kvae.runs.load import load
+        from kvae.system import device, files
+
+        device.has_gpu()
+
     model = load(options.run_folder)
     height, width = model.frame_shape
     look = Look(height, width, black_and_white=model.config.out_distr == "bernoulli")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from kvae.errors import UserError
+from kvae.runs.options import model_file, read_options
 from kvae.system import console
 from kvae.system.signals import Stopped
 
@@ -72,6 +73,9 @@ def _read_options(argv: Sequence[str] | None) -> Options:
 def _run(options: Options) -> None:
     if importlib.util.find_spec("gradio") is None:
         raise UserError('Explore needs Gradio, which is not installed:  pip install -e ".[explore]"')
+    if options.run_folder.is_dir():
+        _check_kind(read_options(options.run_folder).get("model", "kvae"), options.run_folder)
+    model_file(options.run_folder)
     port = free_port(options.port)
     # Before Gradio is imported: it tells nobody of its use, and asks no proxy for this machine.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -83,19 +87,12 @@ def _run(options: Options) -> None:
         from kvae.explore import source
         from kvae.explore.session import Exploration
         from kvae.runs.load import load
-        from kvae.runs.options import read_options
         from kvae.system import device
 
         device.has_gpu()
 
-    config_options = read_options(options.run_folder)
-    kind = config_options.get("model", "kvae")
-    if kind != "kvae":
-        raise UserError(
-            f"{options.run_folder} is a run of {kind}, which has no state space model to explore: name the "
-            "folder of a run with --model kvae"
-        )
     model = load(options.run_folder)
+    _check_kind(model.config.model, options.run_folder)
     dataset, data_name = source.sequences(model, options.data, simulated)
     print(f"Sequences: {data_name}. Warming up ...", flush=True)
     exploration = Exploration(model, dataset)
@@ -113,6 +110,15 @@ def _run(options: Options) -> None:
         if stopped.exit_code != 128 + signal.SIGINT:
             raise
         print("\nStopped.", file=sys.stderr)
+
+
+def _check_kind(kind: str, path: Path) -> None:
+    """Raise UserError where a model has no state space model to explore."""
+    if kind != "kvae":
+        raise UserError(
+            f"{path} is a run of {kind}, which has no state space model to explore: name the folder of a run "
+            "with --model kvae"
+        )
 
 
 def simulated(model: "KVAE", missing: Path) -> "Dataset":

@@ -12,7 +12,7 @@ from kvae.config import Config
 from kvae.data.archives import free_memory
 from kvae.models.autoencoder import SequenceAutoencoder
 from kvae.models.factory import make_model
-from kvae.runs.options import RunFolderError, read_options
+from kvae.runs.options import RunFolderError, model_file, read_options
 
 _LARGEST_CONFIG = 10**6
 """Bytes of the config.json in model.keras."""
@@ -40,17 +40,10 @@ def load(path: str | os.PathLike, config: Config | None = None) -> SequenceAutoe
         >>> model.generate(np.zeros([1, 4, 32, 32], np.uint8), num_steps=10).images.shape
         TensorShape([1, 10, 32, 32])
     """
-    file = Path(path)
-    if file.is_file() or file.suffix == ".keras":
-        if not file.is_file():
-            raise RunFolderError(f"There is no file {file}")
-        if file.name == "model.keras" and (file.parent / "config.json").exists():
-            config = config or Config.from_dict(read_options(file.parent))
-    else:
-        config = config or Config.from_dict(read_options(path))
-        file = file / "model.keras"
-    if not file.exists():
-        raise RunFolderError(f"{path} has no model.keras: the run has saved none yet, or is kept without it")
+    file = model_file(path)
+    # model.keras of a run, by its own name or its folder's; any other file stands alone.
+    if config is None and file.name == "model.keras" and (file.parent / "config.json").exists():
+        config = Config.from_dict(read_options(file.parent))
     try:
         saved = _saved_config(file)
         model = make_model(config or Config.from_dict(saved["config"]["config"]))

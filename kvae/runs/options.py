@@ -57,6 +57,22 @@ def read_identity(path: str | os.PathLike) -> Identity | None:
     return value if is_identity(value) else None
 
 
+def model_file(path: str | os.PathLike) -> Path:
+    """Return the file of the model of a run folder, or the file that is given itself.
+
+    Raises:
+        RunFolderError: there is no such run or file, or the run has saved no model.
+    """
+    file = Path(path)
+    if file.is_file():
+        return file
+    if file.suffix == ".keras" and not file.is_dir():
+        raise RunFolderError(f"There is no file {file}")
+    read_options(path)
+    check_model(path)
+    return file / "model.keras"
+
+
 def check_model(path: str | os.PathLike) -> None:
     """Raise RunFolderError where a run has saved no model."""
     if not (Path(path) / "model.keras").exists():

@@ -277,17 +277,31 @@ def test_a_port_that_is_taken_is_passed_over():
         command.free_port(70000)
 
 
-def test_help_needs_no_tensorflow():
-    script = """
-import sys
-from kvae.explore.__main__ import main
+@pytest.mark.parametrize(
+    ("module", "arguments", "said"),
+    [
+        ("kvae.explore", ["--help"], "--port"),
+        ("kvae.explore", ["nowhere"], "nowhere is not a run folder"),
+        ("kvae.explore", ["nowhere.keras"], "There is no file nowhere.keras"),
+        ("kvae.apply", ["--help"], "--hide"),
+        ("kvae.apply", ["nowhere", "results/box/filling.gif", "--hide", "3"], "nowhere is not a run folder"),
+        ("kvae.apply", ["pretrained/box", "nowhere.mp4", "--hide", "3"], "nowhere.mp4"),
+        ("kvae.apply", ["pretrained/box", "results/box/filling.gif"], "nothing to do"),
+    ],
+)
+def test_help_and_mistakes_need_no_tensorflow(module, arguments, said):
+    script = f"""
+import importlib.util, sys
+# Whether it is installed is another question.
+importlib.util.find_spec = lambda name, package=None: name
+from {module}.__main__ import main
 try:
-    main(["--help"])
+    main({arguments})
 finally:
     print([name for name in ("tensorflow", "gradio", "simulation") if name in sys.modules])
 """
     result = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False
     )
-    assert "--port" in result.stdout
+    assert said in result.stdout + result.stderr
     assert result.stdout.splitlines()[-1] == "[]", result.stderr

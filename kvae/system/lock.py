@@ -97,5 +97,7 @@ def _take(file: IO[bytes], path: Path) -> None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in _HELD:
-            raise HeldError(path.read_text(errors="replace") or "another process") from None
+            # By the open file: its holder may be deleting it.
+            file.seek(0)
+            raise HeldError(file.read().decode(errors="replace") or "another process") from None
         raise NoLocksError(error.errno, error.strerror, str(path)) from error

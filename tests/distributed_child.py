@@ -40,6 +40,7 @@ def main(strategy, log_dir, num_epochs=17):
         learn_offset=True,
         batch_size=4,
         num_epochs=int(num_epochs),
+        refine_epochs=2,
         kf_update_steps=2,
         # Small enough to be reached, so that a clipping on each replica would show.
         max_grad_norm=2.0,
@@ -62,7 +63,8 @@ def main(strategy, log_dir, num_epochs=17):
     ):
         train(model, train_data, train_data, folder, StopSignals(), None, where)
     folder.close()
-    np.savez(folder.path / "weights.npz", *(where.read(weight) for weight in model.trainable_variables))
+    weights = {weight.path.replace("/", "."): where.read(weight) for weight in model.trainable_variables}
+    np.savez(folder.path / "weights.npz", **weights)
 
 
 if __name__ == "__main__":

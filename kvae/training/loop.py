@@ -177,6 +177,11 @@ class _Training:
         codes = refinement.encode(model, self.data, self.mask)
         updates = refinement.refine(model, codes, config.refine_epochs, config.init_lr)
         check_weights(model, config.num_epochs + config.refine_epochs)
+        if model is not self.model:
+            # Where replicas share the training it was a copy that was refined.
+            pairs = zip(self.model.dynamics_variables, model.dynamics_variables, strict=True)
+            for variable, refined in pairs:
+                variable.assign(refined.numpy())
         step = config.num_epochs * self.steps_per_epoch + updates
         with self.signals.deferred():
             self.recorder.end_refinement(model, self.progress, step, self.seconds)

@@ -18,10 +18,11 @@ MASK = np.array([[1, 1, 0, 0, 1, 1]] * 3, np.float32)
 @pytest.mark.parametrize(
     "options",
     [
-        dict(),
         dict(learn_u=True, learn_noise=True, learn_offset=True),
-        dict(alpha_rnn=False, fifo_size=2, alpha_layers=1),
         dict(model="vae_rnn"),
+        # Half a minute of XLA's for each.
+        pytest.param(dict(), marks=pytest.mark.slow),
+        pytest.param(dict(alpha_rnn=False, fifo_size=2, alpha_layers=1), marks=pytest.mark.slow),
     ],
 )
 def test_a_masked_last_batch_need_not_be_full(options):

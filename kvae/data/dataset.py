@@ -2,36 +2,42 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from kvae.data import fields
 from kvae.data.archives import ArchiveError, read_arrays, read_headers
-from kvae.errors import UserError
-
-
-class DataError(UserError):
-    """A dataset file that cannot be used; the message says why."""
+from kvae.data.fields import DataError as DataError
 
 
 class Dataset(NamedTuple):
     """The sequences of a dataset file.
 
     Attributes:
-        images: [N, T, H, W], uint8 in 0..255 or float32 in [0, 1].
-        controls: [N, T, dim_u] float32; dim_u may be 0.
-        states: [N, T, S] float32, the simulator's true states, or None.
+        images: [N, T, H, W], or in colour [N, T, H, W, 3]; uint8 in 0..255 or float32 in [0, 1].
+        controls: [N, T, dim_u] float32, entry t acts on the transition into step t; dim_u may be 0.
+        states: [N, T, S] float32, the true states, or None.
+        mask: [N, T] float32, 0 where nobody has the frame, whose pixels are 0 then, else 1; or None: every
+            frame is there.
     """
 
     images: np.ndarray
     controls: np.ndarray
-    states: np.ndarray | None
+    states: np.ndarray | None = None
+    mask: np.ndarray | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(N, T, H, W)."""
+        """(N, T, H, W), or in colour (N, T, H, W, 3)."""
         return self.images.shape
+
+    @property
+    def channels(self) -> int:
+        """1 of grey frames, 3 of colour."""
+        return 3 if self.images.ndim == 5 else 1
 
     @property
     def dim_u(self) -> int:
@@ -42,9 +48,17 @@ class Dataset(NamedTuple):
         """Return the order of the sequences in an epoch: new in every epoch, the same in every run."""
         return np.random.default_rng([seed, epoch]).permutation(len(self.images))
 
+    def first(self, count: int) -> "Dataset":
+        """Return the first sequences, without their states."""
+        mask = None if self.mask is None else self.mask[:count]
+        return Dataset(self.images[:count], self.controls[:count], None, mask)
+
+
+_ARRAYS = ("images", "mask", "controls", "states", "metadata")
+
 
 def load(path: str | os.PathLike, use_controls: bool = True) -> Dataset:
-    """Read a dataset file, ours or one of the original code's (`images` in float32, no metadata).
+    """Read a dataset file, ours or anyone's: `images`, and as they are there `mask`, `controls`, `states`.
 
     Args:
         path: the file.
@@ -56,43 +70,34 @@ def load(path: str | os.PathLike, use_controls: bool = True) -> Dataset:
     path = Path(path)
     try:
         there = read_headers(path)
-        ours = "metadata" in there
-        # The original's controls are arrays of objects: reading those would run code.
-        arrays = read_arrays(path, ("images", "controls", "states", "metadata") if ours else ("images",))
+        # Arrays of objects, as the original's controls are: reading those would run code.
+        objects = [name for name in _ARRAYS[1:] if name in there and there[name].dtype.hasobject]
+        arrays = read_arrays(path, [name for name in _ARRAYS if name not in objects])
     except FileNotFoundError:
         raise DataError(f"There is no dataset file {path}") from None
     except ArchiveError as error:
         raise DataError(str(error)) from error
-    for name in ("images", "controls", "states") if ours else ("images",):
-        if name not in arrays:
-            raise DataError(f"{path} has no array named {name}. Received: {', '.join(there) or 'none'}")
+    if "images" not in arrays:
+        raise DataError(f"{path} has no array named images. Received: {', '.join(there) or 'none'}")
+    for name in arrays.keys() - {"metadata"}:
         if arrays[name].dtype.kind not in "buif":
             raise DataError(f"{path}: {name} must be numbers. Received: {arrays[name].dtype}")
-    images = arrays["images"]
-    if images.ndim != 4 or 0 in images.shape:
-        raise DataError(f"{path}: images must be [N, T, H, W]. Received: shape {images.shape}")
-    if images.dtype != np.uint8:
-        images = images.astype(np.float32)
-        if not (np.isfinite(images).all() and images.min() >= 0 and images.max() <= 1):
-            raise DataError(f"{path}: images that are not uint8 must lie between 0 and 1")
-    if not ours:
-        return Dataset(images, np.zeros([*images.shape[:2], 0], np.float32), None)
-    _check_metadata(path, arrays["metadata"], images.shape)
-    sequences = {}
-    for name, size in (("controls", "dim_u"), ("states", "S")):
-        array = arrays[name]
-        if array.ndim != 3 or array.shape[:2] != images.shape[:2]:
-            raise DataError(
-                f"{path}: {name} must be [N, T, {size}] = [{images.shape[0]}, {images.shape[1]}, ...]. "
-                f"Received: shape {array.shape}"
-            )
-        with np.errstate(over="ignore"):
-            sequences[name] = array.astype(np.float32)
-        if not np.isfinite(sequences[name]).all():
-            raise DataError(f"{path}: {name} must be finite numbers that float32 can hold")
-    if not use_controls:
-        sequences["controls"] = sequences["controls"][..., :0]
-    return Dataset(images, **sequences)
+    if objects:
+        print(f"Warning: {path}: {', '.join(objects)} left out: Python objects are not read", file=sys.stderr)
+    if unknown := [name for name in there if name not in _ARRAYS]:
+        known = ", ".join(_ARRAYS)
+        print(f"Warning: {path}: {', '.join(unknown)} left out: what is read is {known}", file=sys.stderr)
+    shape = fields.shape_of_images(arrays["images"].shape, str(path))
+    if "metadata" in arrays:
+        _check_metadata(path, arrays["metadata"], shape)
+    mask = fields.seen_of(arrays["mask"], shape[:2], str(path)) if "mask" in arrays else None
+    images = fields.pixels_of(arrays["images"], mask, str(path))
+    controls, states = np.zeros([*shape[:2], 0], np.float32), None
+    if use_controls and "controls" in arrays:
+        controls = fields.numbers_of(arrays["controls"], shape[:2], f"{path}: controls", "dim_u")
+    if "states" in arrays:
+        states = fields.numbers_of(arrays["states"], shape[:2], f"{path}: states", "S")
+    return Dataset(images, controls, states, mask)
 
 
 def _check_metadata(path: Path, metadata: np.ndarray, shape: tuple[int, ...]) -> None:

@@ -387,8 +387,7 @@ def _dataset_files(config: Config, source: str, known: identity.Identity | None)
 
 def _files_of_videos(config: Config, may_write: bool, known: identity.Identity | None) -> tuple[Path, Path]:
     """Return the paths of the training and test data of the user's own videos."""
-    # None of them imports TensorFlow, whose talk is held back only later.
-    from kvae.config.rules import check_frame_sides
+    # It does not import TensorFlow, whose talk is held back only later.
     from kvae.videos import dataset as video_dataset
 
     cut = cut_of(config)
@@ -397,8 +396,6 @@ def _files_of_videos(config: Config, may_write: bool, known: identity.Identity |
             if not identity.differences(known, identity.identity(*files[:2], config.use_controls)):
                 print(f"{config.dataset} is not there, but the run's sequences of it are: {files.train}")
                 return files.train, files.test
-    if config.conv:
-        check_frame_sides(cut.look.height, cut.look.width, len(config.num_filters))
     try:
         files = video_dataset.ensure(config.dataset, config.data_dir, cut, may_write)
     except (UserError, OSError) as error:

@@ -13,6 +13,9 @@ from kvae.config.marks import Mark, kind_of
 from kvae.config.rules import no_effect
 from kvae.config.start import starting_options
 
+AUTO = "auto"
+"""On the command line, whole numbers that are chosen for the data: in a `Config` none at all."""
+
 Info = tyro.constructors.PrimitiveTypeInfo
 Spec = tyro.constructors.PrimitiveConstructorSpec
 
@@ -93,7 +96,7 @@ def _read(kind: Any, text: str) -> Any:
 
 
 def _registry() -> tyro.constructors.ConstructorRegistry:
-    """Teach tyro to read 32,32,32; and that a switch without a value is True."""
+    """Teach tyro to read 32,32,32 and auto; and that a switch without a value is True."""
     registry = tyro.constructors.ConstructorRegistry()
 
     @registry.primitive_rule
@@ -105,7 +108,7 @@ def _registry() -> tyro.constructors.ConstructorRegistry:
             metavar="INT,INT,...",
             instance_from_str=_read_whole_numbers,
             is_instance=lambda value: isinstance(value, tuple),
-            str_from_instance=lambda value: [",".join(map(str, value))],
+            str_from_instance=lambda value: [",".join(map(str, value)) or AUTO],
         )
 
     @registry.primitive_rule
@@ -132,6 +135,8 @@ def _read_switch(words: list[str]) -> bool:
 
 
 def _read_whole_numbers(words: list[str]) -> tuple[int, ...]:
+    if words == [AUTO]:
+        return ()
     parts = words[0].split(",")
     if not all(part.strip().isdecimal() for part in parts):
         raise ValueError(f"must be whole numbers such as 32,32. Received: {words[0]!r}")

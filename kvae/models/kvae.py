@@ -8,6 +8,7 @@ import tensorflow as tf
 import kvae
 from kvae import arguments
 from kvae.arguments import ArgumentError
+from kvae.data.colour import per_pixel
 from kvae.inference import posterior
 from kvae.inference.posterior import Continuation, Posterior
 from kvae.inference.roll_out import RollOut
@@ -32,10 +33,11 @@ class KVAE(KalmanAutoencoder):
     A variational auto-encoder gives every frame a code; a mixture of linear-Gaussian state space models,
     with exact filtering and smoothing, explains how the codes move.
 
-    Frames are numpy arrays or tensors [B, T, H, W]: 0..255 if they are integers, else in [0, 1]. A mask
-    [B, T] is 1 where a frame is observed; None means that all are. Controls are [B, T, dim_u], entry t
-    acting on the transition into step t; None means zeros. A `seed`, a whole number, says what is drawn: the
-    same seed gives the same numbers, None others at every call.
+    Frames are numpy arrays or tensors [B, T, H, W], or in colour [B, T, H, W, 3], as the first that the model
+    is given are: 0..255 if they are integers, else in [0, 1]. What else is said to have a shape [.., H, W]
+    has [.., H, W, 3] in a model for colour. A mask [B, T] is 1 where a frame is observed; None means that all
+    are. Controls are [B, T, dim_u], entry t acting on the transition into step t; None means zeros. A `seed`,
+    a whole number, says what is drawn: the same seed gives the same numbers, None others at every call.
 
     Args:
         config: `ModelOptions`, such as a `Config`; None: the defaults.
@@ -140,7 +142,7 @@ class KVAE(KalmanAutoencoder):
         """Fill in sequences whose frames have been encoded."""
         images = self._seen(images, mask)
         found = self.sample_posterior(codes, mask, controls, num_paths, num_draws, seed)
-        seen, samples = mask[..., None, None] > 0, None
+        seen, samples = per_pixel(mask, images) > 0, None
         if num_samples:
             chosen = [draws.spread(x, num_samples) for x in (found.sampled_codes, found.sampled_states)]
             drawn = draws.decode_each(self, chosen[0])

@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 
 from kvae import arguments
 from kvae.config import ModelOptions
+from kvae.data.colour import per_pixel
 from kvae.inference.kalman import hide
 from kvae.models import parts
 from kvae.models.arguments import controls_of, fitted_controls, given_mask, lengths_of, mask_of
@@ -213,7 +214,7 @@ class RecurrentAutoencoder(SequenceAutoencoder):
         mask = mask_of(mask, images, self.config)
         images = self.frames(images, mask)
         filtered = self.filter(images, mask, controls, seed)
-        filled = tf.where(mask[..., None, None] > 0, images, filtered.images)
+        filled = tf.where(per_pixel(mask, images) > 0, images, filtered.images)
         return Imputed(filled, filtered.codes, None, None, None)
 
     def generate(

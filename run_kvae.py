@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from kvae.config import Config, ConfigError
 from kvae.config.command_line import parse
 from kvae.config.datasets import cut_of, is_own_videos
+from kvae.config.frames import for_frames, words_of_padding
 from kvae.data import identity
 from kvae.errors import UserError
 from kvae.runs.options import (
@@ -104,6 +105,9 @@ def run(config: Config, signals: StopSignals, after_epoch: "AfterEpoch | None" =
     _check_identity(config, resumed, source, known, found)
     where = _devices(config)
     train_data, test_data = _load_data(config, *files)
+    config = for_frames(config, test_data.shape[2:])
+    if note := words_of_padding(config, test_data.shape[2:]):
+        print(note)
     model = _make_model(config, train_data, test_data, where, resumed)
     with _open_folder(config, model, where, resumed, found) as folder:
         if train_data is None:
@@ -180,15 +184,27 @@ def _load_data(
     """Return training data, None where there is nothing to train, and test data."""
     from kvae.data import dataset, shards
 
-    test_data = dataset.load(test_file, config.use_controls)
+    test_data = _in_channels(config, dataset.load(test_file, config.use_controls), test_file)
     _check_masks(config, test_data)
     if config.reload_model:
         return None, test_data
     read = shards.Shards if train_file.is_dir() else dataset.load
-    train_data = read(train_file, config.use_controls)
+    train_data = _in_channels(config, read(train_file, config.use_controls), train_file)
     _check_masks(config, train_data)
     print(f"Learning from {train_file}: {_describe(train_data)}; testing on {_describe(test_data)}")
     return train_data, test_data
+
+
+def _in_channels(config: Config, data: "Dataset | Shards", file: Path) -> Any:
+    """Return data with as many channels as the options ask for, and tell where that changes them."""
+    if config.channels in ("auto", data.channels):
+        return data
+    print(
+        f"{file} is in colour: its frames are turned to grey"
+        if config.channels == 1
+        else f"{file} is grey: its frames are taken as colour, with three channels alike"
+    )
+    return data.in_channels(int(config.channels))
 
 
 def _make_model(
@@ -383,8 +399,9 @@ def _check_masks(config: Config, dataset: "Dataset | Shards") -> None:
 
 
 def _describe(dataset: "Dataset | Shards") -> str:
-    count, num_steps, height, width = dataset.shape
-    return f"{count:,} sequences of {num_steps} frames, {height}x{width}"
+    count, num_steps, height, width = dataset.shape[:4]
+    colour = " in colour" if dataset.channels == 3 else ""
+    return f"{count:,} sequences of {num_steps} frames, {height}x{width}{colour}"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from kvae.system import command
 if __name__ == "__main__":
     command.begin()
 
+import math
 import os
 import re
 import sys
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import tyro
 
+from kvae.data.colour import per_pixel
 from kvae.errors import UserError
 from kvae.system import console
 
@@ -100,14 +102,15 @@ def _run(options: Options) -> None:
     if len(sources) > 1:
         raise ApplyError(f"{options.clip} holds {len(sources)} videos: give one of them")
     model = load(options.run_folder)
-    height, width = model.frame_shape
+    height, width = model.frame_shape[:2]
+    num_values = math.prod(model.frame_shape)
     look = Look(height, width, black_and_white=model.config.out_distr == "bernoulli")
     frames = read_clip(sources[0], look, options.max_frames - options.continue_)
     num_steps = len(frames) + options.continue_
     observed = np.ones(len(frames), np.float32)
     observed[hidden_frames(options.hide, len(frames))] = 0
     num_rows = options.samples + 3
-    needed = num_steps * (num_rows * _BYTES_OF_CELL + 8 * (num_rows + 5) * height * width)
+    needed = num_steps * (num_rows * _BYTES_OF_CELL + 8 * (num_rows + 5) * num_values)
     if needed > free_memory():
         raise ApplyError(
             f"{num_steps:,} frames would take {needed / 1e9:.1f} GB, more than the memory that is free: cut "
@@ -165,8 +168,8 @@ def errors_on_hidden(truth: np.ndarray, filled: np.ndarray, observed: np.ndarray
     """Return the root mean squared errors of hidden frames: as filled in, and as the last frame seen.
 
     Args:
-        truth: [T, H, W], pixels in [0, 1].
-        filled: [T, H, W].
+        truth: [T, H, W] or [T, H, W, 3], pixels in [0, 1].
+        filled: as the truth.
         observed: [T], 1 = observed; some frame is hidden, and some is not. Before the first that is seen,
             that one stands for the last.
     """
@@ -196,8 +199,8 @@ def _check(options: Options) -> None:
 
 
 def _rows(seen: np.ndarray, found: "Filled") -> dict[str, np.ndarray]:
-    """Return the rows of film and strip, [T, H, W] or [T + N, H, W], by label."""
-    is_seen = found.observed[: len(seen), None, None] > 0
+    """Return the rows of film and strip, of T or T + N frames, by label."""
+    is_seen = per_pixel(found.observed[: len(seen)], seen) > 0
     largest = float(found.uncertainty.max())
     rows = {
         "seen": np.where(is_seen, seen, _BLANK),

@@ -18,7 +18,8 @@ class ImputationError(NamedTuple):
     """Error over the hidden frames.
 
     Attributes:
-        wrong_pixels: fraction of pixels on the wrong side of 0.5 (Hamming distance).
+        wrong_pixels: fraction of pixels on the wrong side of 0.5 (Hamming distance); of frames in colour each
+            of the three values of a pixel counts.
         normalised_rmse: root mean squared error of the codes, divided by the standard deviation of the
             encoded ones, both pooled over hidden steps and dimensions.
     """
@@ -115,7 +116,7 @@ def careless_guess(images: np.ndarray) -> float | None:
     sequences.
 
     Args:
-        images: [N, T, H, W]; a pixel is white above half of the range.
+        images: [N, T, H, W] or [N, T, H, W, 3]; a value of a pixel is bright above half of the range.
 
     Returns:
         A number, or None for sequences of fewer than 16 frames.
@@ -124,7 +125,8 @@ def careless_guess(images: np.ndarray) -> float | None:
         return None
     white = images > (127 if images.dtype == np.uint8 else 0.5)
     early, late = white[:, [0, 3, 6], None], white[:, None, [9, 12, 15]]
-    return float((early != late).mean(axis=(3, 4)).max(axis=(1, 2)).mean())
+    wrong = early != late
+    return float(wrong.mean(axis=tuple(range(3, wrong.ndim))).max(axis=(1, 2)).mean())
 
 
 def _curve(

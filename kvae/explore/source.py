@@ -30,7 +30,11 @@ def sequences(
     usual = Path(config.data_dir) / f"{config.dataset}_test.npz"
     if file is not None or usual.exists():
         path = file or usual
-        return data.load(path, config.use_controls), str(path)
+        found = data.load(path, config.use_controls)
+        turned = (
+            "" if found.channels == config.channels else " in grey" if config.channels == 1 else " as colour"
+        )
+        return found.in_channels(int(config.channels)), f"{path}{turned}"
     return simulate(model, usual), f"simulated just now, as there is no {usual}"
 
 

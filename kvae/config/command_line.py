@@ -39,7 +39,7 @@ def parse(arguments: Sequence[str], read_run_options: Callable[[str], dict[str, 
             own videos, which another dataset ignores.
         SystemExit: with exit code 2 for a bad option, after a message; with 0 for --help.
     """
-    given = _given_options(arguments)
+    given = given_options(arguments)
     base = starting_options(given, read_run_options)
     config = tyro.cli(
         Config,
@@ -69,7 +69,7 @@ def _check_world(config: Config, names: Collection[str]) -> None:
             raise no_effect(name, value, f"dataset={config.dataset}")
 
 
-def _given_options(arguments: Sequence[str]) -> dict[str, Any]:
+def given_options(arguments: Sequence[str]) -> dict[str, Any]:
     """Return the options that stand on the command line, by name; but those that tyro will not understand."""
     fields = {field.name: field for field in dataclasses.fields(Config)}
     given = {}

@@ -78,7 +78,8 @@ class DataOptions(OptionGroup):
     dataset: Annotated[str, _WORLD_OR_PATH, Mark.RELOAD] = "box"
     """World to learn: a dataset file DATASET.npz in data_dir, simulated first if it is not there. Or videos
     of your own: a path to a folder of them (mp4, gif, avi, mov, webm, sub-folders of png or jpg), to one of
-    these, or to an .npy or .npz of [N, T, H, W] or [T, H, W]."""
+    these, or to an .npz or .h5 of `images` [N, T, H, W] or [N, T, H, W, 3] and, as they are there, `mask`,
+    `controls`, `states`, `times`; an .npy holds the images alone."""
     data_dir: Annotated[str, Mark.RELOAD | Mark.PLACE] = "data"
     """Folder of the dataset files."""
     frame_size: Annotated[tuple[int, ...], _SIDES, Mark.RELOAD | Mark.OWN_VIDEOS] = (32,)
@@ -89,6 +90,9 @@ class DataOptions(OptionGroup):
     stride: Annotated[int, at_least(0), at_most(1_000_000), Mark.RELOAD | Mark.OWN_VIDEOS] = 0
     """Frames between the beginnings of two sequences of one of your own videos. 0: as many as timesteps, so
     that they do not overlap."""
+    rate: Annotated[float, at_least(0), Mark.RELOAD | Mark.OWN_VIDEOS] = 0.0
+    """Frames a second that your own videos are read at, or a unit of the `times` of a file: frames at other
+    times go to the nearest step, and steps without one are missing frames. 0: as their times are spaced."""
     preset: Literal["", "original", "quick", "none"] = ""
     """Named set of options; options given explicitly win over it. Empty: what works for the dataset's
     world. `quick`: on top of that, a good model in minutes (13 epochs of small batches, with a learning rate
@@ -138,7 +142,7 @@ class ModelOptions(OptionGroup):
     dim_z: Annotated[int, at_least(1), at_most(1000), KVAE_ALONE] = 4
     """Dimension of the dynamics' state."""
     dim_u: Annotated[int, at_least(1), at_most(1000)] = 1
-    """Dimension of the control input; zeros where the dataset has no controls."""
+    """Dimension of the control input: that of the dataset's controls, where it has some; else zeros go in."""
     K: Annotated[int, at_least(1), at_most(1000), KVAE_ALONE] = 3
     """Number of linear-Gaussian models in the mixture."""
     noise_emission: Annotated[float, above(0)] = 0.03

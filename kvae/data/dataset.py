@@ -8,10 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kvae.data import controls as control_classes
 from kvae.data import fields
-from kvae.data.archives import ArchiveError, read_arrays, read_headers
+from kvae.data.archives import ArchiveError
 from kvae.data.colour import with_channels
+from kvae.data.controls import Classes
 from kvae.data.fields import DataError as DataError
+from kvae.data.files import read_arrays, read_headers
 
 
 class Dataset(NamedTuple):
@@ -29,6 +32,7 @@ class Dataset(NamedTuple):
     controls: np.ndarray
     states: np.ndarray | None = None
     mask: np.ndarray | None = None
+    classes: Classes = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -56,53 +60,104 @@ class Dataset(NamedTuple):
     def first(self, count: int) -> "Dataset":
         """Return the first sequences, without their states."""
         mask = None if self.mask is None else self.mask[:count]
-        return Dataset(self.images[:count], self.controls[:count], None, mask)
+        return Dataset(self.images[:count], self.controls[:count], None, mask, self.classes)
 
 
-_ARRAYS = ("images", "mask", "controls", "states", "metadata")
+ARRAYS = ("images", "mask", "controls", "states", "metadata")
+"""What is read of a dataset file."""
 
 
-def load(path: str | os.PathLike, use_controls: bool = True) -> Dataset:
+def load(path: str | os.PathLike, use_controls: bool = True, classes: Classes | None = None) -> Dataset:
     """Read a dataset file, ours or anyone's: `images`, and as they are there `mask`, `controls`, `states`.
 
+    Controls that are integers or booleans are classes, and become one-hot.
+
     Args:
-        path: the file.
+        path: the file, .npz or .h5.
         use_controls: False: leave the controls out, as if there were none.
+        classes: `Dataset.classes` of the training data, whose inputs these are to be; None: it is those.
 
     Raises:
         DataError: the file is missing, or does not hold what it should.
     """
     path = Path(path)
-    try:
-        there = read_headers(path)
-        # Arrays of objects, as the original's controls are: reading those would run code.
-        objects = [name for name in _ARRAYS[1:] if name in there and there[name].dtype.hasobject]
-        arrays = read_arrays(path, [name for name in _ARRAYS if name not in objects])
-    except FileNotFoundError:
-        raise DataError(f"There is no dataset file {path}") from None
-    except ArchiveError as error:
-        raise DataError(str(error)) from error
-    if "images" not in arrays:
-        raise DataError(f"{path} has no array named images. Received: {', '.join(there) or 'none'}")
-    for name in arrays.keys() - {"metadata"}:
-        if arrays[name].dtype.kind not in "buif":
-            raise DataError(f"{path}: {name} must be numbers. Received: {arrays[name].dtype}")
-    if objects:
-        print(f"Warning: {path}: {', '.join(objects)} left out: Python objects are not read", file=sys.stderr)
-    if unknown := [name for name in there if name not in _ARRAYS]:
-        known = ", ".join(_ARRAYS)
-        print(f"Warning: {path}: {', '.join(unknown)} left out: what is read is {known}", file=sys.stderr)
+    arrays = _read(path)
+    if arrays["images"].dtype.kind not in "buif":
+        raise DataError(f"{path}: images must be numbers. Received: {arrays['images'].dtype}")
     shape = fields.shape_of_images(arrays["images"].shape, str(path))
     if "metadata" in arrays:
         _check_metadata(path, arrays["metadata"], shape)
     mask = fields.seen_of(arrays["mask"], shape[:2], str(path)) if "mask" in arrays else None
     images = fields.pixels_of(arrays["images"], mask, str(path))
-    controls, states = np.zeros([*shape[:2], 0], np.float32), None
-    if use_controls and "controls" in arrays:
-        controls = fields.numbers_of(arrays["controls"], shape[:2], f"{path}: controls", "dim_u")
-    if "states" in arrays:
-        states = fields.numbers_of(arrays["states"], shape[:2], f"{path}: states", "S")
-    return Dataset(images, controls, states, mask)
+    states = fields.states_of(arrays["states"], shape[:2], str(path)) if "states" in arrays else None
+    if not use_controls or "controls" not in arrays:
+        return Dataset(images, np.zeros([*shape[:2], 0], np.float32), states, mask)
+    controls = fields.controls_of(arrays["controls"], shape[:2], str(path))
+    controls, classes = _inputs(controls, classes, str(path))
+    return Dataset(images, controls, states, mask, classes)
+
+
+def read_classes(path: str | os.PathLike) -> Classes:
+    """Return the classes that the controls of a training file, or of a folder of shards, are.
+
+    Raises:
+        DataError: a file cannot be read, or its controls are none.
+    """
+    path = Path(path)
+    found = []
+    for file in sorted(path.glob("train-*.npz")) if path.is_dir() else [path]:
+        try:
+            header = read_headers(file).get("controls")
+            if header is None or header.dtype.kind not in "bui":
+                return ()
+            array = read_arrays(file, ("controls",))["controls"]
+        except (ArchiveError, OSError) as error:
+            raise DataError(str(error)) from error
+        found.append(fields.controls_of(array, array.shape[:2], str(file)))
+    return control_classes.classes_of(found, str(path))
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of a file that are understood, and warn of others."""
+    try:
+        there = read_headers(path)
+        # As the original's controls are: reading them would run code.
+        objects = [name for name in ARRAYS[1:] if name in there and there[name].dtype.hasobject]
+        arrays = read_arrays(path, [name for name in ARRAYS if name not in objects])
+    except FileNotFoundError:
+        raise DataError(f"There is no dataset file {path}") from None
+    except ArchiveError as error:
+        raise DataError(str(error)) from error
+    if objects:
+        print(f"Warning: {path}: {', '.join(objects)} left out: Python objects are not read", file=sys.stderr)
+    if "images" not in there:
+        raise DataError(f"{path} has no array named images. Received: {', '.join(there) or 'none'}")
+    if unknown := [name for name in there if name not in ARRAYS]:
+        known = ", ".join(ARRAYS)
+        print(f"Warning: {path}: {', '.join(unknown)} left out: what is read is {known}", file=sys.stderr)
+    return arrays
+
+
+def _inputs(controls: np.ndarray, classes: Classes | None, name: str) -> tuple[np.ndarray, Classes]:
+    """Return controls of a file as inputs, and the classes that they were."""
+    if not control_classes.are_classes(controls):
+        if classes:
+            raise DataError(
+                f"{name}: controls are of {controls.dtype}, those of the training data integers, classes"
+            )
+        return controls, ()
+    if classes is None:
+        classes = control_classes.classes_of([controls], name)
+    elif not classes:
+        raise DataError(
+            f"{name}: controls are integers, so classes; those of the training data are numbers. Where these "
+            "are too, controls.astype(numpy.float32)"
+        )
+    inputs = control_classes.one_hot(controls, classes, name)
+    if unknown := control_classes.unknown_classes(controls, classes):
+        named = ", ".join(map(str, unknown))
+        print(f"Warning: {name}: controls of classes that no training has: {named}", file=sys.stderr)
+    return inputs, classes
 
 
 def _check_metadata(path: Path, metadata: np.ndarray, shape: tuple[int, ...]) -> None:

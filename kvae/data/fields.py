@@ -47,6 +47,8 @@ def seen_of(mask: NDArray, shape: Shape, name: str) -> NDArray[np.float32] | Non
     Raises:
         DataError: it has another shape or other values, or no frame is seen.
     """
+    if mask.dtype.kind not in "buif":
+        raise DataError(f"{name}: mask must be numbers. Received: {mask.dtype}")
     if mask.shape != shape:
         raise DataError(
             f"{name}: mask must be [N, T] = {list(shape)}, 1 = seen. Received: shape {mask.shape}"
@@ -87,26 +89,53 @@ def pixels_of(images: NDArray, mask: NDArray | None, name: str) -> NDArray:
     )
 
 
-def numbers_of(array: NDArray, shape: Shape, name: str, size: str) -> NDArray[np.float32]:
-    """Return controls or states [N, T, size] as float32; [N, T] are single numbers.
+def controls_of(array: NDArray, shape: Shape, name: str) -> NDArray:
+    """Return controls of a file as [N, T, M], float32, or int64 where they are integers or booleans: classes.
+
+    Those of first frames, into which nothing moves, may be anything: what is no number is zero.
 
     Args:
-        array: of the file.
+        array: of the file, [N, T, M] or [N, T].
         shape: (N, T).
-        name: of file and array, for messages.
-        size: what its last axis is called.
+        name: of the file, for messages.
 
     Raises:
         DataError: it has another shape, or is not finite.
     """
-    if array.ndim == 2:
-        array = array[..., None]
-    if array.ndim != 3 or array.shape[:2] != shape:
-        raise DataError(
-            f"{name} must be [N, T, {size}] = [{shape[0]}, {shape[1]}, ...]. Received: shape {array.shape}"
+    array = _with_entries(array, shape, f"{name}: controls", "dim_u")
+    if array.dtype.kind in "bui":
+        return array.astype(np.int64)
+    array = array.copy()
+    array[:, 0] = np.where(np.isfinite(array[:, 0]), array[:, 0], 0)
+    return _finite(array, f"{name}: controls")
+
+
+def states_of(array: NDArray, shape: Shape, name: str) -> NDArray[np.float32]:
+    """Return states of a file as [N, T, S] float32; arguments and errors as `controls_of`."""
+    return _finite(_with_entries(array, shape, f"{name}: states", "S"), f"{name}: states")
+
+
+def _with_entries(array: NDArray, shape: Shape, name: str, size: str) -> NDArray:
+    if array.dtype.kind not in "buif":
+        raise DataError(f"{name} must be numbers. Received: {array.dtype}")
+    if array.shape == shape:
+        return array[..., None]
+    if array.ndim == 3 and array.shape[:2] == shape:
+        return array
+    hint = ""
+    if array.ndim in (2, 3) and array.shape[:2] == (shape[0], shape[1] - 1):
+        hint = (
+            ". Entry t acts on the way into frame t, so one for the first frame goes before them: "
+            "numpy.concatenate([array[:, :1] * 0, array], axis=1)"
         )
+    raise DataError(
+        f"{name} must be [N, T, {size}] = [{shape[0]}, {shape[1]}, ...]. Received: shape {array.shape}{hint}"
+    )
+
+
+def _finite(array: NDArray, name: str) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):
         numbers = array.astype(np.float32)
     if not np.isfinite(numbers).all():
-        raise DataError(f"{name} must be finite numbers that float32 can hold")
+        raise DataError(f"{name} must be finite numbers that float32 can hold, also where a frame is missing")
     return numbers

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kvae.data import fields
 from kvae.data.archives import ArchiveError, read_arrays, read_headers
-from kvae.data.dataset import DataError, Dataset, load
+from kvae.data.dataset import DataError, Dataset, load, read_classes
 
 WINDOW_BYTES = 64 * 2**20
 """Frames that are in memory at a time, in bytes: some 3,000 sequences of 20 frames of 32x32."""
@@ -32,6 +32,7 @@ class Shards:
         shape: (N, T, H, W) of all sequences together, or in colour (N, T, H, W, 3).
         dtype: of the frames, uint8 or float32.
         dim_u: entries of a control, 0 if there are none.
+        classes: where controls were classes, and are one-hot now: those; else ().
         mask: [N, T], 0 where nobody has the frame; None: every frame is there.
 
     Raises:
@@ -63,6 +64,9 @@ class Shards:
         # Sequence n is in file i where starts[i] <= n < starts[i + 1].
         self._starts = [0, *np.cumsum(sizes).tolist()]
         (_, *frame), self.dtype, dim_u = headers[0]
+        self.classes = read_classes(folder) if use_controls and dim_u else ()
+        if self.classes:
+            dim_u = sum(max(known, default=-1) + 1 for known in self.classes)
         self.dim_u = dim_u if use_controls else 0
         self.shape: tuple[int, ...] = (self._starts[-1], *frame)
         self.mask = _masks(self._paths, [(size, frame[0]) for size in sizes])
@@ -111,7 +115,7 @@ class Shards:
         if number not in self._in_memory:
             while len(self._in_memory) >= self._files_in_window:
                 self._in_memory.popitem(last=False)
-            found = load(self._paths[number], self._use_controls).in_channels(self.channels)
+            found = load(self._paths[number], self._use_controls, self.classes).in_channels(self.channels)
             expected = (self._starts[number + 1] - self._starts[number], *self.shape[1:])
             if found.images.shape != expected:
                 raise DataError(

@@ -191,6 +191,7 @@ class KVAE(KalmanAutoencoder):
         controls: TensorLike | None = None,
         stochastic: bool = False,
         seed: SeedLike | None = None,
+        mask: TensorLike | None = None,
     ) -> Decoded:
         """Imagine how sequences go on: smooth the first frames, then roll the dynamics out.
 
@@ -201,6 +202,7 @@ class KVAE(KalmanAutoencoder):
             controls: [B, S, dim_u]; cut, or continued with zeros, to `num_steps`.
             stochastic: add transition and emission noise.
             seed: of that noise.
+            mask: [B, T], 1 where a frame is observed, also among the first; None: all are.
 
         Raises:
             ArgumentError: there are fewer than `num_given` frames, or `num_steps` is below that; or frames
@@ -216,14 +218,20 @@ class KVAE(KalmanAutoencoder):
         images = arguments.shaped_frames(images)
         num_steps, num_given = lengths_of(images.shape[1], num_steps, num_given, self.config)
         seeds = self.seeds(seed)
-        codes = self.codes(images[:, :num_given], seeds)
+        mask = given_mask(mask, images)
+        mask = None if mask is None else mask[:, :num_given]
+        codes = self.codes(images[:, :num_given], seeds, mask)
         controls = fitted_controls(controls, num_steps, codes.shape[0], self.config.dim_u)
         if controls is None:
             controls = tf.zeros([tf.shape(codes)[0], num_steps, self.config.dim_u])
-        return self.generate_from_codes(codes, controls, next(seeds) if stochastic else None)
+        return self.generate_from_codes(codes, controls, next(seeds) if stochastic else None, mask)
 
     def generate_from_codes(
-        self, codes: tf.Tensor, controls: tf.Tensor, noise_seed: tf.Tensor | None = None
+        self,
+        codes: tf.Tensor,
+        controls: tf.Tensor,
+        noise_seed: tf.Tensor | None = None,
+        mask: TensorLike | None = None,
     ) -> Decoded:
         """Go on from the codes of the first frames.
 
@@ -231,8 +239,9 @@ class KVAE(KalmanAutoencoder):
             codes: [B, G, dim_a].
             controls: [B, S, dim_u], whose S >= G is the length of the result.
             noise_seed: [2], of the transition and emission noise; None: there is none.
+            mask: [B, G], 1 where a frame was observed; None: all were.
         """
-        start = self.infer_codes(codes, None, controls[:, : tf.shape(codes)[1]]).smoothed_states
+        start = self.infer_codes(codes, mask, controls[:, : tf.shape(codes)[1]]).smoothed_states
         # A KVAE has states.
         assert start is not None
         return self._decoded(parts.traced_once(self._roll_out, start.mean, controls, noise_seed))

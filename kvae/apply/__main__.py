@@ -23,6 +23,7 @@ import tyro
 from kvae.data.colour import per_pixel
 from kvae.errors import UserError
 from kvae.system import console
+from kvae.videos.frames import has_colour
 
 if TYPE_CHECKING:
     from kvae.apply.filling import Filled
@@ -89,7 +90,7 @@ def _run(options: Options) -> None:
         from kvae.plots import films
         from kvae.runs.load import load
         from kvae.system import device, files
-        from kvae.videos.frames import Look, read_clip
+        from kvae.videos.frames import EITHER, Look, read_clip
         from kvae.videos.sources import find, short_name
 
         device.has_gpu()
@@ -104,8 +105,9 @@ def _run(options: Options) -> None:
     model = load(options.run_folder)
     height, width = model.frame_shape[:2]
     num_values = math.prod(model.frame_shape)
-    look = Look(height, width, black_and_white=model.config.out_distr == "bernoulli")
-    frames = read_clip(sources[0], look, options.max_frames - options.continue_)
+    look = Look(height, width, model.config.out_distr == "bernoulli", EITHER)
+    either = read_clip(sources[0], look, options.max_frames - options.continue_)
+    frames = _in_channels(either, int(model.config.channels), options.clip)
     num_steps = len(frames) + options.continue_
     observed = np.ones(len(frames), np.float32)
     observed[hidden_frames(options.hide, len(frames))] = 0
@@ -142,6 +144,22 @@ def _run(options: Options) -> None:
             f"A hidden pixel, if the clip is sound, was filled in with an error (RMS) of {of_filled:.3f}; "
             f"the last frame seen, shown on, has {of_last:.3f}"
         )
+
+
+def _in_channels(either: np.ndarray, channels: int, clip: Path) -> np.ndarray:
+    """Return frames as the model takes them, and tell where the clip has others.
+
+    Args:
+        either: [T, H, W, 4]: red, green and blue, and the grey of them.
+        channels: 1 or 3.
+        clip: what messages call it.
+    """
+    in_colour = any(has_colour(frame) for frame in either)
+    if in_colour and channels == 1:
+        print(f"{clip} is in colour: its frames are turned to grey, as the model was trained on such")
+    if not in_colour and channels == 3:
+        print(f"{clip} is grey: its frames are taken as colour, with three channels alike")
+    return either[..., 3] if channels == 1 else either[..., :3]
 
 
 def hidden_frames(ranges: str, num_frames: int) -> list[int]:

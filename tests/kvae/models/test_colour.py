@@ -10,14 +10,7 @@ from kvae.config.rules import ShapeError
 from kvae.models.arguments import FitError
 from kvae.models.factory import make_model
 from kvae.runs.weights import load_weights, save_weights
-from tests.kvae.models.small import TINY, tiny, videos
-
-
-def coloured(**sides):
-    """A square that moves, red in one sequence, green in another, white in the third."""
-    images = videos(**sides)
-    return images[..., None] * np.array([[1, 0, 0], [0, 1, 0], [1, 1, 1]], np.uint8)[:, None, None, None]
-
+from tests.kvae.models.small import TINY, coloured, tiny, videos
 
 MASK = np.array([[1, 1, 0, 0, 1, 1]] * 3)
 PERCEPTRON = {"conv": False, "num_filters": (), "vae_num_units": 5}

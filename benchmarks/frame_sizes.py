@@ -3,8 +3,9 @@
 python -m benchmarks.frame_sizes
 
 A model with the convolutions that it chooses by itself takes training steps, and smooths, each in a process
-of its own. What is told is the median time, divided by the frames of the batch, and the most memory that the
-process ever had above what it had once the model was built, divided likewise.
+of its own. What is told is the processor's time, of all cores together, which other work on the machine
+hardly changes: the median, divided by the frames of the batch. And the most memory that the process ever had
+above what it had once the model was built, divided likewise.
 """
 
 import os
@@ -47,7 +48,7 @@ class Measured(NamedTuple):
     Attributes:
         num_filters: of its convolutions.
         num_weights: of the model.
-        milliseconds: for each frame.
+        milliseconds: of the processor's time, for each frame.
         megabytes: for each frame, above what the process had before.
     """
 
@@ -69,12 +70,12 @@ def measure(use, side, channels, batch_size, repeats):
     before = processes.peak_megabytes()
     seconds = []
     for _ in range(1 + repeats):
-        start = time.perf_counter()
+        start = time.process_time()
         if use == "train":
             model.train_on_batch({"images": images})
         else:
             model.smooth(images)
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
     num_frames = batch_size * NUM_STEPS
     return Measured(
         model.config.num_filters,
@@ -92,8 +93,8 @@ def main(arguments=None):
     options = tyro.cli(Options, args=given, use_underscores=True)
     lines = [
         *heading("frame_sizes", given, ("tensorflow",)),
-        f"For each frame, in batches of {options.batch_size} sequences of {NUM_STEPS}, without the first. "
-        "What TensorFlow takes for itself is counted too.",
+        f"For each frame, in batches of {options.batch_size} sequences of {NUM_STEPS}, without the first; ms "
+        "of the processor's time, all cores together. Memory that TensorFlow takes for itself is counted too.",
         "",
         f"{'':22}{'':14}{'':10}{'training':>20}{'smoothing':>20}",
         f"{'frames':22}{'convolutions':>14}{'weights':>10}" + f"{'ms':>10}{'MB':>10}" * 2,

@@ -94,7 +94,7 @@ def main(arguments=None):
     lines = [
         *heading("frame_sizes", given, ("tensorflow",)),
         f"For each frame, in batches of {options.batch_size} sequences of {NUM_STEPS}, without the first; ms "
-        "of the processor's time, all cores together. Memory that TensorFlow takes for itself is counted too.",
+        "of the processor's time, all cores together. What TensorFlow takes for itself is counted too.",
         "",
         f"{'':22}{'':14}{'':10}{'training':>20}{'smoothing':>20}",
         f"{'frames':22}{'convolutions':>14}{'weights':>10}" + f"{'ms':>10}{'MB':>10}" * 2,

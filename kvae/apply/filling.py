@@ -66,10 +66,9 @@ def fill(
     num_samples: int = 3,
     num_draws: int = NUM_DRAWS,
     seed: SeedLike | None = None,
+    controls: np.ndarray | None = None,
 ) -> Filled:
     """Fill in the hidden frames of a clip, and go on from its end.
-
-    Control inputs are zeros, but where the model learns its own.
 
     Args:
         model: a trained `KVAE`; as rivals of it look back alone, they cannot do this.
@@ -79,6 +78,8 @@ def fill(
         num_samples: S, at most `num_draws`.
         num_draws: draws behind every mean, at least 2.
         seed: of the draws; None: others at every call.
+        controls: [T, dim_u], entry t acting on the way into frame t; or of up to T + N frames, with those to
+            come, which are zeros else. None: zeros. A model that learns its own looks at none.
 
     Returns:
         A `Filled`.
@@ -86,7 +87,7 @@ def fill(
     Raises:
         FillingError: the model is no `KVAE`.
         FitError: the clip's frames have other sides than the model's.
-        ArgumentError: frames or mask are none, or a number is out of range.
+        ArgumentError: frames, mask or controls are none, or a number is out of range.
     """
     if not isinstance(model, KVAE):
         raise FillingError(
@@ -107,8 +108,11 @@ def fill(
     seeds = model.seeds(seed)
     codes = model.codes(pixels[None], seeds)
     num_paths = model.config.num_paths
-    found = model.sample_posterior(codes, seen[None, : len(frames)], None, num_paths, num_draws, next(seeds))
-    drawn = model.continue_posterior(found.sampled_states, found.paths, len(seen), next(seeds))
+    of_all = _controls(controls, len(frames), num_steps, model.config.dim_u)
+    of_clip = None if of_all is None else of_all[:, : len(frames)]
+    given = (codes, seen[None, : len(frames)], of_clip)
+    found = model.sample_posterior(*given, num_paths, num_draws, next(seeds))
+    drawn = model.continue_posterior(found.sampled_states, found.paths, len(seen), next(seeds), of_all)
 
     shown = np.pad(pixels, [(0, num_steps)] + [(0, 0)] * len(model.frame_shape))
     is_seen = per_pixel(seen, shown) > 0
@@ -118,6 +122,19 @@ def fill(
     images, uncertainty = np.where(is_seen, shown, mean), np.where(is_seen, 0, stddev)
     arrays = (images, uncertainty, np.where(is_seen, shown, samples), code_mean, code_cov, code_stddev, seen)
     return Filled(*(array.astype(np.float32) for array in arrays))
+
+
+def _controls(controls: np.ndarray | None, num_frames: int, num_steps: int, dim_u: int) -> np.ndarray | None:
+    """Return controls [1, S, dim_u] of a clip and of what comes after it."""
+    if controls is None:
+        return None
+    array = np.asarray(arguments.array_of(controls, (None, dim_u), "controls", "[T, dim_u]"))
+    if not num_frames <= len(array) <= num_frames + num_steps:
+        raise arguments.ArgumentError(
+            f"controls must be [T, dim_u], T = {num_frames}, or up to {num_frames + num_steps} with those to "
+            f"come. Received: shape {array.shape}"
+        )
+    return array[None]
 
 
 def _pictures(

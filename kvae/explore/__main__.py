@@ -80,10 +80,11 @@ def _run(options: Options) -> None:
     print("Loading the model ...", flush=True)
 
     with console.held_back():
+        from kvae.data import identity
         from kvae.explore import source
         from kvae.explore.session import Exploration
         from kvae.runs.load import load
-        from kvae.runs.options import read_options
+        from kvae.runs.options import read_identity, read_options
         from kvae.system import device
 
         device.has_gpu()
@@ -96,7 +97,8 @@ def _run(options: Options) -> None:
             "folder of a run with --model kvae"
         )
     model = load(options.run_folder)
-    dataset, data_name = source.sequences(model, options.data, simulated)
+    classes = identity.classes_of(read_identity(options.run_folder))
+    dataset, data_name = source.sequences(model, options.data, simulated, classes)
     print(f"Sequences: {data_name}. Warming up ...", flush=True)
     exploration = Exploration(model, dataset)
 

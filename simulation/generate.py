@@ -54,6 +54,9 @@ class Options:
     greyscale: bool | None = None
     """Anti-aliased grey frames, in place of black and white."""
 
+    colours: bool | None = None
+    """Frames in colour, in which each ball has another one, all of the same brightness."""
+
     friction: float | None = None
     """Friction of balls and walls. By default 0."""
 

@@ -5,7 +5,7 @@ import os
 from kvae.config.config import Config
 from kvae.config.presets import WORLD_PRESETS
 from kvae.videos.dataset import Cut
-from kvae.videos.frames import Look
+from kvae.videos.frames import EITHER, Look
 from kvae.videos.sources import looks_like_path, short_name
 
 
@@ -22,5 +22,6 @@ def dataset_name(dataset: str) -> str:
 def cut_of(config: Config) -> Cut:
     """Return how the options of a run cut its videos."""
     height, width = config.frame_size if len(config.frame_size) == 2 else 2 * config.frame_size
-    look = Look(height, width, black_and_white=config.out_distr == "bernoulli")
-    return Cut(look, config.timesteps, config.stride or config.timesteps)
+    channels = EITHER if config.channels == "auto" else config.channels
+    look = Look(height, width, config.out_distr == "bernoulli", channels)
+    return Cut(look, config.timesteps, config.stride or config.timesteps, config.rate)

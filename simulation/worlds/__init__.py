@@ -40,7 +40,7 @@ def make_world(name: str, **options: Any) -> World:
     Args:
         name: one of `world_names`.
         options: what is to be different from the world as it is. The ball worlds take num_balls,
-            resolution (pixels along a side), greyscale, friction, damping, contacts and substeps,
+            resolution (pixels along a side), greyscale, colours, friction, damping, contacts and substeps,
             see `BallParameters`; polygon takes vertices too; pendulum takes resolution alone.
 
     Raises:

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from kvae.data.archives import read_arrays, read_headers
+from kvae.data.resizing import cut_and_resize
 from kvae.videos import containers, stills, timing
 from kvae.videos.sources import ARRAY_SUFFIXES, PICTURE_SUFFIXES, Source, VideoError
 
@@ -69,14 +70,7 @@ def clips_of(source: Source, look: Look) -> Iterator[Clip]:
 
 def fit(picture: Image.Image, look: Look) -> np.ndarray:
     """Return a picture as a grey frame [height, width], uint8: cut around its centre, and resized."""
-    grey = picture.convert("L")
-    scale = min(grey.width / look.width, grey.height / look.height)
-    width, height = scale * look.width, scale * look.height
-    left, top = (grey.width - width) / 2, (grey.height - height) / 2
-    # A filter that averages as boxes do, but does not shift what lies between two of them.
-    resized = grey.resize(
-        (look.width, look.height), Image.Resampling.HAMMING, box=(left, top, left + width, top + height)
-    )
+    resized = cut_and_resize(picture.convert("L"), look.height, look.width)
     frame = np.asarray(resized)
     return np.where(frame > 127, 255, 0).astype(np.uint8) if look.black_and_white else frame
 

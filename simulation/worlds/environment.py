@@ -5,6 +5,8 @@ import difflib
 import importlib
 import inspect
 import json
+import os
+import sys
 import warnings
 from collections.abc import Callable
 from importlib import metadata
@@ -183,7 +185,8 @@ class EnvironmentWorld(World):
         try:
             return self._actions.check(self._policy(observation, rng))
         except ValueError as error:
-            raise ValueError(f"The policy {self.parameters['policy']} for {self.name}: {error}.") from error
+            said = str(error).rstrip(".")
+            raise ValueError(f"The policy {self.parameters['policy']} for {self.name}: {said}.") from error
 
     def _policy_of(self, text: str) -> Policy:
         space = self._env.action_space
@@ -297,6 +300,9 @@ def environment(env_id: str, **options: Any) -> EnvironmentWorld:
     Raises:
         ValueError: as of `EnvironmentWorld`, or an option is out of bounds.
     """
+    if sys.platform == "linux" and not os.environ.get("DISPLAY"):
+        # MuJoCo reads it when it is imported, and would else look for a screen.
+        os.environ.setdefault("MUJOCO_GL", "egl")
     values = dict(options)
     if "resolution" in values:
         if "frame_size" in values:
@@ -363,7 +369,7 @@ def _make(env_id: str, env_options: dict[str, Any]) -> Any:
         ) from error
     # Whatever its code raises.
     except Exception as error:
-        if "render_mode" in str(error):
+        if "argument 'render_mode'" in str(error):
             raise ValueError(_not_drawn(env_id, [])) from error
         given = f" with env_options {json.dumps(env_options)}" if env_options else ""
         raise ValueError(f"gym:{env_id} cannot be made{given}: {_first_line(error)}") from error
@@ -375,7 +381,10 @@ def _make(env_id: str, env_options: dict[str, Any]) -> Any:
 
 def _register_ale(gymnasium: Any, env_id: str) -> None:
     try:
-        gymnasium.register_envs(importlib.import_module("ale_py"))
+        ale_py = importlib.import_module("ale_py")
+        gymnasium.register_envs(ale_py)
+        # Its greeting would stand between a command and its output.
+        ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
     except ImportError as error:
         raise ValueError(f"gym:{env_id} needs the package ale-py: pip install ale-py") from error
 
@@ -395,6 +404,8 @@ def _not_drawn(env_id: str, modes: list[str]) -> str:
 
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines() or [type(error).__name__]
+    # What Gymnasium adds to an error of an environment's own.
+    lines = lines[0].split(" was raised from the environment creator")
     return lines[0] if lines[0].endswith(".") else f"{lines[0]}."
 
 

@@ -179,7 +179,9 @@ def _find(name: str) -> tuple[_Recipe, tuple[str, ...]]:
     if name in _worlds:
         return _worlds[name], ()
     prefix, colon, rest = name.partition(":")
-    if prefix in _families and rest:
+    if prefix in _families:
+        if not rest:
+            raise ValueError(f"{name} needs the ID of an environment, as in gym:Pendulum-v1.")
         return _families[prefix], (rest,)
     if not colon:
         close = difflib.get_close_matches(name, _worlds, n=1)

@@ -57,6 +57,9 @@ class Options:
     greyscale: bool | None = None
     """Anti-aliased grey frames, in place of black and white; gym: grey unless it is False."""
 
+    colours: bool | None = None
+    """Frames in colour, in which each ball has another one, all of the same brightness."""
+
     friction: float | None = None
     """Friction of balls and walls. By default 0."""
 

@@ -7,7 +7,7 @@ from typing import Any
 from kvae.config.config import Config
 from kvae.config.presets import WORLD_PRESETS
 from kvae.videos.dataset import Cut
-from kvae.videos.frames import Look
+from kvae.videos.frames import EITHER, Look
 from kvae.videos.sources import looks_like_path, short_name
 
 ENVIRONMENT = "gym:"
@@ -56,5 +56,7 @@ def environment_options(config: Config) -> tuple[dict[str, Any], int | None]:
 def cut_of(config: Config) -> Cut:
     """Return how the options of a run cut its videos."""
     height, width = config.frame_size if len(config.frame_size) == 2 else 2 * config.frame_size
-    look = Look(height, width, black_and_white=config.out_distr == "bernoulli")
-    return Cut(look, config.timesteps, config.stride or config.timesteps)
+    channels: int | str = getattr(config, "channels", "auto")
+    chosen = channels if isinstance(channels, int) else EITHER
+    look = Look(height, width, config.out_distr == "bernoulli", chosen)
+    return Cut(look, config.timesteps, config.stride or config.timesteps, config.rate)

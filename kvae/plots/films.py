@@ -44,6 +44,7 @@ def film(
     observed: np.ndarray | None = None,
     scale: int | None = None,
     complete: Collection[str] | None = None,
+    there: np.ndarray | None = None,
 ) -> np.ndarray:
     """Film a grid of sequences: one row per label, one column per sequence.
 
@@ -54,6 +55,7 @@ def film(
             incomplete rows have a coloured border; steps after the mask's end count as hidden.
         scale: Screen pixels per pixel; by default cells are about 96 screen pixels wide.
         complete: Labels of the rows that nothing was hidden from; by default the first, the truth.
+        there: [N, T_there], 0 where nobody has the frame, which has the border in those rows too.
 
     Returns:
         The film, uint8 [T, height, width, 3], T the longest row; height and width are even, as
@@ -72,19 +74,21 @@ def film(
         )
     num_steps = max(frames.shape[1] for frames in rows.values())
     hidden = hidden_steps(observed, num_sequences, num_steps)
+    missing = _missing(there, num_sequences, num_steps)
 
     layout = _lay_out(
         labels=[*rows, f"t = {num_steps}"],
         num_rows=len(rows),
         num_columns=num_sequences,
         cell=_cell_size(rows, scale, _FILM_CELL),
-        legend_line=0 if hidden.any() else None,
+        legend_line=0 if hidden.any() or missing.any() else None,
     )
     canvas = np.repeat(layout.canvas[np.newaxis], num_steps, axis=0)
     complete = [next(iter(rows))] if complete is None else complete
     for row, (label, frames) in enumerate(rows.items()):
         for column in range(num_sequences):
-            border = hidden[column, : frames.shape[1]] & (label not in complete)
+            hides = missing if label in complete else hidden
+            border = hides[column, : frames.shape[1]]
             _paste(canvas, layout, row, column, frames[column], border)
     for step in range(num_steps):
         left, top, width, height = layout.footer
@@ -102,6 +106,7 @@ def strip(
     scale: int | None = None,
     complete: Collection[str] | None = None,
     first_step: int = 1,
+    there: np.ndarray | None = None,
 ) -> np.ndarray:
     """Lay out one sequence as a picture: one row per label, time from left to right.
 
@@ -113,6 +118,7 @@ def strip(
         scale: Screen pixels per pixel; by default cells are about 56 screen pixels wide.
         complete: Labels of the rows that nothing was hidden from; by default the first, the truth.
         first_step: What the first step is called.
+        there: [T_there], 0 where nobody has the frame, which has the border in the complete rows too.
 
     Returns:
         The picture, uint8 [height, width, 3]; height and width are even.
@@ -126,19 +132,20 @@ def strip(
         raise ValueError(f"observed must have shape [T_mask]. Received: shape {np.shape(observed)}.")
     observed = None if observed is None else np.asarray(observed)[np.newaxis]
     hidden = hidden_steps(observed, 1, num_steps)[0]
+    missing = _missing(None if there is None else there[np.newaxis], 1, num_steps)[0]
 
     layout = _lay_out(
         labels=[*rows, "t"],
         num_rows=len(rows),
         num_columns=num_steps,
         cell=_cell_size(rows, scale, _STRIP_CELL),
-        legend_line=1 if hidden.any() else None,
+        legend_line=1 if hidden.any() or missing.any() else None,
     )
     canvas = layout.canvas[np.newaxis].copy()
     complete = [next(iter(rows))] if complete is None else complete
     for row, (label, frames) in enumerate(rows.items()):
         for step in range(len(frames)):
-            border = hidden[step : step + 1] & (label not in complete)
+            border = (missing if label in complete else hidden)[step : step + 1]
             _paste(canvas, layout, row, step, frames[step : step + 1], border)
 
     image = Image.fromarray(canvas[0])
@@ -155,6 +162,14 @@ def strip(
         centre = layout.lefts[step] + layout.cell[1] // 2
         draw.text((centre, middle), str(step + first_step), _INK, font, anchor="mm")
     return np.array(image)
+
+
+def _missing(there: np.ndarray | None, num_sequences: int, num_steps: int) -> np.ndarray:
+    """Return [N, T] bool, True where nobody has the frame."""
+    missing = np.zeros((num_sequences, num_steps), bool)
+    if there is not None:
+        missing[:, : there.shape[1]] = there[:, :num_steps] == 0
+    return missing
 
 
 def write_mp4(path: str | os.PathLike, film: np.ndarray, fps: float = 10) -> None:

@@ -154,7 +154,7 @@ class Recorder:
     def _imputation(self, model: SequenceAutoencoder) -> dict[str, float]:
         """Return each method's fraction of wrong pixels on the hidden frames of the first test batch."""
         size = self.config.batch_size
-        first = Dataset(self.test.images[:size], self.test.controls[:size], None)
+        first = self.test.first(size)
         num_sequences, num_steps = first.shape[:2]
         mask = masks.planning_mask(
             num_sequences, num_steps, self.config.t_init_mask, self.config.t_steps_mask

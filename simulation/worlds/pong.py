@@ -81,8 +81,8 @@ class PongWorld(BallWorld):
             before = balls[:, :2]
             self._canvas.clear()
             self._draw_paddles(self._ends(middles))
-            for x, y, _, _ in balls:
-                self._draw_ball((x, y), 0.0)
+            for number, (x, y, _, _) in enumerate(balls):
+                self._draw_ball(number, (x, y), 0.0)
             frames.append(self._canvas.content())
         return frames
 

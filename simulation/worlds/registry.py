@@ -88,8 +88,8 @@ def make_world(name: str, **options: Any) -> World:
         name: one of `world_names`; or gym:ID, see `simulation.worlds.environment`; or MODULE:NAME, the world
             that a module of yours registers, once that is imported.
         options: what is to be different from the world as it is. The ball worlds take num_balls,
-            resolution (pixels along a side), greyscale, friction, damping, contacts and substeps,
-            see `BallParameters`; polygon takes vertices too; pendulum takes resolution alone.
+            resolution (pixels along a side), greyscale, colours, friction, damping, contacts and
+            substeps, see `BallParameters`; polygon takes vertices too; pendulum takes resolution alone.
 
     Raises:
         ValueError: if there is no such world, it has no such option, or it cannot be made so.

@@ -16,7 +16,7 @@ FROM_THE_COMMAND_LINE = (
 )
 MAY_CHANGE = [
     *FROM_THE_COMMAND_LINE,
-    *"dataset data_dir frame_size timesteps stride precision batch_size".split(),
+    *"dataset data_dir frame_size timesteps stride rate precision batch_size".split(),
     *"t_init_mask t_steps_mask num_paths evaluate_on_samples".split(),
 ]
 

@@ -3,7 +3,7 @@ import pytest
 from kvae.config import Config
 from kvae.config.datasets import cut_of, dataset_name, is_own_videos
 from kvae.videos.dataset import Cut
-from kvae.videos.frames import Look
+from kvae.videos.frames import EITHER, Look
 
 
 def test_a_path_is_told_from_a_world(tmp_path, monkeypatch):
@@ -25,9 +25,10 @@ def test_a_path_is_told_from_a_world(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "cut"),
     [
-        ({}, Cut(Look(32, 32, black_and_white=True), 20, 20)),
-        ({"frame_size": (48, 64), "stride": 5}, Cut(Look(48, 64, black_and_white=True), 20, 5)),
-        ({"out_distr": "gaussian", "timesteps": 7}, Cut(Look(32, 32, black_and_white=False), 7, 7)),
+        ({}, Cut(Look(32, 32, True, EITHER), 20, 20)),
+        ({"frame_size": (48, 64), "stride": 5}, Cut(Look(48, 64, True, EITHER), 20, 5)),
+        ({"rate": 12.5}, Cut(Look(32, 32, True, EITHER), 20, 20, 12.5)),
+        ({"out_distr": "gaussian", "timesteps": 7}, Cut(Look(32, 32, False, EITHER), 7, 7)),
     ],
 )
 def test_options_say_how_videos_are_cut(options, cut):

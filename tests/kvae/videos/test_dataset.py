@@ -9,6 +9,7 @@ from kvae import data
 from kvae.data.archives import read_arrays
 from kvae.errors import UserError
 from kvae.videos import dataset as video_dataset
+from kvae.videos import steps
 from kvae.videos.dataset import Cut, find_test_file
 from kvae.videos.frames import Look
 
@@ -130,7 +131,7 @@ def test_the_same_is_not_read_again(tmp_path, monkeypatch):
     write(tmp_path / "clips", [10, 10])
     files, _ = ensure(tmp_path / "clips", tmp_path / "data")
     before = {file: file.stat().st_mtime_ns for file in files}
-    monkeypatch.setattr(video_dataset, "clips_of", no_reading)
+    monkeypatch.setattr(steps, "clips_of", no_reading)
     again, said = ensure(tmp_path / "clips", tmp_path / "data")
     assert again == files
     assert str(files.sheet) in said
@@ -195,6 +196,8 @@ def test_the_files_are_dataset_files(tmp_path):
         "height": 8,
         "width": 8,
         "black_and_white": False,
+        "channels": 1,
+        "rate": 0.0,
         "timesteps": 5,
         "stride": 5,
         "split_by": "by name",

@@ -48,7 +48,9 @@ def environment_options(config: Config) -> tuple[dict[str, Any], int | None]:
     asked: dict[str, Any] = {}
     if config.frame_size != Config.frame_size:
         asked["frame_size"] = [config.frame_size[0], config.frame_size[-1]]
-    if config.out_distr == "bernoulli":
+    if config.channels == 3:
+        asked["channels"] = 3
+    elif config.out_distr == "bernoulli":
         asked["greyscale"] = False
     return asked, config.timesteps if config.timesteps != Config.timesteps else None
 

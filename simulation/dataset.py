@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from kvae.system.files import file_name
 from simulation.dataset_file import DatasetMismatch, compare, describe, make, read_metadata
 from simulation.sampling import SPLITS, Workers, check_size
 from simulation.worlds import World, make_world
@@ -72,12 +73,12 @@ class DatasetFile(NamedTuple):
 def dataset_path(data_dir: str | os.PathLike, world_name: str, split: str) -> Path:
     """Where the file of a split, "train" or "test", lies."""
     suffix = {"train": "", "test": "_test"}[split]
-    return Path(data_dir) / f"{_file_name(world_name)}{suffix}.npz"
+    return Path(data_dir) / f"{file_name(world_name)}{suffix}.npz"
 
 
 def shard_path(data_dir: str | os.PathLike, world_name: str, shard: int, shards: int) -> Path:
     """Where a shard of the training data lies."""
-    return Path(data_dir) / _file_name(world_name) / f"train-{shard:05d}-of-{shards:05d}.npz"
+    return Path(data_dir) / file_name(world_name) / f"train-{shard:05d}-of-{shards:05d}.npz"
 
 
 def generate(
@@ -128,7 +129,7 @@ def generate(
         wanted = {paths.train: describe(world, "train", num_train, num_steps, seed)}
     else:
         wanted = _describe_shards(world, data_dir, num_train, num_steps, seed, shards)
-        paths = paths._replace(train=Path(data_dir) / _file_name(world_name))
+        paths = paths._replace(train=Path(data_dir) / file_name(world_name))
     wanted[paths.test] = describe(world, "test", num_test, num_steps, seed)
     if shards is not None and shard is not None:
         path = shard_path(data_dir, world_name, shard, shards)
@@ -190,7 +191,7 @@ def ensure(
                 f"{paths.train} and {shards[0]} are both there: delete what you do not want."
             )
         _check_complete(shards)
-        paths = paths._replace(train=Path(data_dir) / _file_name(world_name))
+        paths = paths._replace(train=Path(data_dir) / file_name(world_name))
     files = {"train": shards or [paths.train], "test": [paths.test]}
     found = {
         (split, path): read_metadata(path)
@@ -224,11 +225,6 @@ def ensure(
     return paths
 
 
-def _file_name(world_name: str) -> str:
-    """Return what the files of a world are called: its name, where that is that of a file."""
-    return world_name if is_of_this_program(world_name) else re.sub(r"[^A-Za-z0-9._]+", "-", world_name)
-
-
 def _check_shards(num_train: int, shards: int | None, shard: int | None) -> None:
     if shards is None:
         if shard is not None:
@@ -255,7 +251,7 @@ def _describe_shards(world, data_dir, num_train, num_steps, seed, shards) -> dic
 
 
 def _shards_there(data_dir: str | os.PathLike, world_name: str) -> list[Path]:
-    folder = Path(data_dir) / _file_name(world_name)
+    folder = Path(data_dir) / file_name(world_name)
     return sorted(path for path in folder.glob("train-*.npz") if _SHARD.fullmatch(path.name))
 
 

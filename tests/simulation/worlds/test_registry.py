@@ -110,4 +110,5 @@ def test_no_name_is_taken_twice(monkeypatch):
     for name in ("", "a:b"):
         with pytest.raises(ValueError, match="The name of a world must have no colon, and not be empty"):
             register(name)
-    assert world_names() == ("box", "box_gravity", "polygon", "pong", "pendulum")
+    # Another test may have registered more.
+    assert world_names()[:5] == ("box", "box_gravity", "polygon", "pong", "pendulum")

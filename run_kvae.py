@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from kvae.config import Config, ConfigError
 from kvae.config.command_line import given_options, parse
-from kvae.config.datasets import cut_of, is_own_videos
+from kvae.config.datasets import cut_of, environment_options, is_environment, is_own_videos
 from kvae.config.frames import for_frames, words_of_padding
 from kvae.data import identity
 from kvae.errors import UserError
@@ -373,6 +373,7 @@ def _dataset_files(config: Config, source: str, known: identity.Identity | None)
     if is_own_videos(config.dataset) or (is_own and identity.is_of_videos(known)):
         return _files_of_videos(config, not is_outside, known)
     from simulation import dataset
+    from simulation.worlds.registry import modules_named, trust
 
     train, test = (dataset.dataset_path(folder, config.dataset, split) for split in ("train", "test"))
     recipe = identity.arguments_of_recipe(known) if is_own else None
@@ -395,8 +396,14 @@ def _dataset_files(config: Config, source: str, known: identity.Identity | None)
                 return dataset.generate(data_dir=folder, **recipe)
             except (ValueError, TypeError, OSError) as error:
                 raise ConfigError(f"The run's data cannot be simulated anew: {error}") from error
+    asked, num_steps = environment_options(config) if is_environment(config.dataset) else ({}, None)
     try:
-        return dataset.ensure(config.dataset, config.data_dir, quiet=config.quiet)
+        if not source:
+            # The user names it, and not a run folder, which may be anybody's.
+            trust(*modules_named(config.dataset, asked))
+        return dataset.ensure(
+            config.dataset, config.data_dir, quiet=config.quiet, options=asked, num_steps=num_steps
+        )
     except (ValueError, OSError) as error:
         raise ConfigError(f"No data for --dataset {config.dataset}: {error}") from error
 

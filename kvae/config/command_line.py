@@ -8,7 +8,7 @@ from typing import Any
 import tyro
 
 from kvae.config.config import Config, marked, option_names
-from kvae.config.datasets import is_own_videos
+from kvae.config.datasets import is_environment, is_own_videos
 from kvae.config.marks import Mark, kind_of
 from kvae.config.rules import no_effect
 from kvae.config.start import starting_options
@@ -63,9 +63,12 @@ def _check_world(config: Config, names: Collection[str]) -> None:
     """Raise ConfigError where an option `names` holds, which is for own videos, would be ignored."""
     if is_own_videos(config.dataset):
         return
+    idle = marked(Mark.OWN_VIDEOS)
+    if is_environment(config.dataset):
+        idle -= marked(Mark.ENVIRONMENTS)
     for name in option_names():
         value = getattr(config, name)
-        if name in marked(Mark.OWN_VIDEOS) & {*names} and value != getattr(Config, name):
+        if name in idle & {*names} and value != getattr(Config, name):
             raise no_effect(name, value, f"dataset={config.dataset}")
 
 

@@ -76,17 +76,20 @@ class DataOptions(OptionGroup):
     """What to train on, and the named set of options to start from."""
 
     dataset: Annotated[str, _WORLD_OR_PATH, Mark.RELOAD] = "box"
-    """World to learn: a dataset file DATASET.npz in data_dir, simulated first if it is not there. Or videos
+    """World to learn: a dataset file DATASET.npz in data_dir, simulated first if it is not there. Or an
+    environment of Gymnasium, gym:ID such as gym:Pendulum-v1, or a world of your own, MODULE:NAME. Or videos
     of your own: a path to a folder of them (mp4, gif, avi, mov, webm, sub-folders of png or jpg), to one of
     these, or to an .npz or .h5 of `images` [N, T, H, W] or [N, T, H, W, 3] and, as they are there, `mask`,
     `controls`, `states`, `times`; an .npy holds the images alone."""
     data_dir: Annotated[str, Mark.RELOAD | Mark.PLACE] = "data"
     """Folder of the dataset files."""
-    frame_size: Annotated[tuple[int, ...], _SIDES, Mark.RELOAD | Mark.OWN_VIDEOS] = (32,)
-    """Side of the frames that your own videos are resized to, or HEIGHT,WIDTH. What does not fit the ratio of
-    the two is cut off at the edges, the same on both sides."""
-    timesteps: Annotated[int, at_least(2), at_most(10_000), Mark.RELOAD | Mark.OWN_VIDEOS] = 20
-    """Frames in a sequence of your own videos; shorter videos are left out."""
+    frame_size: Annotated[tuple[int, ...], _SIDES, Mark.RELOAD | Mark.OWN_VIDEOS | Mark.ENVIRONMENTS] = (32,)
+    """Side of the frames that your own videos, or environments, are resized to, or HEIGHT,WIDTH. What does
+    not fit the ratio of the two is cut off at the edges, the same on both sides."""
+    timesteps: Annotated[
+        int, at_least(2), at_most(10_000), Mark.RELOAD | Mark.OWN_VIDEOS | Mark.ENVIRONMENTS
+    ] = 20
+    """Frames in a sequence of your own videos, or of an environment; shorter videos are left out."""
     stride: Annotated[int, at_least(0), at_most(1_000_000), Mark.RELOAD | Mark.OWN_VIDEOS] = 0
     """Frames between the beginnings of two sequences of one of your own videos. 0: as many as timesteps, so
     that they do not overlap."""

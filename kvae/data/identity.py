@@ -138,7 +138,11 @@ def command_of_recipe(of: Identity | None, data_dir: str | os.PathLike) -> str |
 
 
 def _word(value: Any) -> Any:
-    """Return an option's value as the command line takes it: a polygon's corners as "x,y x,y"."""
+    """Return an option's value as the command line takes it: sides as "x,y", corners as "x,y x,y"."""
+    if isinstance(value, dict):
+        return json.dumps(value)
+    if isinstance(value, list | tuple) and all(isinstance(item, int) for item in value):
+        return ",".join(map(str, value))
     if isinstance(value, list | tuple):
         return " ".join(",".join(map(str, corner)) for corner in value)
     return value

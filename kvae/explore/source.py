@@ -9,6 +9,7 @@ from kvae.config.datasets import cut_of, is_own_videos
 from kvae.data.controls import Classes
 from kvae.errors import UserError
 from kvae.models.kvae import KVAE
+from kvae.system.files import file_name
 from kvae.videos.dataset import find_test_file
 
 
@@ -33,7 +34,7 @@ def sequences(
     config = model.config
     if file is None and is_own_videos(config.dataset):
         file = _file_of_own_videos(config)
-    usual = Path(config.data_dir) / f"{config.dataset}_test.npz"
+    usual = Path(config.data_dir) / f"{file_name(config.dataset)}_test.npz"
     if file is not None or usual.exists():
         path = file or usual
         use_controls = config.use_controls and not config.learn_u

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from kvae.data.resizing import cut_and_resize
 from kvae.videos import arrays, containers, stills, timing
 from kvae.videos.arrays import ArrayVideo, say_grid
 from kvae.videos.sources import ARRAY_SUFFIXES, PICTURE_SUFFIXES, Source, VideoError
@@ -112,13 +113,7 @@ def fit(picture: Image.Image, look: Look) -> np.ndarray:
         colour, grey = (fit(picture, one) for one in alone)
         return np.concatenate([colour, grey[..., None]], axis=-1)
     picture = picture.convert("L" if look.channels == 1 else "RGB")
-    scale = min(picture.width / look.width, picture.height / look.height)
-    width, height = scale * look.width, scale * look.height
-    left, top = (picture.width - width) / 2, (picture.height - height) / 2
-    # A filter that averages as boxes do, but does not shift what lies between two of them.
-    resized = picture.resize(
-        (look.width, look.height), Image.Resampling.HAMMING, box=(left, top, left + width, top + height)
-    )
+    resized = cut_and_resize(picture, look.height, look.width)
     frame = np.asarray(resized)
     return np.where(frame > 127, 255, 0).astype(np.uint8) if look.black_and_white else frame
 

@@ -12,7 +12,7 @@ import shapely
 from numpy.typing import ArrayLike, NDArray
 from pymunk.space_debug_draw_options import SpaceDebugColor
 
-from simulation.worlds.base import Quantity, Sequences, World
+from simulation.worlds.base import PhysicsWorld, Quantity, Sequences
 from simulation.worlds.drawing import Canvas
 
 WHITE = SpaceDebugColor(255, 255, 255, 255)
@@ -146,7 +146,7 @@ class BallParameters:
             raise ValueError(f"{balls} of radius {self.ball_radius:g} will not fit between the walls.")
 
 
-class BallWorld(World):
+class BallWorld(PhysicsWorld):
     """Balls between walls; each frame is drawn before its step.
 
     Not safe to share between threads: all frames are drawn on one surface.
@@ -198,7 +198,7 @@ class BallWorld(World):
         )
 
     def rollout(self, initial_states: ArrayLike, num_steps: int = 20) -> Sequences:
-        """Simulate from initial states [N, 4 * num_balls]; see `World.rollout`."""
+        """Simulate from initial states [N, 4 * num_balls]; see `PhysicsWorld.rollout`."""
         initial_states = self._check_rollout_arguments(initial_states, num_steps)
         num_sequences = len(initial_states)
         images = np.empty((num_sequences, num_steps, *self.image_shape), dtype=np.uint8)
@@ -210,7 +210,7 @@ class BallWorld(World):
         return Sequences(images, states, controls)
 
     def render(self, states: ArrayLike) -> NDArray[np.uint8]:
-        """See `World.render`; the balls are drawn as if they had not turned."""
+        """See `PhysicsWorld.render`; the balls are drawn as if they had not turned."""
         states = np.asarray(states, np.float64)
         frames = [self._render(sequence.reshape(len(sequence), -1, 4)) for sequence in states]
         return np.stack([np.maximum(self._canvas.images(of_one), self._walls) for of_one in frames])

@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 import pymunk
 
-from simulation.worlds.ball import WHITE, BallParameters, BallWorld, ball_world, state_of
+from simulation.worlds.ball import OPTIONS, WHITE, BallParameters, BallWorld, ball_world, state_of
+from simulation.worlds.registry import register
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,7 @@ class PongWorld(BallWorld):
         return paddle
 
 
+@register("pong", OPTIONS)
 def pong(**options: Any) -> PongWorld:
     """Make pong, where the paddles are quick enough to miss no ball."""
     parameters = PongParameters(

@@ -25,6 +25,7 @@ EXAMPLES = dict(zip(["world", "alpha", "likelihood"], BLOCKS, strict=True))
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the .* option is set")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "notebooks" / "tour.ipynb"]
 OWN_VIDEOS = (ROOT / "docs" / "own_videos.md").read_text()
+COLOUR = (ROOT / "docs" / "colour.md").read_text()
 COMMANDS = re.findall(r"^    ((?:python|ffmpeg) .*)$|`((?:python|ffmpeg) [^`]*)`", OWN_VIDEOS, re.M)
 COMMANDS = sorted({indented or inline for indented, inline in COMMANDS})
 
@@ -133,6 +134,18 @@ def test_a_film_is_followed_live(eagerly, monkeypatch, tmp_path, capsys):
     (block,) = re.findall(r"^```python\n(.*?)^```$", OWN_VIDEOS, re.M | re.S)
     exec(compile(block, "docs/own_videos.md", "exec"), {})
     assert len(capsys.readouterr().out.splitlines()) == 5
+
+
+def test_colour_is_used_from_python_as_the_page_says(eagerly, capsys):
+    (block,) = re.findall(r"^```python\n(.*?)^```$", COLOUR, re.M | re.S)
+    exec(compile(block, "docs/colour.md", "exec"), {})
+    assert capsys.readouterr().out.strip() == "(16, 16, 3) (4, 6, 16, 16, 3)"
+
+
+@pytest.mark.parametrize("command", re.findall(r"^    (python run_kvae.py .*)$", COLOUR, re.M))
+def test_trainings_in_colour_have_these_options(command):
+    config = command_line.parse(shlex.split(command)[2:], read_run_options=None)
+    assert (config.frame_size, config.channels) in (((64,), "auto"), ((32,), 1))
 
 
 @pytest.mark.parametrize("suffix", [*sources.VIDEO_SUFFIXES, *sources.ARRAY_SUFFIXES])

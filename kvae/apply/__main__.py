@@ -8,6 +8,7 @@ from kvae.system import command
 if __name__ == "__main__":
     command.begin()
 
+import math
 import os
 import re
 import sys
@@ -19,8 +20,10 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import numpy as np
 import tyro
 
+from kvae.data.colour import per_pixel
 from kvae.errors import UserError
 from kvae.system import console
+from kvae.videos.frames import has_colour
 
 if TYPE_CHECKING:
     from kvae.apply.filling import Filled
@@ -114,12 +117,12 @@ def _run(options: Options) -> None:
     if len(sources) > 1:
         raise ApplyError(f"{options.clip} holds {len(sources)} videos: give one of them")
     model = load(options.run_folder)
-    height, width = model.frame_shape
+    height, width = model.frame_shape[:2]
     clip = _read(options, sources[0], model)
     frames, observed = clip.frames, clip.observed
     num_steps = len(frames) + options.continue_
     num_rows = options.samples + 3
-    needed = num_steps * (num_rows * _BYTES_OF_CELL + 8 * (num_rows + 5) * height * width)
+    needed = num_steps * (num_rows * _BYTES_OF_CELL + 8 * (num_rows + 5) * math.prod(model.frame_shape))
     if needed > free_memory():
         raise ApplyError(
             f"{num_steps:,} frames would take {needed / 1e9:.1f} GB, more than the memory that is free: cut "
@@ -154,6 +157,23 @@ def _run(options: Options) -> None:
         )
 
 
+def _in_channels(either: np.ndarray, there: np.ndarray, channels: int, clip: Path) -> np.ndarray:
+    """Return frames as the model takes them, and tell where the clip has others.
+
+    Args:
+        either: [T, H, W, 4]: red, green and blue, and the grey of them.
+        there: [T], 0 where a frame is missing.
+        channels: 1 or 3.
+        clip: what messages call it.
+    """
+    in_colour = any(has_colour(frame) for frame in either[there > 0])
+    if in_colour and channels == 1:
+        print(f"{clip} is in colour: its frames are turned to grey, as the model was trained on such")
+    if not in_colour and channels == 3:
+        print(f"{clip} is grey: its frames are taken as colour, with three channels alike")
+    return either[..., 3] if channels == 1 else either[..., :3]
+
+
 class _Clip(NamedTuple):
     """A clip of T frames: what a model is given, `there` [T] as far as anybody has it."""
 
@@ -170,11 +190,11 @@ def _read(options: Options, source: "Source", model: "SequenceAutoencoder") -> _
         UserError: a file cannot be used, or nothing of the clip is left to see, or to do.
     """
     from kvae.apply import inputs
-    from kvae.videos.frames import Look, read_recording
+    from kvae.videos.frames import EITHER, Look, read_recording
 
     config = model.config
-    height, width, *colour = model.frame_shape
-    look = Look(height, width, config.out_distr == "bernoulli", 3 if colour else 1)
+    height, width = model.frame_shape[:2]
+    look = Look(height, width, config.out_distr == "bernoulli", EITHER)
     found = read_recording(source, look, options.max_frames - options.continue_, options.rate or config.rate)
     num_frames, there = len(found.images), found.mask
     if options.mask:
@@ -188,7 +208,8 @@ def _read(options: Options, source: "Source", model: "SequenceAutoencoder") -> _
         )
     if not observed.any():
         raise ApplyError(f"None of the {num_frames} frames is left to see: all are hidden, or missing")
-    return _Clip(found.images, there, observed, _controls_of(options, found.controls, num_frames, config))
+    images = _in_channels(found.images, found.mask, int(config.channels), options.clip)
+    return _Clip(images, there, observed, _controls_of(options, found.controls, num_frames, config))
 
 
 def _controls_of(
@@ -237,8 +258,8 @@ def errors_on_hidden(
     """Return the root mean squared errors of hidden frames: as filled in, and as the last frame seen.
 
     Args:
-        truth: [T, H, W], pixels in [0, 1].
-        filled: [T, H, W].
+        truth: [T, H, W] or [T, H, W, 3], pixels in [0, 1].
+        filled: as the truth.
         observed: [T], 1 = observed; some frame is hidden, and some is not. Before the first that is seen,
             that one stands for the last.
         there: [T], 0 where nobody has the frame, which is not judged; None: all are.
@@ -268,8 +289,8 @@ def _check(options: Options) -> None:
 
 
 def _rows(seen: np.ndarray, found: "Filled") -> dict[str, np.ndarray]:
-    """Return the rows of film and strip, [T, H, W] or [T + N, H, W], by label."""
-    is_seen = found.observed[: len(seen), None, None] > 0
+    """Return the rows of film and strip, of T or T + N frames, by label."""
+    is_seen = per_pixel(found.observed[: len(seen)], seen) > 0
     largest = float(found.uncertainty.max())
     rows = {
         "seen": np.where(is_seen, seen, _BLANK),

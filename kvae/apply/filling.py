@@ -1,5 +1,7 @@
 """Fill in one clip, and imagine how it goes on: draws from the posterior of a trained model.
 
+Frames [.., H, W] are [.., H, W, 3] of a model in colour.
+
 A draw is a path of hidden codes and, given that, states z_1..z_T of the whole clip, see
 `kvae.inference.posterior`. It goes on from its own last state, and from the alpha network's state after
 its own codes, with all the noise of the model: so the draws of a continuation spread as the model's
@@ -12,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from kvae import arguments
+from kvae.data.colour import per_pixel
 from kvae.errors import UserError
 from kvae.inference.posterior import Continuation, Posterior
 from kvae.models.arguments import check_sides
@@ -101,7 +104,7 @@ def fill(
     seen = np.pad((observed > 0).astype(np.float32), [(0, num_steps)])
     pixels = model.pixels(frames).numpy()
     # Whatever stood there, a number that is none for example, must not reach the networks.
-    pixels = np.where(seen[: len(frames), None, None] > 0, pixels, np.float32(0))
+    pixels = np.where(per_pixel(seen[: len(frames)], frames) > 0, pixels, np.float32(0))
     seeds = model.seeds(seed)
     codes = model.codes(pixels[None], seeds)
     num_paths = model.config.num_paths
@@ -111,7 +114,8 @@ def fill(
     found = model.sample_posterior(*given, num_paths, num_draws, next(seeds))
     drawn = model.continue_posterior(found.sampled_states, found.paths, len(seen), next(seeds), of_all)
 
-    shown, is_seen = np.pad(pixels, [(0, num_steps), (0, 0), (0, 0)]), seen[:, None, None] > 0
+    shown = np.pad(pixels, [(0, num_steps)] + [(0, 0)] * len(model.frame_shape))
+    is_seen = per_pixel(seen, shown) > 0
     mean, stddev, samples = _pictures(model, drawn.sampled_codes[0].numpy(), num_samples)
     code_mean, code_cov = _moments(found, drawn)
     code_stddev = np.sqrt(np.maximum(np.diagonal(code_cov, axis1=-2, axis2=-1), 0))

@@ -135,15 +135,15 @@ def simulated(model: "KVAE", missing: Path) -> "Dataset":
             "file with --data FILE"
         )
     world = make_world(name)
-    height, width = model.frame_shape
-    if world.image_shape != (height, width):
+    height, width = model.frame_shape[:2]
+    if world.image_shape[:2] != (height, width):
         try:
             world = make_world(name, resolution=height)
         except ValueError as error:
             raise UserError(f"No data for frames of {height}x{width}: {error}") from error
     found = simulate(world, "test", NUM_SIMULATED, world.num_steps, SEED)
     controls = found.controls if model.config.use_controls else found.controls[..., :0]
-    return Dataset(found.images, controls, None)
+    return Dataset(found.images, controls, None).in_channels(int(model.config.channels))
 
 
 def free_port(first: int) -> int:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from kvae.data.colour import per_pixel
 from kvae.data.dataset import Dataset
 from kvae.explore.plane import Plane
 from kvae.inference import posterior
@@ -25,7 +26,8 @@ _NUM_IN_PLANE = 50
 class Look(NamedTuple):
     """One sequence as the model sees it.
 
-    Frames are float32 in [0, 1]: probabilities (Bernoulli) or means (Gaussian) of the pixels.
+    Frames are float32 in [0, 1], probabilities (Bernoulli) or means (Gaussian) of the pixels; [.., H, W, 3]
+    of a model in colour.
 
     Attributes:
         truth: [T, H, W].
@@ -165,7 +167,7 @@ class Exploration:
         encoded = model.encode(truth).mean()
         filtered = model.infer_codes(encoded, mask, u).filtered_codes
         found = model.sample_posterior(encoded, mask, u, self.num_paths, posterior.NUM_DRAWS, seed)
-        seen = mask[0, :, None, None] > 0
+        seen = per_pixel(mask[0], truth[0]) > 0
         mean, cov = posterior.moments_over_draws(found.codes, found.code_cov)
         drawn = draws.decode_each(model, draws.spread(found.sampled_codes, NUM_SAMPLES))
         return (
@@ -194,7 +196,8 @@ class Exploration:
 def wrong_pixels(frames: np.ndarray, look: Look) -> float | None:
     """Return the fraction of wrong pixels of frames [T, H, W] at hidden steps, as in `kvae.evaluation`.
 
-    Frames that nobody has do not count. None where nothing else is hidden.
+    In colour each of the three values of a pixel counts. Frames that nobody has do not count. None where
+    nothing else is hidden.
     """
     judged = look.hidden & ~look.missing
     if not judged.any():

@@ -40,7 +40,9 @@ def sequences(
         if classes is None and config.dim_u > 1 and use_controls and len(data.read_classes(path)) == 1:
             # One column of classes, of which a file that is explored may not hold all.
             classes = (tuple(range(config.dim_u)),)
-        return data.load(path, use_controls, classes), str(path)
+        found = data.load(path, use_controls, classes)
+        turned = {3: " in grey", 1: " as colour"}[found.channels] if found.channels != config.channels else ""
+        return found.in_channels(int(config.channels)), f"{path}{turned}"
     return simulate(model, usual), f"simulated just now, as there is no {usual}"
 
 

@@ -35,7 +35,7 @@ class World(ABC):
     Attributes:
         name: the name by which `make_world` knows it.
         options: what it was made with: `make_world(name, **options)` makes it again.
-        image_shape: (H, W) in pixels.
+        image_shape: (H, W) in pixels; (H, W, 3) in colour.
         parameters: everything that decides what the world's sequences look like; only values that
             JSON gives back unchanged, because a dataset file is checked against it.
         state_quantities: what each of the S state entries is.
@@ -51,7 +51,7 @@ class World(ABC):
 
     name: str
     options: dict[str, Any]
-    image_shape: tuple[int, int]
+    image_shape: tuple[int, ...]
     parameters: dict[str, Any]
     state_quantities: tuple[Quantity, ...]
     control_quantities: tuple[Quantity, ...]

@@ -7,6 +7,7 @@ from kvae.config import Config
 from kvae.models.arguments import FitError
 from kvae.models.kvae import KVAE
 from kvae.models.rivals import RecurrentAutoencoder
+from tests.kvae.models.small import coloured, tiny
 
 T, N = 10, 4
 SMALL = {"num_filters": (4,), "alpha_units": 5, "dim_a": 2, "dim_z": 3}
@@ -184,6 +185,16 @@ def test_a_rival_is_told(frames, observed):
     rival.build((None, None, 8, 8))
     with pytest.raises(FillingError, match="ae_rnn looks back alone"):
         fill(rival, frames, observed)
+
+
+def test_a_clip_in_colour_is_filled_in_in_colour(observed):
+    images = coloured(num_steps=T)
+    found = fill(tiny(images, num_paths=0), images[0], observed, N, num_samples=2, num_draws=4)
+    assert found.images.shape == found.uncertainty.shape == (T + N, 8, 8, 3)
+    assert found.samples.shape == (2, T + N, 8, 8, 3)
+    np.testing.assert_array_equal(found.images[:T][observed > 0], images[0][observed > 0] / 255)
+    assert (found.uncertainty[found.observed > 0] == 0).all()
+    assert (found.uncertainty[found.observed == 0] > 0).any()
 
 
 def test_other_sides_are_told(mixture, observed):

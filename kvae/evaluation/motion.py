@@ -18,6 +18,8 @@ EXPLAINED = 0.5
 """What a pixel's motion is explained by at least, to be seen."""
 REGION = 8
 """Pixels that hang together, corners included: so many are something, and not noise here and there."""
+NUM_JUDGED = 256
+"""Test sequences by which a training is judged on its way."""
 REACH = 3
 """Pixels along a side that something moves by between two frames, at most, to be told from noise."""
 COHERENT = 0.25
@@ -85,9 +87,11 @@ class Motion(NamedTuple):
     @property
     def regions(self) -> list[Region]:
         """What moves unseen and hangs together, noise left out, the largest first."""
-        unseen, error, coherence = self.unseen, self.error, self.coherence
+        unseen: NDArray = self.unseen
+        error, coherence = self.error, self.coherence
         if unseen.ndim == 3:
-            unseen, error, coherence = unseen.any(axis=-1), error.sum(axis=-1), coherence.sum(axis=-1)
+            unseen = np.any(unseen, axis=-1)
+            error, coherence = error.sum(axis=-1), coherence.sum(axis=-1)
         labels, _ = ndimage.label(unseen, np.ones([3, 3]))
         found = []
         for number, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
@@ -96,6 +100,48 @@ class Motion(NamedTuple):
             if size >= REGION and coherence[inside].sum() > COHERENT * error[inside].sum():
                 found.append(Region((rows.start, rows.stop - 1), (columns.start, columns.stop - 1), size))
         return sorted(found, key=lambda region: -region.size)
+
+
+def metrics_of(motion: Motion) -> dict[str, float]:
+    """Return the numbers of a `Motion` by their names in `kvae.runs.columns`, without those that are NaN."""
+    found = {"explained": motion.explained, "unseen": motion.unseen_share, "alive": float(motion.alive)}
+    return {name: value for name, value in found.items() if np.isfinite(value)}
+
+
+def sum_up(motion: Motion) -> str:
+    """Say in a line how much is explained."""
+    codes = f"{motion.alive} of {len(motion.code_variance)} codes alive"
+    if not motion.moving.any():
+        return f"Nothing moves; {codes}"
+    return (
+        f"Motion explained: {motion.explained:.3f}; less than half of it in {100 * motion.unseen_share:.1f} "
+        f"% of the moving pixels; {codes}"
+    )
+
+
+def given_up(motion: Motion) -> str:
+    """Say that the codes tell nothing of frames that move, and what helps; empty: they do."""
+    if motion.alive or not motion.moving.any():
+        return ""
+    return (
+        "All codes are given up: whatever a frame shows, its code says nothing of it, and every "
+        "reconstruction is the same. Where few pixels move, the reconstruction may weigh too little beside the "
+        "rest of the bound: try --scale_reconstruction 3 or more, or --out_distr gaussian"
+    )
+
+
+def not_seen(motion: Motion) -> str:
+    """Say what moves and is not seen, where it is, and what helps; empty: nothing."""
+    if not motion.regions or not motion.alive:
+        return ""
+    region, *others = motion.regions
+    rows, columns = (f"{first} to {last}" for first, last in (region.rows, region.columns))
+    more = f", and {len(others)} smaller ones" if others else ""
+    return (
+        f"Something moves that the codes do not see: in rows {rows}, columns {columns} ({region.size} pixels"
+        f"{more}; plots/*motion.png shows where) less than half of it is explained. More training may bring "
+        "it; if not, try more codes (--dim_a, and --dim_z twice that) or a larger --scale_reconstruction"
+    )
 
 
 def motion_of(model: SequenceAutoencoder, dataset: Dataset | Shards) -> Motion:
@@ -108,26 +154,12 @@ def motion_of(model: SequenceAutoencoder, dataset: Dataset | Shards) -> Motion:
     Returns:
         A `Motion`.
     """
-
-    @tf.function(reduce_retracing=True, autograph=False)
-    def sums(images: tf.Tensor, weight: tf.Tensor) -> list[tf.Tensor]:
-        codes = model.encode(images)
-        mean, noise = codes.mean(), codes.variance()
-        pixels = model.pixels(images)
-        deviation = pixels - model.decode(mean).mean()
-        parts = (pixels, pixels**2, deviation**2, mean, mean**2, noise)
-        found = [tf.tensordot(weight, part, [[0, 1], [0, 1]]) for part in parts]
-        # Of two frames in a row that are both there; the last has none after it.
-        pairs, near = weight[:, :-1] * weight[:, 1:], _sum_nearby(deviation[:, 1:])
-        coherence = tf.tensordot(pairs, deviation[:, :-1] * near, [[0, 1], [0, 1]])
-        return [*found, coherence, tf.reduce_sum(weight), tf.reduce_sum(pairs)]
-
     totals: list[NDArray] = []
     for batch in batches_of(dataset, model.config.batch_size).of():
         weight = batch["weight"][:, None] * tf.ones(batch["images"].shape[:2])
         if "mask" in batch:
             weight *= batch["mask"]
-        found = [np.asarray(part, np.float64) for part in sums(batch["images"], weight)]
+        found = [np.asarray(part, np.float64) for part in _sums(model, batch["images"], weight)]
         totals = [a + b for a, b in zip(totals, found, strict=True)] if totals else found
     *of_frames, coherence, num_frames, num_pairs = totals
     first, second, error, mean, mean_of_square, noise = (total / max(num_frames, 1) for total in of_frames)
@@ -138,6 +170,20 @@ def motion_of(model: SequenceAutoencoder, dataset: Dataset | Shards) -> Motion:
         code_variance=np.maximum(mean_of_square - mean**2, 0),
         noise_variance=noise if model.is_variational else np.zeros_like(noise),
     )
+
+
+def _sums(model: SequenceAutoencoder, images: tf.Tensor, weight: tf.Tensor) -> list[tf.Tensor]:
+    """Return what `motion_of` adds up over frames [B, T, H, W, ...], each with its weight [B, T]."""
+    codes = model.encode(images)
+    mean, noise = codes.mean(), codes.variance()
+    pixels = model.pixels(images)
+    deviation = pixels - model.decode(mean).mean()
+    parts = (pixels, pixels**2, deviation**2, mean, mean**2, noise)
+    found = [tf.tensordot(weight, part, [[0, 1], [0, 1]]) for part in parts]
+    # Of two frames in a row that are both there; the last has none after it.
+    pairs, near = weight[:, :-1] * weight[:, 1:], _sum_nearby(deviation[:, 1:])
+    coherence = tf.tensordot(pairs, deviation[:, :-1] * near, [[0, 1], [0, 1]])
+    return [*found, coherence, tf.reduce_sum(weight), tf.reduce_sum(pairs)]
 
 
 def _sum_nearby(frames: tf.Tensor) -> tf.Tensor:

@@ -142,7 +142,7 @@ def test_a_still_video_has_no_motion():
 
 def test_what_is_explained_by_more_than_half_is_seen():
     variance, error = np.array([[1, 1], [1, 1e-4]]), np.array([[0.4, 0.6], [2, 1e-4]])
-    found = Motion(variance, error, error, np.array([1.0, 0.01]), np.array([0.1, 0.1]))
+    found = Motion(variance, error, 0 * error, np.array([1.0, 0.01]), np.array([0.1, 0.1]))
     # The last pixel does not move.
     np.testing.assert_array_equal(found.unseen, [[False, True], [True, False]])
     assert found.unseen_share == pytest.approx(2 / 3)

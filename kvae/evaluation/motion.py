@@ -125,8 +125,8 @@ def given_up(motion: Motion) -> str:
         return ""
     return (
         "All codes are given up: whatever a frame shows, its code says nothing of it, and every "
-        "reconstruction is the same. Where few pixels move, the reconstruction may weigh too little beside the "
-        "rest of the bound: try --scale_reconstruction 3 or more, or --out_distr gaussian"
+        "reconstruction is the same. Where few pixels move, the reconstruction may weigh too little beside "
+        "the rest of the bound: try --scale_reconstruction 3 or more, or --out_distr gaussian"
     )
 
 

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from kvae.data import masks
 from kvae.data.dataset import Dataset
+from kvae.evaluation.motion import NUM_JUDGED, Motion, motion_of
 from kvae.models.autoencoder import SequenceAutoencoder
 from kvae.plots import figures, films
 from kvae.runs.run_folder import RunFolder
@@ -70,6 +71,8 @@ def draw(
         # What is encoded of a frame that nobody has means nothing.
         codes["encoded"] = np.where(there[..., None] > 0, codes["encoded"], np.nan)
     folder.add_plot("codes", figures.code_trajectories(codes, observed), step, prefix)
+    found_motion = motion_of(model, dataset.first(NUM_JUDGED))
+    folder.add_plot("motion", _plot_of_motion(found_motion), step, prefix)
     if config.model == "kvae":
         folder.events.add_histograms(_histograms(model, dataset.first(config.batch_size)), step)
     if "smoothing" in model.methods:
@@ -147,3 +150,11 @@ def _alpha_plane(model: SequenceAutoencoder, dataset: Dataset) -> Figure:
     alpha, _ = model.alpha(tf.constant(queue))
     alpha = alpha[:, -1].numpy().reshape(100, 100, model.config.K)
     return figures.alpha_plane(first, second, alpha, codes)
+
+
+def _plot_of_motion(motion: Motion) -> Figure:
+    """Plot a `Motion`; the colours of a pixel are added up."""
+    variance, error, moving = motion.variance, motion.error, motion.moving
+    if variance.ndim == 3:
+        return figures.motion_explained(variance.sum(axis=-1), error.sum(axis=-1), np.any(moving, axis=-1))
+    return figures.motion_explained(variance, error, moving)

@@ -191,8 +191,11 @@ def say_grid(
     path: str | os.PathLike, step: float, missing: int, dropped: int, unit: str = "frames a unit of time"
 ) -> None:
     """Warn of what a grid does to frames at uneven times."""
-    words = [f"{missing:,} frames are missing"] * (missing > 0)
-    words += [f"{dropped:,} are left out, as another one is nearer to the same step"] * (dropped > 0)
+    words = [f"{missing:,} frame{'s are' if missing > 1 else ' is'} missing"] * (missing > 0)
+    if dropped:
+        words.append(
+            f"{dropped:,} {'are' if dropped > 1 else 'is'} left out, another being nearer to the step"
+        )
     _warn(
         f"{path} has frames at other times than the grid's: read at {1 / step:.4g} {unit}, where "
         f"{' and '.join(words)}"

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from kvae.config import Config, ConfigError
 from kvae.config.command_line import given_options, parse
 from kvae.config.datasets import cut_of, environment_options, is_environment, is_own_videos
+from kvae.config.frames import for_frames, words_of_padding
 from kvae.data import identity
 from kvae.errors import UserError
 from kvae.runs.options import (
@@ -114,6 +115,9 @@ def run(
     if train_data is not None:
         found |= {"classes": train_data.classes} if train_data.classes else {}
         config = config if source else _fitted(config, train_data, given)
+    config = for_frames(config, test_data.shape[2:])
+    if note := words_of_padding(config, test_data.shape[2:]):
+        print(note)
     model = _make_model(config, train_data, test_data, where, resumed)
     with _open_folder(config, model, where, resumed, found) as folder:
         if train_data is None:
@@ -196,18 +200,30 @@ def _load_data(
         classes = identity.classes_of(known)
         if classes is None and use_controls:
             classes = dataset.read_classes(train_file)
-        test_data = dataset.load(test_file, use_controls, classes)
+        test_data = _in_channels(config, dataset.load(test_file, use_controls, classes), test_file)
         _check_masks(config, test_data)
         return None, test_data
     read = shards.Shards if train_file.is_dir() else dataset.load
-    train_data = read(train_file, use_controls)
-    test_data = dataset.load(test_file, use_controls, train_data.classes)
+    train_data = _in_channels(config, read(train_file, use_controls), train_file)
+    test_data = _in_channels(config, dataset.load(test_file, use_controls, train_data.classes), test_file)
     for data in (train_data, test_data):
         _check_masks(config, data)
     if train_data.classes:
         print(f"{train_file}: {controls.in_words(train_data.classes)}")
     print(f"Learning from {train_file}: {_describe(train_data)}; testing on {_describe(test_data)}")
     return train_data, test_data
+
+
+def _in_channels(config: Config, data: "Dataset | Shards", file: Path) -> Any:
+    """Return data with as many channels as the options ask for, and tell where that changes them."""
+    if config.channels in ("auto", data.channels):
+        return data
+    print(
+        f"{file} is in colour: its frames are turned to grey"
+        if config.channels == 1
+        else f"{file} is grey: its frames are taken as colour, with three channels alike"
+    )
+    return data.in_channels(int(config.channels))
 
 
 def _fitted(config: Config, data: "Dataset | Shards", given: Collection[str]) -> Config:

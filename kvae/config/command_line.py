@@ -138,7 +138,7 @@ def _read_switch(words: list[str]) -> bool:
 
 
 def _read_whole_numbers(words: list[str]) -> tuple[int, ...]:
-    if words == [AUTO]:
+    if words in ([AUTO], [""]):
         return ()
     parts = words[0].split(",")
     if not all(part.strip().isdecimal() for part in parts):

@@ -58,7 +58,6 @@ def environment_options(config: Config) -> tuple[dict[str, Any], int | None]:
 def cut_of(config: Config) -> Cut:
     """Return how the options of a run cut its videos."""
     height, width = config.frame_size if len(config.frame_size) == 2 else 2 * config.frame_size
-    channels: int | str = getattr(config, "channels", "auto")
-    chosen = channels if isinstance(channels, int) else EITHER
-    look = Look(height, width, config.out_distr == "bernoulli", chosen)
+    channels = EITHER if config.channels == "auto" else config.channels
+    look = Look(height, width, config.out_distr == "bernoulli", channels)
     return Cut(look, config.timesteps, config.stride or config.timesteps, config.rate)

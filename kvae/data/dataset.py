@@ -11,6 +11,7 @@ import numpy as np
 from kvae.data import controls as control_classes
 from kvae.data import fields
 from kvae.data.archives import ArchiveError
+from kvae.data.colour import with_channels
 from kvae.data.controls import Classes
 from kvae.data.fields import DataError as DataError
 from kvae.data.files import read_arrays, read_headers
@@ -51,6 +52,10 @@ class Dataset(NamedTuple):
     def order_of_epoch(self, seed: int, epoch: int) -> np.ndarray:
         """Return the order of the sequences in an epoch: new in every epoch, the same in every run."""
         return np.random.default_rng([seed, epoch]).permutation(len(self.images))
+
+    def in_channels(self, channels: int) -> "Dataset":
+        """Return the sequences with grey frames, 1, or frames in colour, 3, whatever they are now."""
+        return self._replace(images=with_channels(self.images, self.images.ndim - 2, channels))
 
     def first(self, count: int) -> "Dataset":
         """Return the first sequences, without their states."""

@@ -79,6 +79,12 @@ class Shards:
         """1 of grey frames, 3 of colour."""
         return 3 if len(self.shape) == 5 else 1
 
+    def in_channels(self, channels: int) -> "Shards":
+        """Give out grey frames, 1, or frames in colour, 3, from now on, whatever the files hold."""
+        self.shape = (*self.shape[:4], 3) if channels == 3 else self.shape[:4]
+        self._in_memory.clear()
+        return self
+
     def order_of_epoch(self, seed: int, epoch: int) -> NDArray[np.int64]:
         """Return the order of the sequences in an epoch: new in every epoch, the same in every run."""
         rng = np.random.default_rng([seed, epoch])
@@ -109,7 +115,7 @@ class Shards:
         if number not in self._in_memory:
             while len(self._in_memory) >= self._files_in_window:
                 self._in_memory.popitem(last=False)
-            found = load(self._paths[number], self._use_controls, self.classes)
+            found = load(self._paths[number], self._use_controls, self.classes).in_channels(self.channels)
             expected = (self._starts[number + 1] - self._starts[number], *self.shape[1:])
             if found.images.shape != expected:
                 raise DataError(

@@ -18,7 +18,8 @@ class ImputationError(NamedTuple):
     """Error over the hidden frames.
 
     Attributes:
-        wrong_pixels: fraction of pixels on the wrong side of 0.5 (Hamming distance).
+        wrong_pixels: fraction of pixels on the wrong side of 0.5 (Hamming distance); of frames in colour each
+            of the three values of a pixel counts.
         normalised_rmse: root mean squared error of the codes, divided by the standard deviation of the
             encoded ones, both pooled over hidden steps and dimensions.
     """
@@ -132,7 +133,7 @@ def careless_guess(images: np.ndarray, mask: np.ndarray | None = None) -> float 
     sequences; pairs of which one is missing do not count.
 
     Args:
-        images: [N, T, H, W], or in colour [N, T, H, W, 3]; a pixel is white above half of the range.
+        images: [N, T, H, W] or [N, T, H, W, 3]; a value of a pixel is bright above half of the range.
         mask: [N, T], 0 where a frame is missing; None: all are there.
 
     Returns:

@@ -173,13 +173,21 @@ class KVAE(KalmanAutoencoder):
         return posterior.sample_posterior(self.lgssm, codes, mask, u, num_paths, num_draws, seed)
 
     def continue_posterior(
-        self, states: tf.Tensor, paths: tf.Tensor, num_steps: int, seed: SeedLike | None = None
+        self,
+        states: tf.Tensor,
+        paths: tf.Tensor,
+        num_steps: int,
+        seed: SeedLike | None = None,
+        controls: TensorLike | None = None,
     ) -> Continuation:
         """Let draws of T steps, a `Posterior`'s sampled states and paths, go on to `num_steps`.
 
-        Arguments as `kvae.inference.posterior.continue_posterior`; controls are zeros.
+        Arguments as `kvae.inference.posterior.continue_posterior`; controls [B, S, dim_u] are cut, or
+        continued with zeros, to `num_steps`.
         """
-        u = tf.zeros([tf.shape(states)[0], num_steps, self.config.dim_u])
+        u = fitted_controls(controls, num_steps, states.shape[0], self.config.dim_u)
+        if u is None:
+            u = tf.zeros([tf.shape(states)[0], num_steps, self.config.dim_u])
         seed = next(self.seeds()) if seed is None else stateless_seed(seed)
         return posterior.continue_posterior(self.lgssm, states, paths, u, seed)
 

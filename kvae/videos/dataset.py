@@ -23,10 +23,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kvae.data.archives import ArchiveError, read_arrays
+from kvae.data.archives import ArchiveError, read_arrays, read_headers
 from kvae.plots import contact_sheet
 from kvae.system.files import replacing
-from kvae.videos.sources import VideoError, find, fingerprint, short_name, test_of
+from kvae.videos.frames import EITHER
+from kvae.videos.sources import Source, VideoError, find, fingerprint, short_name, test_of
 from kvae.videos.steps import Columns, Part, Steps, read, warn
 from kvae.videos.steps import Cut as Cut
 
@@ -108,13 +109,16 @@ def ensure(
         OSError: the files cannot be written.
     """
     sources = find(path) + test_of(Path(path))
-    made_by = {"options": _options_of(cut), "fingerprint": fingerprint(sources)}
-    digits = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:8]
-    stem = f"{short_name(path)}-{digits}"
-    files = VideoFiles(*(Path(data_dir) / f"{stem}{end}" for end in (".npz", "_test.npz", ".png")))
-    if all(_is_made_by(file, made_by) for file in files[:2]) and files.sheet.exists():
-        report(f"The sequences of {path} are there already; see what they look like: {files.sheet}")
-        return files
+    made_by, files = _files_of(path, data_dir, cut, sources)
+    either = _files_of(path, data_dir, cut._replace(look=cut.look._replace(channels=EITHER)), sources)
+    for facts, there in ((made_by, files), either):
+        if (
+            all(_is_made_by(file, facts) for file in there[:2])
+            and there.sheet.exists()
+            and cut.look.channels in (EITHER, facts["options"]["channels"], _channels_of(there.train))
+        ):
+            report(f"The sequences of {path} are there already; see what they look like: {there.sheet}")
+            return there
     if not may_write:
         raise VideoError(
             f"The run's data, the sequences of {path}, are not in {data_dir}, and a run folder does not say "
@@ -146,6 +150,20 @@ def ensure(
     return files
 
 
+def _files_of(path: str, data_dir: str, cut: Cut, sources: list[Source]) -> tuple[dict[str, Any], VideoFiles]:
+    """Return what the metadata of a dataset say of how it was made, and where that lies."""
+    made_by = {"options": _options_of(cut), "fingerprint": fingerprint(sources)}
+    digits = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:8]
+    stem = f"{short_name(path)}-{digits}"
+    ends = (".npz", "_test.npz", ".png")
+    return made_by, VideoFiles(*(Path(data_dir) / f"{stem}{end}" for end in ends))
+
+
+def _channels_of(file: Path) -> int:
+    """Return the channels of the frames of a whole dataset file."""
+    return 3 if len(read_headers(file)["images"].shape) == 5 else 1
+
+
 def _options_of(cut: Cut) -> dict[str, Any]:
     """Return a cut as it stands in the metadata."""
     facts = {"timesteps": cut.timesteps, "stride": cut.stride, "rate": cut.rate, "split_by": SPLIT_RULE}
@@ -153,10 +171,13 @@ def _options_of(cut: Cut) -> dict[str, Any]:
 
 
 def _same_options(made_by: Any, options: dict[str, Any]) -> bool:
-    """Return whether metadata name these options; files of before there were all of them do not name all."""
+    """Return whether metadata name these options, whatever the channels, which a run decides by its frames.
+
+    Files of before there were these two do not name them.
+    """
     if not isinstance(made_by, dict):
         return False
-    return {"channels": options["channels"], "rate": 0.0} | made_by == options
+    return {"rate": 0.0} | made_by | {"channels": options["channels"]} == options
 
 
 def _is_made_by(file: Path, made_by: dict[str, Any]) -> bool:

@@ -15,6 +15,10 @@ _NEAR = 1.4
 """Factor between intervals that are meant to be the same."""
 
 
+_MOST_STEPS = 10
+"""In an interval whose steps can be counted without knowing the step exactly."""
+
+
 class Grid(NamedTuple):
     """Which frame stands at each of G even steps.
 
@@ -53,7 +57,10 @@ class Grid(NamedTuple):
 
 
 def step_of(times: Sequence[NDArray[np.float64]]) -> float:
-    """Return the step of clips: the mean of the intervals near their median, 0 where there is none.
+    """Return the step of clips by their median interval; 0 where there is none.
+
+    An interval near a small multiple of the median is so many steps; the step is the mean over those, which
+    does not drift where times are rounded, or jitter.
 
     Args:
         times: of each clip, when its frames were taken.
@@ -62,9 +69,9 @@ def step_of(times: Sequence[NDArray[np.float64]]) -> float:
     if not len(intervals):
         return 0.0
     common = float(np.median(intervals))
-    near = intervals[(intervals > common / _NEAR) & (intervals < common * _NEAR)]
-    # Of rounded times the mean does not drift.
-    return float(near.mean()) if len(near) else common
+    counts = np.rint(intervals / common)
+    near = (counts >= 1) & (counts <= _MOST_STEPS)
+    return float(intervals[near].sum() / counts[near].sum())
 
 
 def on_grid(name: str, times: NDArray[np.float64], step: float, seen: NDArray | None = None) -> Grid:

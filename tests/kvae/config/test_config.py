@@ -23,7 +23,8 @@ DEFAULTS = {
     "conv": True,
     "activation": "relu",
     "filter_size": 3,
-    "num_filters": [32, 32, 32],
+    # Of the original 32, 32, 32: what ours chooses for its 32x32 frames.
+    "num_filters": [],
     "vae_num_units": 25,
     "num_layers": 2,
     "noise_pixel_var": 0.1,
@@ -87,6 +88,7 @@ DEFAULTS = {
     "evaluate_on_samples": False,
     "model": "kvae",
     "num_paths": 1000,
+    "channels": "auto",
 }
 
 # Two configurations that together have another value for every option.
@@ -99,6 +101,7 @@ CONVOLUTIONAL = {
     "rate": 2.5,
     "preset": "original",
     "out_distr": "gaussian",
+    "channels": 3,
     "activation": "tanh",
     "filter_size": 5,
     "num_filters": (8, 16),

@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kvae.config.rules import ShapeError
 from kvae.models import image_networks
 from kvae.models.image_networks import Decoder, Encoder
 
@@ -16,7 +15,7 @@ def encoder(trunk, dim_a=2, dtype="float32"):
 
 
 def decoder(trunk, height, width, dtype="float32"):
-    return Decoder(height, width, seed=keras.random.SeedGenerator(0), trunk_dtype=dtype, **trunk)
+    return Decoder((height, width), seed=keras.random.SeedGenerator(0), trunk_dtype=dtype, **trunk)
 
 
 @pytest.mark.parametrize("trunk", [CONV, DENSE])
@@ -42,10 +41,31 @@ def test_the_decoder_has_the_specified_layers():
     assert shapes == [(2, 64), (3, 3, 8, 32), (3, 3, 8, 16), (1, 1, 4, 1)]
 
 
-def test_sides_that_cannot_be_halved_are_refused():
-    with pytest.raises(ShapeError, match=r"multiples of 4\. Received: 8x10"):
-        decoder(CONV, 8, 10)
-    decoder(DENSE, 7, 5)
+def test_frames_that_cannot_be_halved_are_padded_and_cut():
+    frames = tf.random.stateless_uniform([3, 7, 10], seed=[1, 2])
+    whole = tf.pad(frames, [[0, 0], [0, 1], [1, 1]])
+    for found, expected in zip(encoder(CONV)(frames), encoder(CONV)(whole), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    codes = tf.random.stateless_normal([3, 2], seed=[1, 2])
+    cut, uncut = decoder(CONV, 7, 10)(codes), decoder(CONV, 8, 12)(codes)
+    np.testing.assert_array_equal(cut, uncut[:, :7, 1:11])
+
+
+def test_networks_of_colour_have_channels_at_both_ends():
+    frames = tf.random.stateless_uniform([3, 8, 8, 3], seed=[1, 2])
+    for trunk in (CONV, DENSE):
+        layer = encoder(trunk)
+        assert layer(frames)[0].shape == (3, 2)
+        assert layer.hidden[0].kernel.shape[-2] == (3 if trunk is CONV else 192)
+        of_colour = Decoder((8, 8, 3), seed=keras.random.SeedGenerator(0), trunk_dtype="float32", **trunk)
+        assert of_colour(tf.zeros([3, 2])).shape == (3, 8, 8, 3)
+
+
+def test_convolutions_are_chosen_by_the_frames():
+    for side, count in ((32, 3), (64, 4)):
+        layer = encoder(dict(CONV, widths=()))
+        layer.build((None, side, side))
+        assert [weight.shape[-1] for weight in layer.weights if weight.shape.rank == 4] == [32] * count
 
 
 def test_initial_weights_come_from_the_seed():
@@ -60,11 +80,12 @@ def test_initial_weights_come_from_the_seed():
     assert 0.8 * limit < np.abs(kernel(1)).max() <= limit
 
 
-def test_the_head_is_upscaling_then_a_convolution():
-    head = image_networks.UpscalingHead(keras.initializers.RandomNormal(seed=0))
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_head_is_upscaling_then_a_convolution(channels):
+    head = image_networks.UpscalingHead(channels, keras.initializers.RandomNormal(seed=0))
     inputs = tf.random.stateless_normal([2, 3, 5, 28], seed=[0, 1])
     found = head(inputs)
-    head.bias.assign([0.5])
+    head.bias.assign([0.5] * channels)
     expected = tf.nn.conv2d(tf.nn.depth_to_space(inputs, 2), head.kernel.value, 1, "SAME")
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(head(inputs), expected + 0.5, rtol=1e-5, atol=1e-6)

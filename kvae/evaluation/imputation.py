@@ -126,22 +126,27 @@ def masks_of_curve(
     return masks.masks_of_curve(kind, num_sequences, num_steps, model.config.t_init_mask, seed)
 
 
-def careless_guess(images: np.ndarray, mask: np.ndarray | None = None) -> float | None:
+def careless_guess(
+    images: np.ndarray, mask: np.ndarray | None = None, out_distr: str = "gaussian"
+) -> float | None:
     """Return the fraction of wrong pixels of a trivial fill: a frame of the same video from another time.
 
     It is the largest distance between a frame of {0, 3, 6} and one of {9, 12, 15}, averaged over
     sequences; pairs of which one is missing do not count.
 
     Args:
-        images: [N, T, H, W] or [N, T, H, W, 3]; a value of a pixel is bright above half of the range.
+        images: [N, T, H, W] or [N, T, H, W, 3].
         mask: [N, T], 0 where a frame is missing; None: all are there.
+        out_distr: what makes a value of a pixel a bright one: `gaussian`, that it is above half of the range;
+            `bernoulli`, that it is above 0, as in `kvae.data.pixels`.
 
     Returns:
         A number, or None for sequences of fewer than 16 frames, or where no pair of frames is there.
     """
     if images.shape[1] < 16:
         return None
-    white = images > (127 if images.dtype == np.uint8 else 0.5)
+    half = 127 if images.dtype == np.uint8 else 0.5
+    white = images > (0 if out_distr == "bernoulli" else half)
     early, late = white[:, [0, 3, 6], None], white[:, None, [9, 12, 15]]
     distances = (early != late).mean(axis=tuple(range(3, early.ndim)))
     if mask is None:

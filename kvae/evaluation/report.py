@@ -40,7 +40,7 @@ def evaluate(
         Lines of text that sum it up, each as soon as it is known: the whole takes minutes.
     """
     bound = test_bound(model, dataset)
-    guess = careless_guess(dataset.images, dataset.mask)
+    guess = careless_guess(dataset.images, dataset.mask, model.config.out_distr)
     yield _line_of_bound(bound, model.config)
     if not_judged := int((~can_be_judged(model, dataset)).sum()):
         yield (

@@ -35,7 +35,7 @@ class World(ABC):
     """A world that sequences are drawn from. `PhysicsWorld` can start from any state, too.
 
     Attributes:
-        name: the name by which `make_world` knows it, which sets it; empty of a world that was made otherwise.
+        name: the name by which `make_world` knows it, which sets it; empty where it was made otherwise.
         options: what it was made with: `make_world(name, **options)` makes it again, and sets them where the
             world does not.
         image_shape: (H, W) in pixels; (H, W, 3) in colour.

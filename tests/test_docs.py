@@ -19,6 +19,7 @@ from kvae.config.datasets import cut_of
 from kvae.explore import __main__ as explore
 from kvae.videos import dataset as video_dataset
 from kvae.videos import sources
+from simulation import generate
 
 ROOT = Path(__file__).parent.parent
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs" / "extend.md").read_text(), re.M | re.S)
@@ -100,6 +101,30 @@ def test_trainings_on_own_videos_have_these_options(command):
     config = command_line.parse(shlex.split(command)[2:], read_run_options=None)
     assert config.dataset in ("my_videos/", "cup/", "films/box.npz")
     assert config.out_distr == "gaussian"
+
+
+@pytest.mark.parametrize("page", ["environments", "extend"])
+def test_commands_on_worlds_and_environments_have_these_options(page):
+    text = (ROOT / "docs" / f"{page}.md").read_text()
+    commands = re.findall(r"^    (python .*)$", text, re.M)
+    assert len(commands) >= 2
+    for command in commands:
+        _, *words = shlex.split(command)
+        if words[0] == "run_kvae.py":
+            assert command_line.parse(words[1:], read_run_options=None).out_distr == "gaussian"
+        else:
+            assert words[:2] == ["-m", "simulation.generate"]
+            tyro.cli(generate.Options, args=words[2:], config=(tyro.conf.FlagConversionOff,))
+
+
+def test_the_policy_of_the_page_is_one(tmp_path, monkeypatch):
+    text = (ROOT / "docs" / "environments.md").read_text()
+    (block,) = re.findall(r"^```python\n(# my_policies.py\n.*?)^```$", text, re.M | re.S)
+    (tmp_path / "my_policies.py").write_text(block)
+    monkeypatch.syspath_prepend(tmp_path)
+    sizes = "--num_train 1 --num_test 1 --num_steps 3 --policy my_policies:brake".split()
+    where = ["--data_dir", str(tmp_path / "data")]
+    assert generate.main(["--dataset", "gym:Pendulum-v1", *where, *sizes]) == 0
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("ffmpeg")])

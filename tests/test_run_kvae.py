@@ -20,6 +20,7 @@ from experiments import compare, summarise, trivial_fills
 from kvae.config import Config, ConfigError
 from kvae.data import identity
 from kvae.runs.load import load
+from simulation.worlds import registry
 
 ROOT = Path(__file__).parent.parent
 SMALL = (
@@ -426,6 +427,7 @@ def test_a_run_folder_names_no_code_that_is_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for name in ("their_worlds:circle", "gym:their_worlds:Circle-v0"):
         config = Config(dataset=name, data_dir="data")
+        monkeypatch.setattr(registry, "_trusted", set())
         monkeypatch.setattr(run_kvae, "read_options", lambda folder, config=config: config.to_dict())
         with pytest.raises(ConfigError, match="names code, the module their_worlds, which is not run unless"):
             run_kvae._dataset_files(config, "theirs", None)

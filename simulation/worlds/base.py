@@ -35,8 +35,9 @@ class World(ABC):
     """A world that sequences are drawn from. `PhysicsWorld` can start from any state, too.
 
     Attributes:
-        name: the name by which `make_world` knows it; that sets it.
-        options: what it was made with: `make_world(name, **options)` makes it again.
+        name: the name by which `make_world` knows it, which sets it; empty where it was made otherwise.
+        options: what it was made with: `make_world(name, **options)` makes it again, and sets them where the
+            world does not.
         image_shape: (H, W) in pixels; (H, W, 3) in colour.
         parameters: everything that decides what the world's sequences look like; only values that
             JSON gives back unchanged, because a dataset file is checked against it.
@@ -55,7 +56,7 @@ class World(ABC):
     packages: tuple[str, ...] = ("numpy", "pymunk", "pygame")
     notes: tuple[str, ...] = ()
 
-    name: str
+    name: str = ""
     options: dict[str, Any]
     image_shape: tuple[int, ...]
     parameters: dict[str, Any]

@@ -15,7 +15,9 @@ import tyro
 import kvae
 from kvae.apply import __main__ as apply
 from kvae.config import command_line
+from kvae.config.datasets import cut_of
 from kvae.explore import __main__ as explore
+from kvae.videos import dataset as video_dataset
 from kvae.videos import sources
 
 ROOT = Path(__file__).parent.parent
@@ -25,6 +27,7 @@ EXAMPLES = dict(zip(["world", "alpha", "likelihood"], BLOCKS, strict=True))
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the .* option is set")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "notebooks" / "tour.ipynb"]
 OWN_VIDEOS = (ROOT / "docs" / "own_videos.md").read_text()
+OWN_FILES, UNEVEN_TIME = ((ROOT / "docs" / f"{page}.md").read_text() for page in ("own_files", "uneven_time"))
 COLOUR = (ROOT / "docs" / "colour.md").read_text()
 COMMANDS = re.findall(r"^    ((?:python|ffmpeg) .*)$|`((?:python|ffmpeg) [^`]*)`", OWN_VIDEOS, re.M)
 COMMANDS = sorted({indented or inline for indented, inline in COMMANDS})
@@ -134,6 +137,30 @@ def test_a_film_is_followed_live(eagerly, monkeypatch, tmp_path, capsys):
     (block,) = re.findall(r"^```python\n(.*?)^```$", OWN_VIDEOS, re.M | re.S)
     exec(compile(block, "docs/own_videos.md", "exec"), {})
     assert len(capsys.readouterr().out.splitlines()) == 5
+
+
+def test_a_file_is_made_and_read_as_the_page_says(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    (block,) = re.findall(r"^```python\n(.*?)^```$", OWN_FILES, re.M | re.S)
+    exec(compile(block, "docs/own_files.md", "exec"), {})
+    config = command_line.parse(["--dataset", "my.npz"], read_run_options=None)
+    files = video_dataset.ensure("my.npz", "data", cut_of(config), report=lambda line: None)
+    found = kvae.data.load(files.train)
+    assert found.shape[1:] == (20, 32, 32)
+    assert found.dim_u == 3
+    assert 0.05 < 1 - found.mask.mean() < 0.15
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("command", re.findall(r"^    python (.*)$", OWN_FILES + UNEVEN_TIME, re.M))
+def test_commands_on_files_of_arrays_are_right(command):
+    first, *words = shlex.split(command)
+    if first == "run_kvae.py":
+        config = command_line.parse(words, read_run_options=None)
+        assert config.timesteps == 20
+    else:
+        assert words[0] == "kvae.apply"
+        apply._read_options(words[1:])
 
 
 def test_colour_is_used_from_python_as_the_page_says(eagerly, capsys):

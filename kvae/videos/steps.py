@@ -63,11 +63,17 @@ class Steps:
     Args:
         spool: that file.
         look: of the frames.
+
+    Attributes:
+        count: steps that have been kept.
+        longest: steps of the longest video, kept or not.
+        is_coloured: whether a frame is in colour; known where `look` asks for either.
+        mask: whether a step has its frame.
     """
 
     def __init__(self, spool: BinaryIO, look: Look):
         self._spool, self.look = spool, look
-        self.count = 0
+        self.count = self.longest = 0
         self.is_coloured = False
         self.mask: list[bool] = []
         self._others: dict[str, list[np.ndarray]] = {"controls": [], "states": []}
@@ -86,6 +92,7 @@ class Steps:
             if frame is not None:
                 low, high = np.minimum(low, frame), np.maximum(high, frame)
                 is_coloured = is_coloured or (frame.ndim == 3 and has_colour(frame))
+        self.longest = max(self.longest, len(mask))
         # A film may end before its grid does, where it is damaged.
         if len(mask) < least:
             self._spool.seek(self.count * low.size)

@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from kvae.apply.filling import FillingError, fill
+from kvae.arguments import ArgumentError
 from kvae.config import Config
 from kvae.models.arguments import FitError
 from kvae.models.kvae import KVAE
@@ -213,3 +214,35 @@ def test_numbers_out_of_range_are_told(options, mixture, frames, observed):
 def test_a_mask_of_another_length_is_told(mixture, frames):
     with pytest.raises(ValueError, match=r"observed must be \[T\]"):
         fill(mixture, frames, np.ones(T - 1))
+
+
+def test_controls_act_on_the_way_into_their_frames(frames, observed):
+    model = model_of(dim_u=2, num_paths=0)
+    count = len(frames)
+    controls = np.zeros([count + 3, 2], np.float32)
+    still = fill(model, frames, observed, 3, seed=0)
+    np.testing.assert_array_equal(
+        fill(model, frames, observed, 3, seed=0, controls=controls).codes, still.codes
+    )
+    # Nothing moves into the first frame.
+    controls[0] = 9
+    np.testing.assert_array_equal(
+        fill(model, frames, observed, 3, seed=0, controls=controls).codes, still.codes
+    )
+    controls[count + 1] = 9
+    pushed = fill(model, frames, observed, 3, seed=0, controls=controls).codes
+    np.testing.assert_allclose(pushed[: count + 1], still.codes[: count + 1], atol=1e-5)
+    assert not np.allclose(pushed[count + 1], still.codes[count + 1])
+    # Those to come may be left out; they are zeros then.
+    hidden = int(np.argmin(observed))
+    controls[:] = 0
+    controls[hidden] = 9
+    shorter = fill(model, frames, observed, 3, seed=0, controls=controls[:count]).codes
+    np.testing.assert_array_equal(fill(model, frames, observed, 3, seed=0, controls=controls).codes, shorter)
+    assert not np.allclose(shorter[hidden], still.codes[hidden])
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3,), (100, 1), (12, 2)])
+def test_controls_of_another_shape_are_told(shape, mixture, frames, observed):
+    with pytest.raises(ArgumentError, match=r"controls must be \[T, dim_u\]"):
+        fill(mixture, frames, observed, 2, controls=np.zeros(shape))

@@ -118,6 +118,7 @@ def test_commands_on_worlds_and_environments_have_these_options(page):
 
 
 def test_the_policy_of_the_page_is_one(tmp_path, monkeypatch):
+    pytest.importorskip("gymnasium", reason='needs pip install -e ".[gymnasium]"')
     text = (ROOT / "docs" / "environments.md").read_text()
     (block,) = re.findall(r"^```python\n(# my_policies.py\n.*?)^```$", text, re.M | re.S)
     (tmp_path / "my_policies.py").write_text(block)

@@ -396,6 +396,7 @@ def test_data_that_are_gone_are_made_anew_and_others_are_told(tmp_path, capsys, 
 
 def test_an_environment_from_nothing_to_a_run_folder(tmp_path, capsys):
     """Recorded with `simulation.generate` or not; what is there is taken as it is."""
+    pytest.importorskip("gymnasium", reason='needs pip install -e ".[gymnasium]"')
     data, logs = str(tmp_path / "data"), str(tmp_path / "logs")
     sizes = "--num_train 9 --num_test 3 --num_steps 10 --frame_size 16".split()
     name = "gym:CartPole-v1"
@@ -413,6 +414,7 @@ def test_an_environment_from_nothing_to_a_run_folder(tmp_path, capsys):
 
 
 def test_environments_that_are_not_there(tmp_path, capsys):
+    pytest.importorskip("gymnasium", reason='needs pip install -e ".[gymnasium]"')
     assert run_kvae.main(["--dataset", "gym:CartPoole-v1", "--data_dir", str(tmp_path)]) == 2
     assert "Did you mean gym:CartPole-v1" in capsys.readouterr().err
     assert run_kvae.main(["--dataset", "no_such_module:circle", "--data_dir", str(tmp_path)]) == 2
@@ -422,6 +424,7 @@ def test_environments_that_are_not_there(tmp_path, capsys):
 
 def test_a_run_folder_names_no_code_that_is_run(tmp_path, monkeypatch, capsys):
     """Whoever made it might have written the name."""
+    pytest.importorskip("gymnasium", reason='needs pip install -e ".[gymnasium]"')
     (tmp_path / "their_worlds.py").write_text("open('sprung', 'w')")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)

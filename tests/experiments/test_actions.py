@@ -2,6 +2,7 @@ import math
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from experiments import actions
 from kvae.config import Config
@@ -56,6 +57,7 @@ def test_who_is_told_the_torques_is_right_and_who_is_not_is_wrong():
 
 
 def test_the_command_prints_the_table(tmp_path, capsys):
+    pytest.importorskip("gymnasium", reason='needs pip install -e ".[gymnasium]"')
     generate("gym:Pendulum-v1", tmp_path, num_train=3, num_test=1, num_steps=4, options={"frame_size": 8})
     folders = []
     for use_controls in (True, False):

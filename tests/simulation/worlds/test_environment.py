@@ -3,10 +3,8 @@
 import json
 import sys
 
-import gymnasium
 import numpy as np
 import pytest
-from gymnasium import spaces
 from PIL import Image
 
 from simulation import make_world, sampling, trust
@@ -15,6 +13,8 @@ from simulation.generate import main
 from simulation.inspection import verify
 from simulation.worlds import registry
 
+gymnasium = pytest.importorskip("gymnasium", reason='needs pip install -e ".[gymnasium]"')
+spaces = gymnasium.spaces
 SMALL = {"num_train": 3, "num_test": 2, "num_steps": 5}
 
 

@@ -134,7 +134,7 @@ def test_a_model_is_reloaded_on_frames_of_its_own_sides(trained, monkeypatch, ca
     monkeypatch.chdir(trained.parent.parent)
     places = ["--log_dir", str(trained.parent), "--run_name", "other", "--frame_size", "32"]
     assert run_kvae.main(["--reload_model", str(trained), *places]) == 2
-    assert "built for frames of 16x16. Received: 32x32" in capsys.readouterr().err
+    assert "built for frames of 16x16. Received: frames of 32x32" in capsys.readouterr().err
     assert not (trained.parent / "other_kvae").exists()
 
 

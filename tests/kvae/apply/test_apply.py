@@ -247,7 +247,7 @@ def test_colour_is_learned_and_filled_in(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     folder = write_clips(tmp_path / "red", colour=(1, 0, 0))
     words = "--dataset red --frame_size 18,24 --run_name a".split()
-    assert run_kvae.main([*words, *TINY, "--num_filters", "4,4,4"]) == 0
+    assert run_kvae.main([*TINY, *words, "--num_filters", "4,4,4"]) == 0
     said = capsys.readouterr().out
     assert "18x24, in colour" in said
     assert "Frames of 18x24 are padded with black to 24x24, multiples of 8, for 3 convolutions" in said

@@ -137,7 +137,7 @@ def ensure(
                 f"No video of {path} has {cut.timesteps} frames, a sequence's length: choose a smaller "
                 f"--timesteps, at most {steps.longest}, the length of the longest"
             )
-        data = Columns(steps.frames(), np.array(steps.mask), *(steps.others(n, parts) for n in _OTHERS))
+        data = Columns(steps.frames(), np.array(steps.mask), steps.controls(parts), steps.states(parts))
         _make(files, data, _split(parts, cut, path, held_out), cut, {"source": path, **made_by}, report)
     report(f"See what the model will see: {files.sheet}")
     return files

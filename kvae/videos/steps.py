@@ -114,21 +114,37 @@ class Steps:
             return frames[..., :3] if self.is_coloured else frames[..., 3]
         return frames
 
-    def others(self, name: str, of: Sequence[Part]) -> np.ndarray:
-        """Return `controls` or `states` of all steps, [S, M].
+    def controls(self, of: Sequence[Part]) -> np.ndarray:
+        """Return the controls of all steps, [S, M].
 
         Raises:
             VideoError: they are not of one kind in all videos.
         """
-        arrays = self._others[name]
-        kinds = [(array.shape[1], "classes" if array.dtype.kind == "i" else "numbers") for array in arrays]
-        for part, (size, kind) in zip(of, kinds, strict=True):
-            if (size, kind) != kinds[0]:
+        arrays = self._others["controls"]
+        for part, array in zip(of, arrays, strict=True):
+            if _kind(array) != _kind(arrays[0]):
                 raise VideoError(
-                    f"{part.name} has {name} of {size} {kind} a step, but {of[0].name} {kinds[0][0]} "
-                    f"{kinds[0][1]}: they must be the same in all videos"
+                    f"{part.name} has {_kind(array)}, but {of[0].name} {_kind(arrays[0])}: they must be of "
+                    "one kind in all videos, those for testing too"
                 )
         return np.concatenate(arrays)
+
+    def states(self, of: Sequence[Part]) -> np.ndarray:
+        """Return the states of all steps, [S, M]; none, with a warning, where videos have others or none."""
+        arrays = self._others["states"]
+        for part, array in zip(of, arrays, strict=True):
+            if array.shape[1] != arrays[0].shape[1]:
+                sizes = f"{array.shape[1]} entries in {part.name}, {arrays[0].shape[1]} in {of[0].name}"
+                warn(f"states are left out, as they have {sizes}")
+                return np.zeros([self.count, 0], np.float32)
+        return np.concatenate(arrays)
+
+
+def _kind(controls: np.ndarray) -> str:
+    """Say what controls a video has."""
+    count = controls.shape[1]
+    kind = "classes" if controls.dtype.kind == "i" else "numbers"
+    return f"controls of {count} {kind} a step" if count else "no controls"
 
 
 def read(sources: Sequence[Source], cut: Cut, steps: Steps) -> list[Part]:

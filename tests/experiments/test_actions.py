@@ -8,6 +8,7 @@ from experiments import actions
 from kvae.config import Config
 from kvae.models.kvae import KVAE
 from kvae.runs.run_folder import RunFolder
+from simulation import make_world
 from simulation.dataset import generate
 
 ANGLES = np.linspace(-math.pi, math.pi, 60, endpoint=False)
@@ -56,6 +57,15 @@ def test_who_is_told_the_torques_is_right_and_who_is_not_is_wrong():
     np.testing.assert_allclose(same_untold, held, atol=1)
 
 
+def test_the_equations_are_those_of_the_environment():
+    pytest.importorskip("gymnasium", reason='needs pip install -e ".[gymnasium]"')
+    world = make_world("gym:Pendulum-v1", frame_skip=3, policy="random")
+    found = world.sample_sequence(np.random.default_rng(0), 12)
+    swung = actions.swing(found.states[:, 0], found.controls[:, 1:, 0], 3, world.unwrapped)
+    np.testing.assert_allclose(np.cos(swung), found.states[:, 1:, 0], atol=1e-4)
+    np.testing.assert_allclose(np.sin(swung), found.states[:, 1:, 1], atol=1e-4)
+
+
 def test_the_command_prints_the_table(tmp_path, capsys):
     pytest.importorskip("gymnasium", reason='needs pip install -e ".[gymnasium]"')
     generate("gym:Pendulum-v1", tmp_path, num_train=3, num_test=1, num_steps=4, options={"frame_size": 8})
@@ -71,7 +81,7 @@ def test_the_command_prints_the_table(tmp_path, capsys):
         folders.append(str(folder.path))
     assert actions.main([*folders, "--num_sequences", "2"]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
-    assert len(lines) == 7
+    assert len(lines) == 8
     assert lines[0].endswith("| 1 | 2 | 5 | 10 | 20 | 30 |")
     assert actions.main([*folders[::-1], "--num_sequences", "2"]) == 2
     assert "Name the run that learned with torques first" in capsys.readouterr().err

@@ -82,10 +82,14 @@ def angles_of_frames(frames, known, known_angles):
     return known_angles[np.concatenate(nearest)].reshape(frames.shape[:-2])
 
 
-def errors(found, true):
-    """Return the mean absolute difference of angles [N, T] and its standard error, [T] each, in degrees."""
-    difference = np.degrees(np.abs((found - true + math.pi) % (2 * math.pi) - math.pi))
-    return difference.mean(axis=0), difference.std(axis=0, ddof=1) / math.sqrt(len(difference))
+def differences(found, true):
+    """Return the absolute differences of angles [N, T], in degrees, 180 at most."""
+    return np.degrees(np.abs((found - true + math.pi) % (2 * math.pi) - math.pi))
+
+
+def mean_and_error(degrees):
+    """Return the mean over sequences of numbers [N, T] and its standard error, [T] each."""
+    return degrees.mean(axis=0), degrees.std(axis=0, ddof=1) / math.sqrt(len(degrees))
 
 
 def generated_angles(models, images, controls, num_given, known, known_angles):
@@ -159,8 +163,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     print("| frames after the last given one | " + " | ".join(map(str, STEPS)) + " |")
     print("| --- |" + " --- |" * len(STEPS))
-    for name, of_frames in found.items():
-        mean, error = errors(of_frames, true)
+    off = {name: differences(of_frames, true) for name, of_frames in found.items()}
+    told, untold = list(off)[:2]
+    rows = {**off, "the second row minus the first, sequence by sequence": off[untold] - off[told]}
+    for name, degrees in rows.items():
+        mean, error = mean_and_error(degrees)
         cells = [f"{mean[i]:.1f} ± {error[i]:.1f}" for i in (last + step for step in STEPS)]
         print(f"| {name} | {' | '.join(cells)} |")
     return 0

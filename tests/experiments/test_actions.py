@@ -37,7 +37,8 @@ def test_the_angle_of_a_frame_is_that_of_the_known_one_most_like_it():
 
 
 def test_errors_are_taken_on_the_circle():
-    mean, error = actions.errors(np.array([[3.1, 0.0], [-3.1, 1.0]]), np.array([[-3.1, 0.0], [3.1, 0.0]]))
+    off = actions.differences(np.array([[3.1, 0.0], [-3.1, 1.0]]), np.array([[-3.1, 0.0], [3.1, 0.0]]))
+    mean, error = actions.mean_and_error(off)
     np.testing.assert_allclose(mean, [math.degrees(2 * math.pi - 6.2), math.degrees(0.5)])
     np.testing.assert_allclose(error, [0, math.degrees(0.5)], atol=1e-9)
 
@@ -49,7 +50,7 @@ def test_who_is_told_the_torques_is_right_and_who_is_not_is_wrong():
     true = torques[..., 0].cumsum(axis=1)
     images = np.round(255 * frames_of(true)).astype(np.uint8)
     found = actions.generated_angles([Oracle(), Oracle()], images, torques, 4, frames_of(ANGLES), ANGLES)
-    means = {name: actions.errors(of, true)[0][4:].mean() for name, of in found.items()}
+    means = {name: actions.differences(of, true)[:, 4:].mean() for name, of in found.items()}
     told, same_untold, untold, held, read = means.values()
     assert told < 1
     assert read < 1
@@ -81,7 +82,7 @@ def test_the_command_prints_the_table(tmp_path, capsys):
         folders.append(str(folder.path))
     assert actions.main([*folders, "--num_sequences", "2"]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
-    assert len(lines) == 8
+    assert len(lines) == 9
     assert lines[0].endswith("| 1 | 2 | 5 | 10 | 20 | 30 |")
     assert actions.main([*folders[::-1], "--num_sequences", "2"]) == 2
     assert "Name the run that learned with torques first" in capsys.readouterr().err

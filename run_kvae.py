@@ -440,7 +440,7 @@ def _describe(dataset: "Dataset | Shards") -> str:
     count, num_steps, height, width, *_ = dataset.shape
     words = [f"{count:,} sequences of {num_steps} frames", f"{height}x{width}"]
     words += ["in colour"] * (dataset.channels == 3)
-    words += [f"{dataset.dim_u} controls a step"] * (dataset.dim_u > 0)
+    words += [f"{dataset.dim_u} control{'s' * (dataset.dim_u > 1)} a step"] * (dataset.dim_u > 0)
     if dataset.mask is not None:
         words.append(f"{1 - dataset.mask.mean():.1%} of the frames missing")
     return ", ".join(words)

@@ -12,7 +12,8 @@ from kvae.apply.__main__ import main as apply
 from kvae.config import Config, ConfigError
 from kvae.data import identity
 from kvae.data.dataset import Dataset
-from kvae.explore import source
+from kvae.explore import source, words
+from kvae.explore.html import steps_in_words
 from kvae.explore.session import Exploration
 from kvae.runs.load import load
 from kvae.runs.options import read_identity
@@ -127,6 +128,7 @@ def test_explore_shows_what_is_missing_as_hidden(trained, monkeypatch):
     assert np.isnan(look.encoded[missing]).all()
     assert np.isfinite(look.encoded[~missing]).all()
     assert not look.truth[missing].any()
+    assert f"the video itself lacks {steps_in_words(missing)}" in words.frames(look)
     # The actions matter.
     exploration.dataset = dataset._replace(controls=dataset.controls[:, :, ::-1])
     assert not np.allclose(exploration.look(number, (1,)).mean, look.mean)

@@ -132,7 +132,12 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         print(f"Warning: {path}: {', '.join(objects)} left out: Python objects are not read", file=sys.stderr)
     if "images" not in there:
         raise DataError(f"{path} has no array named images. Received: {', '.join(there) or 'none'}")
-    if unknown := [name for name in there if name not in ARRAYS]:
+    if "times" in there:
+        print(
+            f"Warning: {path}: times left out: run_kvae.py --dataset {path} and kvae.apply go by them",
+            file=sys.stderr,
+        )
+    if unknown := [name for name in there if name not in (*ARRAYS, "times")]:
         known = ", ".join(ARRAYS)
         print(f"Warning: {path}: {', '.join(unknown)} left out: what is read is {known}", file=sys.stderr)
     return arrays

@@ -75,7 +75,9 @@ def pixels_of(images: NDArray, mask: NDArray | None, name: str) -> NDArray:
         DataError: a pixel of a frame that is seen is no such number.
     """
     images = images.reshape(shape_of_images(images.shape, name))
-    kept = images if images.dtype == np.uint8 else images.astype(np.float32)
+    # Whatever stands in a frame that is missing.
+    with np.errstate(over="ignore", invalid="ignore"):
+        kept = images if images.dtype == np.uint8 else images.astype(np.float32)
     if mask is not None:
         kept = kept.copy() if kept is images else kept
         kept[mask == 0] = 0

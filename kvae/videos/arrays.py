@@ -49,6 +49,8 @@ def videos_of(path: Path, rate: float = 0) -> list[ArrayVideo]:
     """
     images, others = _arrays_of(path)
     rank = _rank(path, images)
+    if not others:
+        _warn_of_swapped(path, images, rank)
     if rank == 3:
         images, others = images[None], {name: array[None] for name, array in others.items()}
     shape = images.shape[:2]
@@ -121,6 +123,12 @@ def _rank(path: Path, images: NDArray) -> int:
             f"Received: shape {shape}"
         )
     stills.check_sides(path, (shape[rank - 1], shape[rank - 2]))
+    return rank
+
+
+def _warn_of_swapped(path: Path, images: NDArray, rank: int) -> None:
+    """Warn where time may be the first axis, of which nothing but the pixels tells."""
+    shape = images.shape
     if rank == 4 and min(shape[:2]) > 1:
         some = np.asarray(images[:8, :8], np.float32)
         across, along = (float(np.abs(np.diff(some, axis=axis)).mean()) for axis in (0, 1))
@@ -129,7 +137,6 @@ def _rank(path: Path, images: NDArray) -> int:
                 f"{path}, of shape {shape}, looks like [T, N, H, W], and is read as [N, T, H, W]: if "
                 "it is the former, numpy.swapaxes(images, 0, 1) first"
             )
-    return rank
 
 
 def _grids(
@@ -191,8 +198,11 @@ def say_grid(
     path: str | os.PathLike, step: float, missing: int, dropped: int, unit: str = "frames a unit of time"
 ) -> None:
     """Warn of what a grid does to frames at uneven times."""
-    words = [f"{missing:,} frames are missing"] * (missing > 0)
-    words += [f"{dropped:,} are left out, as another one is nearer to the same step"] * (dropped > 0)
+    words = [f"{missing:,} frame{'s are' if missing > 1 else ' is'} missing"] * (missing > 0)
+    if dropped:
+        words.append(
+            f"{dropped:,} {'are' if dropped > 1 else 'is'} left out, another being nearer to the step"
+        )
     _warn(
         f"{path} has frames at other times than the grid's: read at {1 / step:.4g} {unit}, where "
         f"{' and '.join(words)}"

@@ -132,22 +132,38 @@ def ensure(
     with tempfile.TemporaryFile(dir=data_dir) as spool:
         steps = Steps(spool, cut.look)
         parts = read(sources, cut, steps)
-        of_splits = _split(parts, cut, path, held_out)
-        data = Columns(steps.frames(), np.array(steps.mask), *(steps.others(n, parts) for n in _OTHERS))
-        firsts = [_firsts(of_split, cut, data.mask) for of_split in of_splits]
-        num_whole = sum(len(part.all_firsts(cut)) for of_split in of_splits for part in of_split)
-        _say_empty(num_whole - sum(map(len, firsts)), firsts, path)
-        for file, split, of_split, beginnings in zip(files, _SPLITS, of_splits, firsts, strict=False):
-            facts = {"source": path, **made_by, "split": split, "videos": [part.name for part in of_split]}
-            _write(file, data, beginnings, cut, facts)
-            report(
-                f"{file}: {len(beginnings):,} sequences of {cut.timesteps} frames, from {len(of_split)} "
-                f"video(s){_words_of(data, beginnings, cut)}"
+        if not parts:
+            raise VideoError(
+                f"No video of {path} has {cut.timesteps} frames, a sequence's length: choose a smaller "
+                f"--timesteps, at most {steps.longest}, the length of the longest"
             )
-        shown = {split: _shown(data, of, cut) for split, of in zip(_SPLITS, firsts, strict=True)}
-        contact_sheet.write(files.sheet, shown)
+        data = Columns(steps.frames(), np.array(steps.mask), steps.controls(parts), steps.states(parts))
+        _make(files, data, _split(parts, cut, path, held_out), cut, {"source": path, **made_by}, report)
     report(f"See what the model will see: {files.sheet}")
     return files
+
+
+def _make(
+    files: VideoFiles,
+    data: Columns,
+    of_splits: tuple[list[Part], list[Part]],
+    cut: Cut,
+    made_by: dict[str, Any],
+    report: Callable[[str], object],
+) -> None:
+    """Write a dataset of what was read, and its picture; arguments as `ensure`."""
+    firsts = [_firsts(of_split, cut, data.mask) for of_split in of_splits]
+    num_whole = sum(len(part.all_firsts(cut)) for of_split in of_splits for part in of_split)
+    _say_empty(num_whole - sum(map(len, firsts)), firsts, made_by["source"])
+    for file, split, of_split, beginnings in zip(files, _SPLITS, of_splits, firsts, strict=False):
+        facts = {**made_by, "split": split, "videos": [part.name for part in of_split]}
+        _write(file, data, beginnings, cut, facts)
+        report(
+            f"{file}: {len(beginnings):,} sequences of {cut.timesteps} frames, from {len(of_split)} "
+            f"video(s){_words_of(data, beginnings, cut)}"
+        )
+    shown = {split: _shown(data, of, cut) for split, of in zip(_SPLITS, firsts, strict=True)}
+    contact_sheet.write(files.sheet, shown)
 
 
 def _files_of(path: str, data_dir: str, cut: Cut, sources: list[Source]) -> tuple[dict[str, Any], VideoFiles]:
@@ -261,11 +277,6 @@ def _split(
         path: where they are, for messages.
         held_out: names of videos that were for testing before, and stay so.
     """
-    if not parts:
-        raise VideoError(
-            f"No video of {path} has {cut.timesteps} frames, a sequence's length: choose a smaller "
-            "--timesteps"
-        )
     told = {split: [part for part in parts if part.split == split] for split in (*_SPLITS, "")}
     if told["test"] and told["train"]:
         # What is beside them is split as ever.

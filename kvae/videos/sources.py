@@ -197,7 +197,10 @@ def _places(folder: Path, pictures: tuple[Path, ...]) -> tuple[int, ...]:
             file=sys.stderr,
         )
         return ()
-    print(f"Warning: {named}: {total - len(pictures)} frames are missing there", file=sys.stderr)
+    missing = total - len(pictures)
+    print(
+        f"Warning: {named}: {missing} frame{'s are' if missing > 1 else ' is'} missing there", file=sys.stderr
+    )
     return tuple((number - numbers[0]) // step for number in numbers)
 
 

@@ -63,11 +63,17 @@ class Steps:
     Args:
         spool: that file.
         look: of the frames.
+
+    Attributes:
+        count: steps that have been kept.
+        longest: steps of the longest video, kept or not.
+        is_coloured: whether a frame is in colour; known where `look` asks for either.
+        mask: whether a step has its frame.
     """
 
     def __init__(self, spool: BinaryIO, look: Look):
         self._spool, self.look = spool, look
-        self.count = 0
+        self.count = self.longest = 0
         self.is_coloured = False
         self.mask: list[bool] = []
         self._others: dict[str, list[np.ndarray]] = {"controls": [], "states": []}
@@ -86,6 +92,7 @@ class Steps:
             if frame is not None:
                 low, high = np.minimum(low, frame), np.maximum(high, frame)
                 is_coloured = is_coloured or (frame.ndim == 3 and has_colour(frame))
+        self.longest = max(self.longest, len(mask))
         # A film may end before its grid does, where it is damaged.
         if len(mask) < least:
             self._spool.seek(self.count * low.size)
@@ -107,21 +114,37 @@ class Steps:
             return frames[..., :3] if self.is_coloured else frames[..., 3]
         return frames
 
-    def others(self, name: str, of: Sequence[Part]) -> np.ndarray:
-        """Return `controls` or `states` of all steps, [S, M].
+    def controls(self, of: Sequence[Part]) -> np.ndarray:
+        """Return the controls of all steps, [S, M].
 
         Raises:
             VideoError: they are not of one kind in all videos.
         """
-        arrays = self._others[name]
-        kinds = [(array.shape[1], "classes" if array.dtype.kind == "i" else "numbers") for array in arrays]
-        for part, (size, kind) in zip(of, kinds, strict=True):
-            if (size, kind) != kinds[0]:
+        arrays = self._others["controls"]
+        for part, array in zip(of, arrays, strict=True):
+            if _kind(array) != _kind(arrays[0]):
                 raise VideoError(
-                    f"{part.name} has {name} of {size} {kind} a step, but {of[0].name} {kinds[0][0]} "
-                    f"{kinds[0][1]}: they must be the same in all videos"
+                    f"{part.name} has {_kind(array)}, but {of[0].name} {_kind(arrays[0])}: they must be of "
+                    "one kind in all videos, those for testing too"
                 )
         return np.concatenate(arrays)
+
+    def states(self, of: Sequence[Part]) -> np.ndarray:
+        """Return the states of all steps, [S, M]; none, with a warning, where videos have others or none."""
+        arrays = self._others["states"]
+        for part, array in zip(of, arrays, strict=True):
+            if array.shape[1] != arrays[0].shape[1]:
+                sizes = f"{array.shape[1]} entries in {part.name}, {arrays[0].shape[1]} in {of[0].name}"
+                warn(f"states are left out, as they have {sizes}")
+                return np.zeros([self.count, 0], np.float32)
+        return np.concatenate(arrays)
+
+
+def _kind(controls: np.ndarray) -> str:
+    """Say what controls a video has."""
+    count = controls.shape[1]
+    kind = "classes" if controls.dtype.kind == "i" else "numbers"
+    return f"controls of {count} {kind} a step" if count else "no controls"
 
 
 def read(sources: Sequence[Source], cut: Cut, steps: Steps) -> list[Part]:

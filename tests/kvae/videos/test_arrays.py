@@ -98,10 +98,10 @@ def test_times_go_on_a_grid(tmp_path, capsys):
     assert [frame is not None for frame in first[0]] == [True] * 5
     assert [frame is not None for frame in second[0]] == [True, True, False, True, True, True]
     assert second[1][:, 0].tolist() == [5, 6, 7, 7, 8, 9]
-    assert "at 1 frames a unit of time, where 1 frames are missing" in capsys.readouterr().err
+    assert "at 1 frames a unit of time, where 1 frame is missing" in capsys.readouterr().err
     halves = clips(path, rate=0.5)
     assert [len(frames) for frames, *_ in halves] == [3, 4]
-    assert "are left out, as another one is nearer" in capsys.readouterr().err
+    assert "left out, another being nearer to the step" in capsys.readouterr().err
     # One row for all.
     shared = clips(write(tmp_path / "b.npz", images=IMAGES, times=times[1]))
     assert [len(frames) for frames, *_ in shared] == [6, 6]

@@ -371,8 +371,20 @@ def test_videos_whose_controls_differ_are_told(tmp_path):
     (tmp_path / "clips").mkdir()
     np.savez(tmp_path / "clips" / "a.npz", **arrays_of(2))
     np.save(tmp_path / "clips" / "b.npy", video_of(9, 10))
-    with pytest.raises(UserError, match=r"b\.npy has controls of 0 .*, but a\.npz\[0\] 2 numbers"):
+    with pytest.raises(UserError, match=r"b\.npy has no controls, but a\.npz\[0\] controls of 2 numbers"):
         ensure(tmp_path / "clips", tmp_path / "data")
+
+
+def test_states_that_differ_are_left_out(tmp_path, capsys):
+    arrays = arrays_of(2)
+    np.savez(tmp_path / "my.npz", **arrays)
+    np.savez(tmp_path / "my_test.npz", **{name: arrays[name] for name in ("images", "controls")})
+    files, _ = ensure(tmp_path / "my.npz", tmp_path / "data")
+    assert data.load(files.train).states.shape[2] == 0
+    assert (
+        "states are left out, as they have 0 entries in my_test.npz[0], 2 in my.npz[0]"
+        in capsys.readouterr().err
+    )
 
 
 def test_times_make_holes(tmp_path):

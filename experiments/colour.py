@@ -26,8 +26,14 @@ from simulation.dataset import generate
 RUNS = {"colour": 3, "grey": 1}
 """Names of the runs, and the channels of their frames."""
 
-TRAINING = "--preset quick --dim_a 4 --dim_z 8 --num_paths 0"
-"""Options of both: two balls need a code of four numbers."""
+WORLD = {"num_balls": 2, "colours": True, "resolution": 16}
+"""Options of the box; it is small, so that two models are trained in minutes."""
+
+TRAINING = (
+    "--preset quick --dim_a 4 --dim_z 8 --num_filters 16,16 --num_epochs 20 --decay_rate 0.88 "
+    "--t_steps_mask 5 --num_paths 0 --generate_step 100"
+)
+"""Options of both runs: two balls need a code of four numbers."""
 
 POSITIONS = {"x_1": 0, "y_1": 1, "x_2": 4, "y_2": 5}
 """Columns of the states of two balls."""
@@ -46,9 +52,9 @@ class Options:
     """Folder of the data."""
     log_dir: Path = Path("logs/colours")
     """Folder of the two runs."""
-    num_train: int = 1500
-    """Training sequences."""
-    num_test: int = 200
+    num_train: int = 3000
+    """Training sequences, of ten frames."""
+    num_test: int = 300
     """Test sequences."""
     output: Path | None = None
     """A file for the report, which is printed too."""
@@ -59,8 +65,8 @@ def main(arguments=None):
     """Run the command; return its exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = tyro.cli(Options, args=given, use_underscores=True)
-    words = {"num_train": options.num_train, "num_test": options.num_test}
-    generate("box", options.data_dir, **words, options={"num_balls": 2, "colours": True})
+    sizes = {"num_train": options.num_train, "num_test": options.num_test, "num_steps": 10}
+    generate("box", options.data_dir, **sizes, options=WORLD)
     commands = {name: command_of(name, options) for name in RUNS}
     for name, command in commands.items():
         if not (options.log_dir / f"{name}_kvae" / "evaluation.json").exists():
@@ -157,10 +163,10 @@ def report(found, commands, options):
         options: the `Options`.
     """
     quantities = list(next(iter(found.values()))["linear"])
-    simulated = f"--num_train {options.num_train} --num_test {options.num_test}"
+    simulated = f"--num_train {options.num_train} --num_test {options.num_test} --num_steps 10"
     lines = ["# Two balls that differ by colour alone", "", "Made by", ""]
     lines += [
-        "    python -m simulation.generate --dataset box --num_balls 2 --colours=True "
+        "    python -m simulation.generate --dataset box --num_balls 2 --colours=True --resolution 16 "
         f"{simulated} --data_dir {options.data_dir}"
     ]
     lines += [f"    {shlex.join(['python', *command])}" for command in commands.values()]

@@ -1,4 +1,10 @@
-"""The networks between frames and codes: encoder and decoder."""
+"""The networks between frames and codes: encoder and decoder.
+
+To the convolutions a frame in colour is three grey ones, of red, of green and of blue, which they see one by
+one with the same weights; the dense layers between them and the code have weights of their own for each.
+Convolutions that see and draw all three at once learn first what these have in common, where things are, and
+then two things that differ by colour alone are never told apart.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -57,21 +63,23 @@ class Encoder(keras.layers.Layer):
             padded = padded_sides(height, width, len(widths))
             missing = [side - own for side, own in zip(padded, (height, width), strict=True)]
             self.margins = [[total // 2, total - total // 2] for total in missing]
-            shape = (None, *padded, channels)
+            shape = (None, *padded, 1)
         for i, of_layer in enumerate(widths, start=1):
             layer = self._layer(i, of_layer)
             self.hidden.append(layer)
             layer.build(shape)
             shape = layer.compute_output_shape(shape)
         self.mean, self.var = self._head("mean"), self._head("var")
-        flat = (None, shape[1] * shape[2] * shape[3]) if self.conv else shape
+        # The channels of a frame stand beside each other again.
+        flat = (None, channels * shape[1] * shape[2] * shape[3]) if self.conv else shape
         self.mean.build(flat)
         self.var.build(flat)
 
     def call(self, frames: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Encode frames [M, H, W] or [M, H, W, 3]; return the codes' means and variances, [M, dim_a] each."""
         if self.conv:
-            hidden = frames[..., None] if frames.shape.rank == 3 else frames
+            in_grey = frames if frames.shape.rank == 3 else tf.transpose(frames, [0, 3, 1, 2])
+            hidden = tf.reshape(in_grey, [-1, *in_grey.shape[-2:], 1])
             if any(map(any, self.margins)):
                 hidden = tf.pad(hidden, [[0, 0], *self.margins, [0, 0]])
         else:
@@ -131,8 +139,9 @@ class Decoder(keras.layers.Layer):
         if conv:
             height, width = padded_sides(frame_shape[0], frame_shape[1], len(widths))
             self.grid = (height >> len(widths), width >> len(widths), widths[-1])
+            channels = 3 if len(frame_shape) == 3 else 1
             self.dense = keras.layers.Dense(
-                self.grid[0] * self.grid[1] * self.grid[2],
+                channels * self.grid[0] * self.grid[1] * self.grid[2],
                 kernel_initializer=glorot(seed),
                 name="dense",
                 dtype=trunk_dtype,
@@ -150,8 +159,7 @@ class Decoder(keras.layers.Layer):
                 )
                 for i, filters in enumerate(reversed(widths), start=1)
             ]
-            channels = 3 if len(frame_shape) == 3 else 1
-            self.out = UpscalingHead(channels, kernel_initializer=glorot(seed), name="out")
+            self.out = UpscalingHead(kernel_initializer=glorot(seed), name="out")
         else:
             self.hidden = [
                 keras.layers.Dense(
@@ -194,34 +202,35 @@ class Decoder(keras.layers.Layer):
             height, width = self.frame_shape[:2]
             top, left = (pixels.shape[1] - height) // 2, (pixels.shape[2] - width) // 2
             pixels = pixels[:, top : top + height, left : left + width]
+            if len(self.frame_shape) == 3:
+                pixels = tf.transpose(tf.reshape(pixels, [-1, 3, height, width]), [0, 2, 3, 1])
         return tf.reshape(pixels, [-1, *self.frame_shape])
 
 
 class UpscalingHead(keras.layers.Layer):
-    """Sub-pixel upscaling by 2, then a 1x1 convolution to the channels of a frame, in float32.
+    """Sub-pixel upscaling by 2, then a 1x1 convolution to one channel, in float32.
 
     Done the other way round, which is the same: every pixel's channels are contiguous before the upscaling
-    too. So the channels of the frame are moved in place of all, and the convolution is a product of a long
-    matrix with a vector, or with three, whose gradient is one as well.
+    too. So one channel is moved in place of all, and the convolution is a product of a long matrix
+    with a vector, whose gradient is one as well.
 
     Args:
-        channels: of a frame, 1 or 3.
-        kernel_initializer: for the kernel [1, 1, channels of the input, channels].
+        kernel_initializer: for the kernel [1, 1, channels, 1].
     """
 
-    def __init__(self, channels: int, kernel_initializer: keras.initializers.Initializer, **kwargs: Any):
+    def __init__(self, kernel_initializer: keras.initializers.Initializer, **kwargs: Any):
         super().__init__(dtype="float32", **kwargs)
-        self.channels, self.kernel_initializer = channels, kernel_initializer
+        self.kernel_initializer = kernel_initializer
 
     def build(self, input_shape: Sequence[Any]) -> None:
-        """Build for input of shape [batch, height, width, 4 * channels of the input]."""
-        shape = (1, 1, input_shape[-1] // 4, self.channels)
-        self.kernel = self.add_weight(shape, initializer=self.kernel_initializer, name="kernel")
-        self.bias = self.add_weight((self.channels,), initializer="zeros", name="bias")
+        """Build for input of shape [batch, height, width, 4 * channels]."""
+        channels = input_shape[-1] // 4
+        self.kernel = self.add_weight((1, 1, channels, 1), initializer=self.kernel_initializer, name="kernel")
+        self.bias = self.add_weight((1,), initializer="zeros", name="bias")
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Return [batch, 2 * height, 2 * width, channels]."""
+        """Return [batch, 2 * height, 2 * width, 1]."""
         _, height, width, _ = inputs.shape
-        kernel = tf.reshape(self.kernel, [-1, self.channels])
+        kernel = tf.reshape(self.kernel, [-1, 1])
         pixels = tf.matmul(tf.reshape(inputs, [-1, kernel.shape[0]]), kernel) + self.bias
-        return tf.nn.depth_to_space(tf.reshape(pixels, [-1, height, width, 4 * self.channels]), 2)
+        return tf.nn.depth_to_space(tf.reshape(pixels, [-1, height, width, 4]), 2)

@@ -51,14 +51,35 @@ def test_frames_that_cannot_be_halved_are_padded_and_cut():
     np.testing.assert_array_equal(cut, uncut[:, :7, 1:11])
 
 
-def test_networks_of_colour_have_channels_at_both_ends():
+@pytest.mark.parametrize("trunk", [CONV, DENSE])
+def test_networks_of_colour_have_channels_at_both_ends(trunk):
     frames = tf.random.stateless_uniform([3, 8, 8, 3], seed=[1, 2])
-    for trunk in (CONV, DENSE):
-        layer = encoder(trunk)
-        assert layer(frames)[0].shape == (3, 2)
-        assert layer.hidden[0].kernel.shape[-2] == (3 if trunk is CONV else 192)
-        of_colour = Decoder((8, 8, 3), seed=keras.random.SeedGenerator(0), trunk_dtype="float32", **trunk)
-        assert of_colour(tf.zeros([3, 2])).shape == (3, 8, 8, 3)
+    assert encoder(trunk)(frames)[0].shape == (3, 2)
+    of_colour = Decoder((8, 8, 3), seed=keras.random.SeedGenerator(0), trunk_dtype="float32", **trunk)
+    assert of_colour(tf.zeros([3, 2])).shape == (3, 8, 8, 3)
+
+
+def test_convolutions_see_a_channel_as_they_see_a_grey_frame():
+    frames = tf.random.stateless_uniform([3, 8, 8, 3], seed=[1, 2])
+    colour, grey = encoder(CONV), encoder(CONV)
+    codes = colour(frames)[0]
+    of_channels = []
+    for channel, kernel in enumerate(tf.split(colour.mean.kernel.value, 3)):
+        grey(frames[..., channel])
+        for own, shared in zip(grey.hidden, colour.hidden, strict=True):
+            own.set_weights(shared.get_weights())
+        grey.mean.kernel.assign(kernel)
+        of_channels.append(grey(frames[..., channel])[0])
+    np.testing.assert_allclose(codes, tf.add_n(of_channels), rtol=1e-5, atol=1e-6)
+    decode = Decoder((8, 8, 3), seed=keras.random.SeedGenerator(0), trunk_dtype="float32", **CONV)
+    pixels = decode(codes)
+    alone = decoder(CONV, 8, 8)
+    alone(codes)
+    for channel, kernel in enumerate(tf.split(decode.dense.kernel.value, 3, axis=1)):
+        for own, shared in zip([*alone.hidden, alone.out], [*decode.hidden, decode.out], strict=True):
+            own.set_weights(shared.get_weights())
+        alone.dense.kernel.assign(kernel)
+        np.testing.assert_allclose(pixels[..., channel], alone(codes), rtol=1e-5, atol=1e-6)
 
 
 def test_convolutions_are_chosen_by_the_frames():
@@ -80,12 +101,11 @@ def test_initial_weights_come_from_the_seed():
     assert 0.8 * limit < np.abs(kernel(1)).max() <= limit
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_the_head_is_upscaling_then_a_convolution(channels):
-    head = image_networks.UpscalingHead(channels, keras.initializers.RandomNormal(seed=0))
+def test_the_head_is_upscaling_then_a_convolution():
+    head = image_networks.UpscalingHead(keras.initializers.RandomNormal(seed=0))
     inputs = tf.random.stateless_normal([2, 3, 5, 28], seed=[0, 1])
     found = head(inputs)
-    head.bias.assign([0.5] * channels)
+    head.bias.assign([0.5])
     expected = tf.nn.conv2d(tf.nn.depth_to_space(inputs, 2), head.kernel.value, 1, "SAME")
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(head(inputs), expected + 0.5, rtol=1e-5, atol=1e-6)

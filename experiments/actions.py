@@ -44,6 +44,26 @@ def angles(states):
     return np.arctan2(states[..., 1], states[..., 0])
 
 
+def swing(states, torques, frame_skip, parameters):
+    """Return the angles [N, S] of Gymnasium's pendulum after a state, as its own equations have them.
+
+    Args:
+        states: [N, 3], observations.
+        torques: [N, S], each held over a frame.
+        frame_skip: steps of the environment in a frame.
+        parameters: an object with the environment's g, m, l, dt and max_speed.
+    """
+    p = parameters
+    angle, speed, found = angles(states), states[:, 2], []
+    for torque in torques.T:
+        for _ in range(frame_skip):
+            pull = 3 * p.g / (2 * p.l) * np.sin(angle) + 3 / (p.m * p.l**2) * torque
+            speed = np.clip(speed + pull * p.dt, -p.max_speed, p.max_speed)
+            angle = angle + speed * p.dt
+        found.append(angle)
+    return np.stack(found, axis=1)
+
+
 def angles_of_frames(frames, known, known_angles):
     """Return the angle of each frame: that of the known frame nearest to it, pixel by pixel.
 
@@ -62,10 +82,14 @@ def angles_of_frames(frames, known, known_angles):
     return known_angles[np.concatenate(nearest)].reshape(frames.shape[:-2])
 
 
-def errors(found, true):
-    """Return the mean absolute difference of angles [N, T] and its standard error, [T] each, in degrees."""
-    difference = np.degrees(np.abs((found - true + math.pi) % (2 * math.pi) - math.pi))
-    return difference.mean(axis=0), difference.std(axis=0, ddof=1) / math.sqrt(len(difference))
+def differences(found, true):
+    """Return the absolute differences of angles [N, T], in degrees, 180 at most."""
+    return np.degrees(np.abs((found - true + math.pi) % (2 * math.pi) - math.pi))
+
+
+def mean_and_error(degrees):
+    """Return the mean over sequences of numbers [N, T] and its standard error, [T] each."""
+    return degrees.mean(axis=0), degrees.std(axis=0, ddof=1) / math.sqrt(len(degrees))
 
 
 def generated_angles(models, images, controls, num_given, known, known_angles):
@@ -126,6 +150,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     num_steps = options.num_given + max(STEPS)
     tests = simulate(world, "test", options.num_sequences, num_steps, options.seed)
     found = generated_angles(models, tests.images, tests.controls, options.num_given, known, known_angles)
+    last = options.num_given - 1
+    nothing = np.zeros([options.num_sequences, max(STEPS)])
+    swung = swing(tests.states[:, last], nothing, metadata["parameters"]["frame_skip"], world.unwrapped)
+    true = angles(tests.states)
+    found["the true equations from the true state, told no torques"] = np.hstack([true[:, : last + 1], swung])
 
     print(f"    python -m experiments.actions {shlex.join(given)}\n")
     print(
@@ -134,9 +163,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     print("| frames after the last given one | " + " | ".join(map(str, STEPS)) + " |")
     print("| --- |" + " --- |" * len(STEPS))
-    for name, of_frames in found.items():
-        mean, error = errors(of_frames, angles(tests.states))
-        cells = [f"{mean[i]:.1f} ± {error[i]:.1f}" for i in (options.num_given - 1 + step for step in STEPS)]
+    off = {name: differences(of_frames, true) for name, of_frames in found.items()}
+    told, untold = list(off)[:2]
+    rows = {**off, "the second row minus the first, sequence by sequence": off[untold] - off[told]}
+    for name, degrees in rows.items():
+        mean, error = mean_and_error(degrees)
+        cells = [f"{mean[i]:.1f} ± {error[i]:.1f}" for i in (last + step for step in STEPS)]
         print(f"| {name} | {' | '.join(cells)} |")
     return 0
 

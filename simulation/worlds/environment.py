@@ -128,6 +128,11 @@ class EnvironmentWorld(World):
             "left_out": list(left_out),
         }
 
+    @property
+    def unwrapped(self) -> Any:
+        """The environment itself, without what Gymnasium puts around it."""
+        return self._env.unwrapped
+
     def sample_sequence(self, rng: np.random.Generator, num_steps: int = 20) -> Sequences:
         """Draw one sequence (N = 1): the seed of its episode, and its actions."""
         check_num_steps(num_steps)

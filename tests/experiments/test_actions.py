@@ -8,6 +8,7 @@ from experiments import actions
 from kvae.config import Config
 from kvae.models.kvae import KVAE
 from kvae.runs.run_folder import RunFolder
+from simulation import make_world
 from simulation.dataset import generate
 
 ANGLES = np.linspace(-math.pi, math.pi, 60, endpoint=False)
@@ -36,7 +37,8 @@ def test_the_angle_of_a_frame_is_that_of_the_known_one_most_like_it():
 
 
 def test_errors_are_taken_on_the_circle():
-    mean, error = actions.errors(np.array([[3.1, 0.0], [-3.1, 1.0]]), np.array([[-3.1, 0.0], [3.1, 0.0]]))
+    off = actions.differences(np.array([[3.1, 0.0], [-3.1, 1.0]]), np.array([[-3.1, 0.0], [3.1, 0.0]]))
+    mean, error = actions.mean_and_error(off)
     np.testing.assert_allclose(mean, [math.degrees(2 * math.pi - 6.2), math.degrees(0.5)])
     np.testing.assert_allclose(error, [0, math.degrees(0.5)], atol=1e-9)
 
@@ -48,12 +50,21 @@ def test_who_is_told_the_torques_is_right_and_who_is_not_is_wrong():
     true = torques[..., 0].cumsum(axis=1)
     images = np.round(255 * frames_of(true)).astype(np.uint8)
     found = actions.generated_angles([Oracle(), Oracle()], images, torques, 4, frames_of(ANGLES), ANGLES)
-    means = {name: actions.errors(of, true)[0][4:].mean() for name, of in found.items()}
+    means = {name: actions.differences(of, true)[:, 4:].mean() for name, of in found.items()}
     told, same_untold, untold, held, read = means.values()
     assert told < 1
     assert read < 1
     assert min(same_untold, untold, held) > 10
     np.testing.assert_allclose(same_untold, held, atol=1)
+
+
+def test_the_equations_are_those_of_the_environment():
+    pytest.importorskip("gymnasium", reason='needs pip install -e ".[gymnasium]"')
+    world = make_world("gym:Pendulum-v1", frame_skip=3, policy="random")
+    found = world.sample_sequence(np.random.default_rng(0), 12)
+    swung = actions.swing(found.states[:, 0], found.controls[:, 1:, 0], 3, world.unwrapped)
+    np.testing.assert_allclose(np.cos(swung), found.states[:, 1:, 0], atol=1e-4)
+    np.testing.assert_allclose(np.sin(swung), found.states[:, 1:, 1], atol=1e-4)
 
 
 def test_the_command_prints_the_table(tmp_path, capsys):
@@ -71,7 +82,7 @@ def test_the_command_prints_the_table(tmp_path, capsys):
         folders.append(str(folder.path))
     assert actions.main([*folders, "--num_sequences", "2"]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
-    assert len(lines) == 7
+    assert len(lines) == 9
     assert lines[0].endswith("| 1 | 2 | 5 | 10 | 20 | 30 |")
     assert actions.main([*folders[::-1], "--num_sequences", "2"]) == 2
     assert "Name the run that learned with torques first" in capsys.readouterr().err

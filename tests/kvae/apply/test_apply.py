@@ -242,7 +242,7 @@ def test_before_the_first_frame_seen_that_one_is_shown():
     assert errors == pytest.approx((0, np.sqrt((1 + 0.5**2 + 0.75**2) / 3)))
 
 
-def test_colour_is_learned_and_filled_in(tmp_path, monkeypatch, capsys):
+def test_colour_is_learned_and_filled_in(trained, tmp_path, monkeypatch, capsys):
     """The whole way in colour, with frames that the convolutions cannot halve."""
     monkeypatch.chdir(tmp_path)
     folder = write_clips(tmp_path / "red", colour=(1, 0, 0))
@@ -266,8 +266,7 @@ def test_colour_is_learned_and_filled_in(tmp_path, monkeypatch, capsys):
     assert first[..., 0].max() > 0.7
     assert first[..., 1:].max() < 0.3
     # The same frames for a grey model, and a grey clip for this one.
-    assert run_kvae.main(["--dataset", "red", "--channels", "1", "--run_name", "grey", *TINY]) == 0
-    assert apply.main(["logs/grey_kvae", clip, "--hide", "3-5", "--output", "grey"]) == 0
+    assert apply.main([str(trained), clip, "--hide", "3-5", "--output", "grey"]) == 0
     assert "clip2.mp4 is in colour: its frames are turned to grey" in capsys.readouterr().out
     np.save("grey.npy", np.full([6, 18, 24], 100, np.uint8))
     assert apply.main([str(run), "grey.npy", "--hide", "3", "--output", "colour"]) == 0

@@ -199,7 +199,7 @@ def test_a_clip_in_colour_is_filled_in_in_colour(observed):
 
 
 def test_other_sides_are_told(mixture, observed):
-    with pytest.raises(FitError, match=r"frames of 8x8\. Received: 16x8"):
+    with pytest.raises(FitError, match=r"frames of 8x8\. Received: frames of 16x8"):
         fill(mixture, np.zeros([T, 16, 8], np.uint8), observed)
 
 

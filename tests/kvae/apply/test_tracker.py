@@ -143,7 +143,7 @@ def test_a_trained_model_sees_where_the_ball_goes(trained, ball):
 def test_refuses_what_it_cannot_follow():
     model = tiny()
     tracker = kvae.Tracker(model)
-    with pytest.raises(ValueError, match=r"built for frames of 8x8. Received: 4x8"):
+    with pytest.raises(ValueError, match=r"built for frames of 8x8. Received: frames of 4x8"):
         tracker.update(np.zeros([4, 8]))
     with pytest.raises(ValueError, match=r"control must be \[dim_u\] = \[1\]"):
         tracker.update(np.zeros([8, 8]), np.zeros(3))

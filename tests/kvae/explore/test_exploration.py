@@ -184,7 +184,7 @@ def test_as_many_paths_are_followed_as_the_run_says(num_paths, monkeypatch):
 
 def test_sequences_that_do_not_fit_are_refused(box):
     _, dataset = tiny(dim_u=3)
-    with pytest.raises(UserError, match=r"built for frames of 32x32. Received: 8x8.*--data"):
+    with pytest.raises(UserError, match=r"built for frames of 32x32. Received: frames of 8x8.*--data"):
         Exploration(box.model, dataset)
     other, _ = tiny(dim_u=2)
     with pytest.raises(UserError, match="takes 2 controls per step, but the data have 3"):

@@ -93,7 +93,8 @@ def check_targets(targets: Any) -> None:
 def check_rank(name: str, rank: int | None, shape: Any) -> None:
     """Raise BatchError where an entry of a batch has another number of axes than it must."""
     known_as = "weight" if name == "sample_weight" else name
-    if rank is not None and rank not in _RANKS[known_as]:
+    has_odd_channels = rank == 5 and name == "images" and shape[-1] not in (3, None)
+    if rank is not None and (rank not in _RANKS[known_as] or has_odd_channels):
         raise BatchError(f"{name} must be {_SHAPES[known_as]}. Received: shape {tuple(shape)}")
 
 

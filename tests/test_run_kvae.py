@@ -259,10 +259,6 @@ def test_the_pendulum_from_shards(tmp_path, capsys):
     [
         (["--data_dir", "DATA", "--dataset", "boxx"], "box"),
         (["--data_dir", "DATA", "--dataset", "box_gravity", "--t_steps_mask", "7"], "have 10 frames"),
-        (
-            ["--data_dir", "DATA", "--dataset", "box_gravity", "--num_filters", "4,4,4,4,4,4", *FEWER],
-            "multiples",
-        ),
         (["--data_dir", "DATA", "--dataset", "box_gravity", "--gpu", "7"], "no GPU 7"),
         (["--data_dir", "DATA", "--dataset", "box_gravity", "--run_name", "a/b"], "without slashes"),
         (["--reload_model", "DATA"], "not a run folder"),

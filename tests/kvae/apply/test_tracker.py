@@ -32,7 +32,9 @@ def ball():
 
 
 @pytest.mark.parametrize(
-    ("make", "options"), [*((videos, options) for options in OPTIONS), (coloured, {})], ids=str
+    ("make", "options"),
+    [*((videos, options) for options in OPTIONS), (coloured, {})],
+    ids=lambda part: getattr(part, "__name__", str(part)),
 )
 def test_is_the_batch_filter(make, options):
     images = make(num_steps=9)[:1]

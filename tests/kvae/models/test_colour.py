@@ -72,7 +72,7 @@ def test_a_model_learns_colours():
     images = coloured()
     model = make_model(Config(**{**TINY, "num_filters": (8, 8)}, init_lr=0.02, kf_elbo="sampled"))
     model.compile(jit_compile=False)
-    batches = tf.data.Dataset.from_tensors({"images": images}).repeat(200)
+    batches = tf.data.Dataset.from_tensors({"images": images}).repeat(400)
     model.fit(batches, shuffle=False, verbose=0)
     found = model.reconstruct(images).images.numpy()
     # Red is red, and nothing else: a grey network with three outputs alike could not do it.

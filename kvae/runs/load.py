@@ -42,7 +42,8 @@ def load(path: str | os.PathLike, config: Config | None = None) -> SequenceAutoe
     """
     file = model_file(path)
     # model.keras of a run, by its own name or its folder's; any other file stands alone.
-    if config is None and file.name == "model.keras" and (file.parent / "config.json").exists():
+    is_of_run = Path(path).is_dir() or (file.name == "model.keras" and (file.parent / "config.json").exists())
+    if config is None and is_of_run:
         config = Config.from_dict(read_options(file.parent))
     try:
         saved = _saved_config(file)

@@ -68,8 +68,10 @@ def model_file(path: str | os.PathLike) -> Path:
         return file
     if file.suffix == ".keras" and not file.is_dir():
         raise RunFolderError(f"There is no file {file}")
-    read_options(path)
-    check_model(path)
+    if not (file / "model.keras").exists():
+        # Of a folder that is none of a run, or of one that has saved nothing.
+        read_options(path)
+        check_model(path)
     return file / "model.keras"
 
 

@@ -54,8 +54,7 @@ class FolderLock:
             file = self.path.open("ab+")
             try:
                 _take(file, self.path)
-                # Who held it before may have deleted the file between the two lines above.
-                if self.path.exists() and os.path.samestat(os.fstat(file.fileno()), self.path.stat()):
+                if _is_named(file, self.path):
                     file.truncate(0)
                     file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
                     file.flush()
@@ -101,3 +100,11 @@ def _take(file: IO[bytes], path: Path) -> None:
             file.seek(0)
             raise HeldError(file.read().decode(errors="replace") or "another process") from None
         raise NoLocksError(error.errno, error.strerror, str(path)) from error
+
+
+def _is_named(file: IO[bytes], path: Path) -> bool:
+    """Return whether an open file is the one of that name: its holder before may have deleted it."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False

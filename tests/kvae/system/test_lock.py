@@ -23,7 +23,7 @@ sys.stdin.read()
 mine.release()
 """
 RACE = """
-import sys, time
+import sys
 from pathlib import Path
 from kvae.system.lock import FolderLock, HeldError
 folder = Path(sys.argv[1])

@@ -76,7 +76,7 @@ def test_a_run_leaves_its_folder(trained):
     for prefix in ("epoch_001_", "final_"):
         expected |= {f"films/{prefix}{name}.mp4" for name in ("imputation", "samples", "generation")}
         expected |= {f"films/{prefix}imputation_strip.png"}
-        expected |= {f"plots/{prefix}{name}.png" for name in ("codes", "alpha", "alpha_plane")}
+        expected |= {f"plots/{prefix}{name}.png" for name in ("codes", "alpha", "alpha_plane", "motion")}
     assert {name for name in files if "events.out" not in name} == expected
     for split in ("train", "test"):
         assert list((trained / split).glob("events.out.tfevents.*"))

@@ -296,7 +296,7 @@ def test_a_port_that_is_taken_is_passed_over():
         ("kvae.apply", ["--help"], "--hide"),
         ("kvae.apply", ["nowhere", "results/box/filling.gif", "--hide", "3"], "nowhere is not a run folder"),
         ("kvae.apply", ["pretrained/box", "nowhere.mp4", "--hide", "3"], "nowhere.mp4"),
-        ("kvae.apply", ["pretrained/box", "results/box/filling.gif"], "nothing to do"),
+        ("kvae.apply", ["pretrained/box", "results/box/filling.gif", "--samples", "17"], "between 0 and 16"),
     ],
 )
 def test_help_and_mistakes_need_no_tensorflow(module, arguments, said):

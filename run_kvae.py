@@ -14,13 +14,14 @@ import functools
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kvae.config import Config, ConfigError
-from kvae.config.command_line import parse
-from kvae.config.datasets import cut_of, is_own_videos
+from kvae.config.command_line import given_options, parse
+from kvae.config.datasets import cut_of, environment_options, is_environment, is_own_videos
+from kvae.config.frames import for_frames, words_of_padding
 from kvae.data import identity
 from kvae.errors import UserError
 from kvae.runs.options import (
@@ -60,20 +61,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _work(arguments: Sequence[str] | None, signals: StopSignals) -> None:
-    config = parse(sys.argv[1:] if arguments is None else arguments, read_options)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    config = parse(arguments, read_options)
     with console.silenced(config.quiet):
-        folder = run(config, signals)
+        folder = run(config, signals, given=given_options(arguments))
     if config.quiet and folder is not None:
         print(folder)
 
 
-def run(config: Config, signals: StopSignals, after_epoch: "AfterEpoch | None" = None) -> Path | None:
+def run(
+    config: Config,
+    signals: StopSignals,
+    after_epoch: "AfterEpoch | None" = None,
+    given: Collection[str] = (),
+) -> Path | None:
     """Get the data, train a model or reload one, evaluate it, and leave a run folder.
 
     Args:
         config: a `Config`.
         signals: a `StopSignals`.
         after_epoch: what `kvae.training.loop.train` calls after every epoch, if anything.
+        given: names of the options that were given explicitly, which data may not change.
 
     Returns:
         The path of the run folder; None of a worker that is not the chief, who has none.
@@ -103,7 +111,13 @@ def run(config: Config, signals: StopSignals, after_epoch: "AfterEpoch | None" =
     found = identity.identity(*files, config.use_controls)
     _check_identity(config, resumed, source, known, found)
     where = _devices(config)
-    train_data, test_data = _load_data(config, *files)
+    train_data, test_data = _load_data(config, *files, known)
+    if train_data is not None:
+        found |= {"classes": train_data.classes} if train_data.classes else {}
+        config = config if source else _fitted(config, train_data, given)
+    config = for_frames(config, test_data.shape[2:])
+    if note := words_of_padding(config, test_data.shape[2:]):
+        print(note)
     model = _make_model(config, train_data, test_data, where, resumed)
     with _open_folder(config, model, where, resumed, found) as folder:
         if train_data is None:
@@ -175,20 +189,53 @@ def _devices(config: Config) -> "Distribution":
 
 
 def _load_data(
-    config: Config, train_file: Path, test_file: Path
+    config: Config, train_file: Path, test_file: Path, known: identity.Identity | None
 ) -> "tuple[Dataset | Shards | None, Dataset]":
     """Return training data, None where there is nothing to train, and test data."""
-    from kvae.data import dataset, shards
+    from kvae.data import controls, dataset, shards
 
-    test_data = dataset.load(test_file, config.use_controls)
-    _check_masks(config, test_data)
+    # Where the model learns its own, those of the data are not looked at.
+    use_controls = config.use_controls and not config.learn_u
     if config.reload_model:
+        classes = identity.classes_of(known)
+        if classes is None and use_controls:
+            classes = dataset.read_classes(train_file)
+        test_data = _in_channels(config, dataset.load(test_file, use_controls, classes), test_file)
+        _check_masks(config, test_data)
         return None, test_data
     read = shards.Shards if train_file.is_dir() else dataset.load
-    train_data = read(train_file, config.use_controls)
-    _check_masks(config, train_data)
+    train_data = _in_channels(config, read(train_file, use_controls), train_file)
+    test_data = _in_channels(config, dataset.load(test_file, use_controls, train_data.classes), test_file)
+    for data in (train_data, test_data):
+        _check_masks(config, data)
+    if train_data.classes:
+        print(f"{train_file}: {controls.in_words(train_data.classes)}")
     print(f"Learning from {train_file}: {_describe(train_data)}; testing on {_describe(test_data)}")
     return train_data, test_data
+
+
+def _in_channels(config: Config, data: "Dataset | Shards", file: Path) -> Any:
+    """Return data with as many channels as the options ask for, and tell where that changes them."""
+    if config.channels in ("auto", data.channels):
+        return data
+    print(
+        f"{file} is in colour: its frames are turned to grey"
+        if config.channels == 1
+        else f"{file} is grey: its frames are taken as colour, with three channels alike"
+    )
+    return data.in_channels(int(config.channels))
+
+
+def _fitted(config: Config, data: "Dataset | Shards", given: Collection[str]) -> Config:
+    """Return the options of a new run with what the data decide: the entries of a control."""
+    if config.learn_u or data.dim_u in (0, config.dim_u):
+        return config
+    if "dim_u" in given or config.dim_u != Config.dim_u:
+        raise ConfigError(
+            f"--dim_u {config.dim_u} contradicts the data, which have {data.dim_u} controls a step: leave it "
+            "out, or the controls with --use_controls=False"
+        )
+    return dataclasses.replace(config, dim_u=data.dim_u)
 
 
 def _make_model(
@@ -326,6 +373,7 @@ def _dataset_files(config: Config, source: str, known: identity.Identity | None)
     if is_own_videos(config.dataset) or (is_own and identity.is_of_videos(known)):
         return _files_of_videos(config, not is_outside, known)
     from simulation import dataset
+    from simulation.worlds.registry import modules_named, trust
 
     train, test = (dataset.dataset_path(folder, config.dataset, split) for split in ("train", "test"))
     recipe = identity.arguments_of_recipe(known) if is_own else None
@@ -348,16 +396,21 @@ def _dataset_files(config: Config, source: str, known: identity.Identity | None)
                 return dataset.generate(data_dir=folder, **recipe)
             except (ValueError, TypeError, OSError) as error:
                 raise ConfigError(f"The run's data cannot be simulated anew: {error}") from error
+    asked, num_steps = environment_options(config) if is_environment(config.dataset) else ({}, None)
     try:
-        return dataset.ensure(config.dataset, config.data_dir, quiet=config.quiet)
+        if not source:
+            # The user names it, and not a run folder, which may be anybody's.
+            trust(*modules_named(config.dataset, asked))
+        return dataset.ensure(
+            config.dataset, config.data_dir, quiet=config.quiet, options=asked, num_steps=num_steps
+        )
     except (ValueError, OSError) as error:
         raise ConfigError(f"No data for --dataset {config.dataset}: {error}") from error
 
 
 def _files_of_videos(config: Config, may_write: bool, known: identity.Identity | None) -> tuple[Path, Path]:
     """Return the paths of the training and test data of the user's own videos."""
-    # None of them imports TensorFlow, whose talk is held back only later.
-    from kvae.config.rules import check_frame_sides
+    # It does not import TensorFlow, whose talk is held back only later.
     from kvae.videos import dataset as video_dataset
 
     cut = cut_of(config)
@@ -366,8 +419,6 @@ def _files_of_videos(config: Config, may_write: bool, known: identity.Identity |
             if not identity.differences(known, identity.identity(*files[:2], config.use_controls)):
                 print(f"{config.dataset} is not there, but the run's sequences of it are: {files.train}")
                 return files.train, files.test
-    if config.conv:
-        check_frame_sides(cut.look.height, cut.look.width, len(config.num_filters))
     try:
         files = video_dataset.ensure(config.dataset, config.data_dir, cut, may_write)
     except (UserError, OSError) as error:
@@ -386,8 +437,13 @@ def _check_masks(config: Config, dataset: "Dataset | Shards") -> None:
 
 
 def _describe(dataset: "Dataset | Shards") -> str:
-    count, num_steps, height, width = dataset.shape
-    return f"{count:,} sequences of {num_steps} frames, {height}x{width}"
+    count, num_steps, height, width, *_ = dataset.shape
+    words = [f"{count:,} sequences of {num_steps} frames", f"{height}x{width}"]
+    words += ["in colour"] * (dataset.channels == 3)
+    words += [f"{dataset.dim_u} control{'s' * (dataset.dim_u > 1)} a step"] * (dataset.dim_u > 0)
+    if dataset.mask is not None:
+        words.append(f"{1 - dataset.mask.mean():.1%} of the frames missing")
+    return ", ".join(words)
 
 
 if __name__ == "__main__":

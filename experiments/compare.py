@@ -21,6 +21,8 @@ from kvae.system.command import guarded
 
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 PLACES = marked(Mark.PLACE)
+# What a run has in place of `auto`, where its frames are those of the worlds as they are.
+OF_GREY_32X32 = {"channels": 1, "num_filters": [32, 32, 32]}
 # Ways to fill in hidden frames; a run need not have them all.
 METHODS = ("sampling", "smoothing", "filtering", "generation")
 
@@ -144,7 +146,7 @@ def command_of(options):
         implied |= trained_on()
         defaults |= first_phases_over()
     for name, value in of_run.items():
-        if name not in implied and value != defaults[name]:
+        if name not in implied and value not in (defaults[name], OF_GREY_32X32.get(name)):
             text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
             words.append(f"--{name} {shlex.quote(text)}")
     return " ".join(words)

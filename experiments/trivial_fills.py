@@ -135,6 +135,10 @@ def curves_of(run_folder, data_dir=None):
     config = Config.from_dict(read_options(run_folder))
     path = dataset_path(data_dir or config.data_dir, config.dataset, "test")
     test = load(path, config.use_controls)
+    if test.mask is not None:
+        raise UserError(
+            f"{path} has missing frames: trivial fills are set beside runs on whole sequences alone"
+        )
     num_sequences, num_steps = test.shape[:2]
     counts = list(range(1, num_steps - config.t_init_mask, 2))
     observed = [

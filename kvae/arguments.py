@@ -51,12 +51,15 @@ def known(value: Any, name: str) -> NDArray | None:
 
 
 def shaped_frames(images: Any, name: str = "images", rank: int = 4) -> Any:
-    """Return frames [B, T, H, W] as an array, or a tensor as it is; their values are not looked at.
+    """Return frames [B, T, H, W], or [B, T, H, W, 3], as they are; their values are not looked at.
 
     Args:
         images: what was given.
         name: of the argument.
-        rank: of the array: 4, or that of fewer leading axes.
+        rank: of an array of grey frames: 4, or that of fewer leading axes.
+
+    Returns:
+        An array, or a tensor as it is.
 
     Raises:
         ArgumentError: they are no numbers, or have not these axes, or there is none.
@@ -66,26 +69,21 @@ def shaped_frames(images: Any, name: str = "images", rank: int = 4) -> Any:
     if shape is None:
         return images
     wanted = _AXES_OF_FRAMES[rank]
-    if len(shape) != rank:
-        hint = ""
-        if len(shape) == rank + 1 and shape[-1] in (1, 2, 3, 4):
-            hint = f": a last axis of {shape[-1]} looks like colours; frames are grey, such as images[..., 0]"
-        elif len(shape) == rank - 1:
-            hint = ": one sequence is images[None]"
-        raise ArgumentError(f"{name} must be {wanted}. Received: shape {shape}{hint}")
+    if len(shape) != rank and not (len(shape) == rank + 1 and shape[-1] in (3, None)):
+        raise ArgumentError(f"{name} must be {wanted}. Received: shape {shape}{_hint(shape, name, rank)}")
     if 0 in shape:
         raise ArgumentError(f"{name} must be {wanted} and hold a frame. Received: shape {shape}")
     return images if _is_tensor(images) else array
 
 
 def frames(images: Any, seen: NDArray | None = None, name: str = "images", rank: int = 4) -> Any:
-    """Return frames [B, T, H, W] as an array, or a tensor as it is.
+    """Return frames [B, T, H, W], or [B, T, H, W, 3], as an array, or a tensor as it is.
 
     Args:
         images: what was given: integers in 0..255, booleans, or floats in [0, 1].
         seen: [B, T], 1 where a frame is looked at; the others may hold anything. None: all are.
         name: of the argument.
-        rank: of the array: 4, or that of fewer leading axes.
+        rank: of an array of grey frames: 4, or that of fewer leading axes.
 
     Raises:
         ArgumentError: they are no such frames.
@@ -116,7 +114,24 @@ def _are_pixels(array: NDArray) -> bool:
     return bool(array.min() >= -slack and array.max() <= largest + slack)
 
 
-_AXES_OF_FRAMES = {2: "[H, W]", 3: "[T, H, W]", 4: "[B, T, H, W]"}
+_AXES_OF_FRAMES = {
+    2: "[H, W], or [H, W, 3] in colour",
+    3: "[T, H, W], or [T, H, W, 3] in colour",
+    4: "[B, T, H, W], or [B, T, H, W, 3] in colour",
+}
+
+
+def _hint(shape: tuple[int | None, ...], name: str, rank: int) -> str:
+    """Return what makes frames of an array that has other axes than those, as far as its shape tells."""
+    if len(shape) == rank + 1 and shape[-1] in (1, 2):
+        return f": {name}[..., 0] are grey frames"
+    if len(shape) == rank + 1 and shape[-1] == 4:
+        return f": {name}[..., :3] are red, green and blue without the opacity"
+    if len(shape) == rank + 1 and shape[-3] in (1, 3, 4):
+        channels = "0" if shape[-3] == 1 else ":3"
+        first = f"{name}[..., {channels}, :, :]"
+        return f": channels come last; {first if shape[-3] == 1 else f'numpy.moveaxis({first}, -3, -1)'}"
+    return f": one sequence is {name}[None]" if len(shape) == rank - 1 and rank == 4 else ""
 
 
 def mask(value: Any, shape: tuple[int | None, ...], name: str = "mask") -> Any:

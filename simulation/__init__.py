@@ -13,9 +13,9 @@ os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 
 if TYPE_CHECKING:
-    from simulation.worlds import Sequences, make_world, world_names
+    from simulation.worlds import Sequences, make_world, register, trust, world_names
 
-__all__ = ["Sequences", "make_world", "world_names"]
+__all__ = ["Sequences", "make_world", "register", "trust", "world_names"]
 
 
 def __getattr__(name: str) -> Any:

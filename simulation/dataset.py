@@ -6,19 +6,24 @@ A dataset of the world `box` is, in one folder,
     box/train-00003-of-00016.npz         training in shards, each made on its own
     box_test.npz                         testing
 
+and one of `gym:ALE/Pong-v5` gym-ALE-Pong-v5.npz and so on: what no file's name may hold is a dash in it.
+
 What stands in a file is described in `simulation.dataset_file`. The same arguments give the same bytes, and
 the shards hold the sequences that the one file would, in order.
 """
 
 import os
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from kvae.system.files import file_name
 from simulation.dataset_file import DatasetMismatch, compare, describe, make, read_metadata
 from simulation.sampling import SPLITS, Workers, check_size
 from simulation.worlds import World, make_world
+from simulation.worlds.registry import is_of_this_program
 
 SEED = 1234
 
@@ -26,6 +31,9 @@ _SHARD = re.compile(r"train-(\d{5})-of-(\d{5})\.npz")
 
 _MADE_BY = ("world", "split", "parameters", "seed", "first", "num_sequences", "num_steps")
 """Fields of the metadata that decide what the sequences are."""
+
+_OF_ALL_FILES = ("world", "split", "parameters", "num_steps")
+"""Those in which files that are there must be as this version makes them."""
 
 
 class DatasetPaths(NamedTuple):
@@ -65,12 +73,12 @@ class DatasetFile(NamedTuple):
 def dataset_path(data_dir: str | os.PathLike, world_name: str, split: str) -> Path:
     """Where the file of a split, "train" or "test", lies."""
     suffix = {"train": "", "test": "_test"}[split]
-    return Path(data_dir) / f"{world_name}{suffix}.npz"
+    return Path(data_dir) / f"{file_name(world_name)}{suffix}.npz"
 
 
 def shard_path(data_dir: str | os.PathLike, world_name: str, shard: int, shards: int) -> Path:
     """Where a shard of the training data lies."""
-    return Path(data_dir) / world_name / f"train-{shard:05d}-of-{shards:05d}.npz"
+    return Path(data_dir) / file_name(world_name) / f"train-{shard:05d}-of-{shards:05d}.npz"
 
 
 def generate(
@@ -121,7 +129,7 @@ def generate(
         wanted = {paths.train: describe(world, "train", num_train, num_steps, seed)}
     else:
         wanted = _describe_shards(world, data_dir, num_train, num_steps, seed, shards)
-        paths = paths._replace(train=Path(data_dir) / world_name)
+        paths = paths._replace(train=Path(data_dir) / file_name(world_name))
     wanted[paths.test] = describe(world, "test", num_test, num_steps, seed)
     if shards is not None and shard is not None:
         path = shard_path(data_dir, world_name, shard, shards)
@@ -136,6 +144,8 @@ def generate(
     kept = [path for path in wanted if path.exists() and not regenerate]
     for path in kept:
         _check_matches(path, wanted[path])
+    if len(kept) < len(wanted):
+        _tell(world)
     with Workers(jobs) as workers:
         for path, metadata in wanted.items():
             seconds = None if path in kept else make(path, world, metadata, workers)
@@ -151,18 +161,22 @@ def ensure(
     data_dir: str | os.PathLike,
     report: Callable[[DatasetFile], object] = print,
     quiet: bool = False,
+    options: dict[str, Any] | None = None,
+    num_steps: int | None = None,
 ) -> DatasetPaths:
     """Return where a dataset lies, making the files that are missing in their default size.
 
     Files that are there may be of any size, seed and options, the same in all of them, but must be of this
-    world, as this version makes it, and of their split. Files without metadata, such as those of the
-    original code, are taken as they are, whether or not `make_world` knows their world.
+    world, as this version makes it, and of their split; and have what is asked for. Files without metadata,
+    such as those of the original code, are taken as they are, whether or not `make_world` knows their world.
 
     Args:
         world_name: a name that `make_world` knows, unless both files are there without metadata.
         data_dir: the folder; made if it is not there.
         report: called with a `DatasetFile` for every file that had to be made.
         quiet: show no progress bar.
+        options: what is to be different in the world, see `make_world`, and named so in its parameters.
+        num_steps: frames in each sequence; None: as many as there are, or as the world has by default.
 
     Raises:
         DatasetMismatch: if a file is there that was made otherwise; then nothing is written.
@@ -177,7 +191,7 @@ def ensure(
                 f"{paths.train} and {shards[0]} are both there: delete what you do not want."
             )
         _check_complete(shards)
-        paths = paths._replace(train=Path(data_dir) / world_name)
+        paths = paths._replace(train=Path(data_dir) / file_name(world_name))
     files = {"train": shards or [paths.train], "test": [paths.test]}
     found = {
         (split, path): read_metadata(path)
@@ -188,18 +202,26 @@ def ensure(
     described = {key: metadata for key, metadata in found.items() if metadata is not None}
     first = next(iter(described.values()), {})
     missing = [(split, path) for split, of_split in files.items() for path in of_split if not path.exists()]
-    if missing or described:
-        world = _world_like(world_name, first)
-        num_steps = first.get("num_steps", world.num_steps)
-        sizes = {"train": world.num_train, "test": world.num_test}
+    for path, metadata in ((path, metadata) for (_, path), metadata in described.items()):
+        _check_asked(path, metadata, options or {}, num_steps)
+    if not missing and not is_of_this_program(world_name):
+        # What made them, an environment or a world of somebody's own, need not be installed here.
+        for (split, path), metadata in described.items():
+            compare(path, metadata, first | {"world": world_name, "split": split}, _OF_ALL_FILES)
+    if not missing and not (described and is_of_this_program(world_name)):
+        return paths
+    world = _world_like(world_name, first, options or {})
+    steps = first.get("num_steps", num_steps or world.num_steps)
+    sizes = {"train": world.num_train, "test": world.num_test}
     for (split, path), metadata in described.items():
-        wanted = describe(world, split, sizes[split], num_steps, SEED)
-        compare(path, metadata, wanted, ("world", "split", "parameters", "num_steps"))
+        compare(path, metadata, describe(world, split, sizes[split], steps, SEED), _OF_ALL_FILES)
+    if missing:
+        _tell(world)
     with Workers(quiet=quiet) as workers:
         for split, path in missing:
-            metadata = describe(world, split, sizes[split], num_steps, SEED)
+            metadata = describe(world, split, sizes[split], steps, SEED)
             seconds = make(path, world, metadata, workers)
-            report(DatasetFile(path, sizes[split], num_steps, seconds))
+            report(DatasetFile(path, sizes[split], steps, seconds))
     return paths
 
 
@@ -229,7 +251,7 @@ def _describe_shards(world, data_dir, num_train, num_steps, seed, shards) -> dic
 
 
 def _shards_there(data_dir: str | os.PathLike, world_name: str) -> list[Path]:
-    folder = Path(data_dir) / world_name
+    folder = Path(data_dir) / file_name(world_name)
     return sorted(path for path in folder.glob("train-*.npz") if _SHARD.fullmatch(path.name))
 
 
@@ -267,10 +289,26 @@ def _check_complete(shards: list[Path]) -> None:
         )
 
 
-def _world_like(world_name: str, metadata: dict[str, Any]) -> World:
-    """Make a world with the options of a dataset file, if the file is of that world."""
-    options = metadata.get("options", {}) if metadata.get("world") == world_name else {}
+def _world_like(world_name: str, metadata: dict[str, Any], options: dict[str, Any]) -> World:
+    """Make a world with the options of a dataset file, if the file is of that world; else with these."""
+    if metadata.get("world") == world_name:
+        options = metadata.get("options", {})
     return make_world(world_name, **options)
+
+
+def _tell(world: World) -> None:
+    for note in world.notes:
+        print(f"Note: {note}", file=sys.stderr)
+
+
+def _check_asked(
+    path: Path, metadata: dict[str, Any], options: dict[str, Any], num_steps: int | None
+) -> None:
+    """Raise DatasetMismatch where a file that is there has not what is asked for."""
+    parameters = metadata.get("parameters")
+    there = (parameters if isinstance(parameters, dict) else {}) | {"num_steps": metadata.get("num_steps")}
+    asked = options | ({} if num_steps is None else {"num_steps": num_steps})
+    compare(path, {name: there.get(name) for name in asked}, asked, tuple(asked))
 
 
 def _check_matches(path: Path, wanted: dict[str, Any]) -> None:

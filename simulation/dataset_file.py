@@ -1,6 +1,6 @@
 """The dataset file: an .npz that says how it was made.
 
-    images    uint8 [N, T, H, W]; 0 or 255 in binary worlds
+    images    uint8 [N, T, H, W]; 0 or 255 in binary worlds; [N, T, H, W, 3] in colour
     states    float32 [N, T, S], the state that each frame shows
     controls  float32 [N, T, dim_u]; dim_u is 0 in a world without controls
     metadata  a JSON string, see `describe`
@@ -61,7 +61,7 @@ def describe(
         "controls": _describe_quantities(world.control_quantities),
         "versions": {
             "python": platform.python_version(),
-            **{package: version(package) for package in ("numpy", "pymunk", "pygame")},
+            **{package: version(package) for package in world.packages},
         },
     }
 

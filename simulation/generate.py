@@ -6,6 +6,7 @@ if __name__ == "__main__":
     command.begin()
 
 import dataclasses
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ import tyro
 from simulation import world_names
 from simulation.dataset import SEED, generate
 from simulation.inspection import describe_file, verify, write_preview
-from simulation.worlds import option_names
+from simulation.worlds import option_names, trust
+from simulation.worlds.registry import modules_named
 
 
 @dataclass(frozen=True)
@@ -29,14 +31,15 @@ class Options:
     """
 
     dataset: Annotated[str, tyro.conf.arg(metavar="{" + ",".join(world_names()) + "}")] = ""
-    """The world to simulate."""
+    """The world to simulate; or gym:ID, an environment of Gymnasium such as gym:Pendulum-v1; or MODULE:NAME,
+    a world of your own."""
 
     # --- how much of it ---
     num_train: int | None = None
-    """Number of training sequences. By default 5000; pendulum: 500."""
+    """Number of training sequences. By default 5000; pendulum and gym: 500."""
 
     num_test: int | None = None
-    """Number of test sequences. By default 1000."""
+    """Number of test sequences. By default 1000; gym: 100."""
 
     num_steps: int | None = None
     """Number of frames in each sequence. By default 20; pendulum: 15."""
@@ -52,7 +55,10 @@ class Options:
     """Pixels along a side; geometry, speeds and gravity grow with it. By default 32; pendulum: 16."""
 
     greyscale: bool | None = None
-    """Anti-aliased grey frames, in place of black and white."""
+    """Anti-aliased grey frames, in place of black and white; gym: grey unless it is False."""
+
+    colours: bool | None = None
+    """Frames in colour, in which each ball has another one, all of the same brightness."""
 
     friction: float | None = None
     """Friction of balls and walls. By default 0."""
@@ -70,6 +76,30 @@ class Options:
     vertices: str = ""
     """Walls of polygon: hexagon (the default), octagon, or any simple closed path, "x,y x,y x,y ..." in
     a frame of 32 by 32, y pointing up."""
+
+    # --- what is to be different in an environment, gym:ID ---
+    policy: str = ""
+    """What chooses the actions: random (the default), zero, or MODULE:FUNCTION, your own, which gets an
+    observation and a numpy.random.Generator, and returns an action."""
+
+    frame_skip: int | None = None
+    """Steps of the environment from a frame to the next, in which the action is held. By default 1."""
+
+    warmup_steps: int | None = None
+    """Steps of the environment before the first frame. By default 0."""
+
+    env_options: str = ""
+    """Further arguments of gymnasium.make, as JSON: '{"g": 5.0}'."""
+
+    frame_size: str = ""
+    """Side of the frames, or HEIGHT,WIDTH. What does not fit the ratio of the two is cut off at the edges,
+    the same on both sides. By default 32."""
+
+    channels: int | None = None
+    """1, grey, the default; or 3, colour."""
+
+    crop: str = ""
+    """Part of what the environment draws that is kept, in its pixels: TOP,LEFT,BOTTOM,RIGHT."""
 
     # --- where to, and how ---
     data_dir: str = "data"
@@ -97,6 +127,9 @@ class Options:
     verify: Path | None = None
     """Simulate anew what a dataset file's metadata says, and check that the file holds just that."""
 
+    trust: str = ""
+    """Module of your own that --verify may import, where the file names a world or a policy in it."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code, see `kvae.system.command`. No partial file is ever left."""
@@ -114,13 +147,20 @@ def _read_options(argv: Sequence[str] | None) -> Options:
 
 def _run(options: Options) -> None:
     looks = {name: getattr(options, name) for name in ("describe", "preview", "verify")}
+    if options.trust:
+        trust(options.trust)
     if not options.dataset:
         if not any(looks.values()):
-            raise ValueError(f"Say which world to simulate: --dataset {' | '.join(world_names())}.")
-        idle = {field.name for field in dataclasses.fields(Options)} - {*looks, "jobs"}
+            raise ValueError(
+                f"Say which world to simulate: --dataset {' | '.join(world_names())} | gym:ID | MODULE:NAME."
+            )
+        idle = {field.name for field in dataclasses.fields(Options)} - {*looks, "jobs", "trust"}
         if given := sorted(name for name in idle if getattr(options, name) != getattr(Options, name)):
             raise ValueError(f"{given[0]} has no effect without --dataset: leave it out, or say which world.")
     else:
+        world_options = _world_options(options)
+        # The user names them, and nobody else.
+        trust(*modules_named(options.dataset, world_options))
         generate(
             options.dataset,
             options.data_dir,
@@ -128,7 +168,7 @@ def _run(options: Options) -> None:
             num_test=options.num_test,
             num_steps=options.num_steps,
             seed=options.seed,
-            options=_world_options(options),
+            options=world_options,
             shards=options.shards,
             shard=options.shard,
             jobs=options.jobs,
@@ -150,11 +190,35 @@ def _run(options: Options) -> None:
 
 def _world_options(options: Options) -> dict[str, Any]:
     """Return those options of worlds that were given."""
-    given = {name: getattr(options, name) for name in option_names()}
+    given: dict[str, Any] = {name: getattr(options, name, None) for name in option_names()}
     given = {name: value for name, value in given.items() if value not in (None, "")}
     if "," in given.get("vertices", ""):
         given["vertices"] = _read_points(given["vertices"])
+    for name in ("frame_size", "crop"):
+        if name in given:
+            given[name] = _read_whole_numbers(name, given[name])
+    if "env_options" in given:
+        given["env_options"] = _read_object(given["env_options"])
     return given
+
+
+def _read_whole_numbers(name: str, text: str) -> list[int]:
+    try:
+        return [int(word) for word in text.split(",")]
+    except ValueError:
+        raise ValueError(f"{name} must be whole numbers such as 48,64. Received: {text!r}.") from None
+
+
+def _read_object(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+        if not isinstance(found, dict):
+            raise ValueError("it is no object")
+    except ValueError as error:
+        raise ValueError(
+            f"""env_options must be a JSON object such as '{{"g": 5.0}}' ({error}). Received: {text!r}."""
+        ) from None
+    return found
 
 
 def _read_points(text: str) -> list[list[float]]:

@@ -43,12 +43,18 @@ def describe_file(path: str | os.PathLike) -> str:
         lines += [f"{name}: {_short(value)}" for name, value in metadata.items() if name not in _QUANTITIES]
     arrays = _read(path)
     images = arrays["images"]
-    count, num_steps, height, width = images.shape
+    count, num_steps, height, width = images.shape[:4]
+    in_colour = images.ndim == 5
     values = np.unique(images)
     lines += [
         "",
-        f"images: {count} sequences x {num_steps} steps, {height}x{width} {images.dtype}; "
-        + (f"values {' and '.join(map(str, values))}" if len(values) <= 2 else f"{len(values)} grey levels")
+        f"images: {count} sequences x {num_steps} steps, {height}x{width}{' in colour' * in_colour} "
+        f"{images.dtype}; "
+        + (
+            f"values {' and '.join(map(str, values))}"
+            if len(values) <= 2
+            else f"{len(values)} {'levels' if in_colour else 'grey levels'}"
+        )
         + f"; mean {images.mean() / (255 if images.dtype == np.uint8 else 1):.4f} of white",
     ]
     if num_steps > 1:
@@ -125,17 +131,19 @@ def _read(path: str | os.PathLike) -> dict[str, NDArray[Any]]:
     arrays = read_arrays(path, names)
     if missing := [name for name in names if name not in arrays]:
         raise ValueError(f"{path} is not a dataset file: it has no array named {missing[0]}.")
-    if arrays["images"].ndim != 4 or 0 in arrays["images"].shape:
-        raise ValueError(f"{path}: images must be [N, T, H, W]. Received shape: {arrays['images'].shape}.")
+    shape = arrays["images"].shape
+    if shape[4:] not in ((), (3,)) or len(shape) < 4 or 0 in shape:
+        raise ValueError(f"{path}: images must be [N, T, H, W] or [N, T, H, W, 3]. Received shape: {shape}.")
     return arrays
 
 
 def _grid(pictures: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:
-    """Lay pictures [N, H, W] out in rows, grey lines between them."""
-    count, height, width = pictures.shape
+    """Lay pictures [N, H, W] or [N, H, W, 3] out in rows, grey lines between them."""
+    count, height, width, *channels = pictures.shape
     columns = min(columns, count)
     rows = -(-count // columns)
-    sheet = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP), 96, np.uint8)
+    sides = (rows * (height + GAP) - GAP, columns * (width + GAP) - GAP)
+    sheet = np.full((*sides, *channels), 96, np.uint8)
     for i, picture in enumerate(pictures):
         top, left = (i // columns) * (height + GAP), (i % columns) * (width + GAP)
         sheet[top : top + height, left : left + width] = picture
@@ -144,7 +152,9 @@ def _grid(pictures: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:
 
 def _enlarge(sheet: NDArray[np.uint8], side: int) -> Image.Image:
     factor = max(1, ENLARGED // side)
-    return Image.fromarray(sheet).resize([factor * s for s in sheet.shape[::-1]], Image.Resampling.NEAREST)
+    return Image.fromarray(sheet).resize(
+        [factor * side for side in sheet.shape[1::-1]], Image.Resampling.NEAREST
+    )
 
 
 def _short(value: Any) -> str:

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from simulation.interrupts import HeldBackSignals, withheld_from_children
 from simulation.worlds import Sequences, World, make_world
 from simulation.worlds.base import check_num_steps
+from simulation.worlds.registry import trust, trusted_modules
 
 SPLITS = ("train", "test")
 
@@ -22,8 +23,9 @@ CHUNK = 100
 
 
 class _Task(NamedTuple):
-    """Some sequences for a process to simulate, by their numbers."""
+    """Some sequences for a process to simulate, by their numbers, and what it must import for that."""
 
+    modules: tuple[str, ...]
     world: str
     options: dict[str, Any]
     split: str
@@ -114,7 +116,10 @@ class Workers:
                     _simulate(world, split, of, num_steps, seed, signals.deliver) for of in chunks
                 )
             else:
-                tasks = [_Task(world.name, world.options, split, of, num_steps, seed) for of in chunks]
+                modules = trusted_modules(world.name)
+                tasks = [
+                    _Task(modules, world.name, world.options, split, of, num_steps, seed) for of in chunks
+                ]
                 found = self._in_processes(tasks, signals.deliver)
             for chunk in found:
                 yield chunk
@@ -184,6 +189,7 @@ def _simulate_task(task: _Task, between: Callable[[], None] = lambda: None) -> S
     """Simulate with a world that this process makes once; `between` is called before each sequence."""
     key = f"{task.world} {task.options}"
     if key not in _worlds:
+        trust(*task.modules)
         _worlds[key] = make_world(task.world, **task.options)
     return _simulate(_worlds[key], task.split, task.indices, task.num_steps, task.seed, between)
 

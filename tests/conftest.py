@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from hypothesis import settings
 
 # `make test-xla` sets it to nothing, for the part of the suite that runs at the level that users get.
@@ -11,3 +12,11 @@ os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 # What is compiled for the first time takes seconds, and a test that failed is to fail again.
 settings.register_profile("suite", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("suite")
+
+
+@pytest.fixture(autouse=True)
+def _nobody_is_trusted(monkeypatch):
+    """Processes that start later import the modules that are trusted; those of a test are gone by then."""
+    from simulation.worlds import registry
+
+    monkeypatch.setattr(registry, "_trusted", set())

@@ -276,9 +276,7 @@ def claim(size):
         (b"not a zip", "not a readable .npz file"),
         (ours()[:200], "not a readable .npz file"),
         (zip_of(other=np.zeros(3)), "no array named images. Received: other"),
-        (ours(controls=None), "no array named controls"),
-        (ours(states=None), "no array named states"),
-        (ours(images=np.zeros([3, 4, 16], np.uint8)), r"must be \[N, T, H, W\]. Received: shape \(3, 4"),
+        (ours(images=np.zeros([3, 4, 16], np.uint8)), r"must be \[N, T, H, W\].* Received: shape \(3, 4"),
         (ours(images=np.zeros([0, 4, 16, 16], np.uint8)), r"Received: shape \(0, 4, 16, 16\)"),
         (ours(images=np.full(SHAPE, np.nan, np.float32)), "between 0 and 1"),
         (ours(images=np.full(SHAPE, 1.5, np.float32)), "between 0 and 1"),
@@ -335,7 +333,9 @@ def edges():
             values = [(), (0,), ("4",), 4, (4,) * 13, (100_000,)]
         else:
             values = [3, None]
-        yield from ((name, value) for value in values)
+        # What may be chosen beside what the type alone says.
+        legal = {"channels": [3], "num_filters": [()]}.get(name, [])
+        yield from ((name, value) for value in values if value not in legal)
 
 
 @pytest.mark.parametrize(("name", "value"), edges())

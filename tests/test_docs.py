@@ -15,8 +15,11 @@ import tyro
 import kvae
 from kvae.apply import __main__ as apply
 from kvae.config import command_line
+from kvae.config.datasets import cut_of
 from kvae.explore import __main__ as explore
+from kvae.videos import dataset as video_dataset
 from kvae.videos import sources
+from simulation import generate
 
 ROOT = Path(__file__).parent.parent
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs" / "extend.md").read_text(), re.M | re.S)
@@ -25,6 +28,8 @@ EXAMPLES = dict(zip(["world", "alpha", "likelihood"], BLOCKS, strict=True))
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the .* option is set")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "notebooks" / "tour.ipynb"]
 OWN_VIDEOS = (ROOT / "docs" / "own_videos.md").read_text()
+OWN_FILES, UNEVEN_TIME = ((ROOT / "docs" / f"{page}.md").read_text() for page in ("own_files", "uneven_time"))
+COLOUR = (ROOT / "docs" / "colour.md").read_text()
 COMMANDS = re.findall(r"^    ((?:python|ffmpeg) .*)$|`((?:python|ffmpeg) [^`]*)`", OWN_VIDEOS, re.M)
 COMMANDS = sorted({indented or inline for indented, inline in COMMANDS})
 
@@ -98,6 +103,31 @@ def test_trainings_on_own_videos_have_these_options(command):
     assert config.out_distr == "gaussian"
 
 
+@pytest.mark.parametrize("page", ["environments", "extend"])
+def test_commands_on_worlds_and_environments_have_these_options(page):
+    text = (ROOT / "docs" / f"{page}.md").read_text()
+    commands = re.findall(r"^    (python .*)$", text, re.M)
+    assert len(commands) >= 2
+    for command in commands:
+        _, *words = shlex.split(command)
+        if words[0] == "run_kvae.py":
+            assert command_line.parse(words[1:], read_run_options=None).out_distr == "gaussian"
+        else:
+            assert words[:2] == ["-m", "simulation.generate"]
+            tyro.cli(generate.Options, args=words[2:], config=(tyro.conf.FlagConversionOff,))
+
+
+def test_the_policy_of_the_page_is_one(tmp_path, monkeypatch):
+    pytest.importorskip("gymnasium", reason='needs pip install -e ".[gymnasium]"')
+    text = (ROOT / "docs" / "environments.md").read_text()
+    (block,) = re.findall(r"^```python\n(# my_policies.py\n.*?)^```$", text, re.M | re.S)
+    (tmp_path / "my_policies.py").write_text(block)
+    monkeypatch.syspath_prepend(tmp_path)
+    sizes = "--num_train 1 --num_test 1 --num_steps 3 --policy my_policies:brake".split()
+    where = ["--data_dir", str(tmp_path / "data")]
+    assert generate.main(["--dataset", "gym:Pendulum-v1", *where, *sizes]) == 0
+
+
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("ffmpeg")])
 def test_ffmpeg_cuts_as_the_page_says(command, tmp_path):
     arguments = shlex.split(command)[1:]
@@ -133,6 +163,42 @@ def test_a_film_is_followed_live(eagerly, monkeypatch, tmp_path, capsys):
     (block,) = re.findall(r"^```python\n(.*?)^```$", OWN_VIDEOS, re.M | re.S)
     exec(compile(block, "docs/own_videos.md", "exec"), {})
     assert len(capsys.readouterr().out.splitlines()) == 5
+
+
+def test_a_file_is_made_and_read_as_the_page_says(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    (block,) = re.findall(r"^```python\n(.*?)^```$", OWN_FILES, re.M | re.S)
+    exec(compile(block, "docs/own_files.md", "exec"), {})
+    config = command_line.parse(["--dataset", "my.npz"], read_run_options=None)
+    files = video_dataset.ensure("my.npz", "data", cut_of(config), report=lambda line: None)
+    found = kvae.data.load(files.train)
+    assert found.shape[1:] == (20, 32, 32)
+    assert found.dim_u == 3
+    assert 0.05 < 1 - found.mask.mean() < 0.15
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("command", re.findall(r"^    python (.*)$", OWN_FILES + UNEVEN_TIME, re.M))
+def test_commands_on_files_of_arrays_are_right(command):
+    first, *words = shlex.split(command)
+    if first == "run_kvae.py":
+        config = command_line.parse(words, read_run_options=None)
+        assert config.timesteps == 20
+    else:
+        assert words[0] == "kvae.apply"
+        apply._read_options(words[1:])
+
+
+def test_colour_is_used_from_python_as_the_page_says(eagerly, capsys):
+    (block,) = re.findall(r"^```python\n(.*?)^```$", COLOUR, re.M | re.S)
+    exec(compile(block, "docs/colour.md", "exec"), {})
+    assert capsys.readouterr().out.strip() == "(16, 16, 3) (4, 6, 16, 16, 3)"
+
+
+@pytest.mark.parametrize("command", re.findall(r"^    (python run_kvae.py .*)$", COLOUR, re.M))
+def test_trainings_in_colour_have_these_options(command):
+    config = command_line.parse(shlex.split(command)[2:], read_run_options=None)
+    assert (config.frame_size, config.channels) in (((64,), "auto"), ((32,), 1))
 
 
 @pytest.mark.parametrize("suffix", [*sources.VIDEO_SUFFIXES, *sources.ARRAY_SUFFIXES])

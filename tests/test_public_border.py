@@ -252,7 +252,7 @@ def test_a_mask_says_1_or_0_of_every_frame(model, method, mask, received):
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (np.zeros([B, T, SIDE, SIDE, 3], np.uint8), "looks like colours"),
+        (np.zeros([B, T, SIDE, SIDE, 3], np.uint8), r"Received: frames in colour of 8x8: .*to_grey"),
         (
             np.full([B, T, SIDE, SIDE], 300, np.uint16),
             r"integers in 0..255. Received: values from 300 to 300",

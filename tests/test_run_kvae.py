@@ -20,6 +20,7 @@ from experiments import compare, summarise, trivial_fills
 from kvae.config import Config, ConfigError
 from kvae.data import identity
 from kvae.runs.load import load
+from simulation.worlds import registry
 
 ROOT = Path(__file__).parent.parent
 SMALL = (
@@ -75,7 +76,7 @@ def test_a_run_leaves_its_folder(trained):
     for prefix in ("epoch_001_", "final_"):
         expected |= {f"films/{prefix}{name}.mp4" for name in ("imputation", "samples", "generation")}
         expected |= {f"films/{prefix}imputation_strip.png"}
-        expected |= {f"plots/{prefix}{name}.png" for name in ("codes", "alpha", "alpha_plane")}
+        expected |= {f"plots/{prefix}{name}.png" for name in ("codes", "alpha", "alpha_plane", "motion")}
     assert {name for name in files if "events.out" not in name} == expected
     for split in ("train", "test"):
         assert list((trained / split).glob("events.out.tfevents.*"))
@@ -258,10 +259,6 @@ def test_the_pendulum_from_shards(tmp_path, capsys):
     [
         (["--data_dir", "DATA", "--dataset", "boxx"], "box"),
         (["--data_dir", "DATA", "--dataset", "box_gravity", "--t_steps_mask", "7"], "have 10 frames"),
-        (
-            ["--data_dir", "DATA", "--dataset", "box_gravity", "--num_filters", "4,4,4,4,4,4", *FEWER],
-            "multiples",
-        ),
         (["--data_dir", "DATA", "--dataset", "box_gravity", "--gpu", "7"], "no GPU 7"),
         (["--data_dir", "DATA", "--dataset", "box_gravity", "--run_name", "a/b"], "without slashes"),
         (["--reload_model", "DATA"], "not a run folder"),
@@ -388,3 +385,54 @@ def test_data_that_are_gone_are_made_anew_and_others_are_told(tmp_path, capsys, 
         assert "training sequences 6 -> 8" in said
         assert "num_balls 2 -> 1" in said
         assert ("went on" in said) == (option != "--resume")
+
+
+# --- environments ---
+
+
+def test_an_environment_from_nothing_to_a_run_folder(tmp_path, capsys):
+    """Recorded with `simulation.generate` or not; what is there is taken as it is."""
+    pytest.importorskip("gymnasium", reason='needs pip install -e ".[gymnasium]"')
+    data, logs = str(tmp_path / "data"), str(tmp_path / "logs")
+    sizes = "--num_train 9 --num_test 3 --num_steps 10 --frame_size 16".split()
+    name = "gym:CartPole-v1"
+    assert simulation.generate.main(["--dataset", name, "--data_dir", data, *sizes]) == 0
+    places = ["--dataset", name, "--data_dir", data, "--log_dir", logs]
+    assert run_kvae.main([*places, *SMALL_KVAE, "--run_name", "cart", "--t_init_mask", "2"]) == 0
+    assert "9 sequences of 10 frames, 16x16, 2 controls a step" in capsys.readouterr().out
+    options = json.loads((tmp_path / "logs" / "cart_kvae" / "config.json").read_text())["options"]
+    assert (options["dataset"], options["dim_u"], options["out_distr"]) == (name, 2, "gaussian")
+    # Asked for otherwise than it is there.
+    assert run_kvae.main([*places, "--frame_size", "24"]) == 2
+    assert "frame_size is [16, 16], not [24, 24]" in capsys.readouterr().err
+    assert run_kvae.main([*places, "--timesteps", "12"]) == 2
+    assert "num_steps is 10, not 12" in capsys.readouterr().err
+
+
+def test_environments_that_are_not_there(tmp_path, capsys):
+    pytest.importorskip("gymnasium", reason='needs pip install -e ".[gymnasium]"')
+    assert run_kvae.main(["--dataset", "gym:CartPoole-v1", "--data_dir", str(tmp_path)]) == 2
+    assert "Did you mean gym:CartPole-v1" in capsys.readouterr().err
+    assert run_kvae.main(["--dataset", "no_such_module:circle", "--data_dir", str(tmp_path)]) == 2
+    assert "The module no_such_module cannot be imported" in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_run_folder_names_no_code_that_is_run(tmp_path, monkeypatch, capsys):
+    """Whoever made it might have written the name."""
+    pytest.importorskip("gymnasium", reason='needs pip install -e ".[gymnasium]"')
+    (tmp_path / "their_worlds.py").write_text("open('sprung', 'w')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for name in ("their_worlds:circle", "gym:their_worlds:Circle-v0"):
+        config = Config(dataset=name, data_dir="data")
+        monkeypatch.setattr(registry, "_trusted", set())
+        monkeypatch.setattr(run_kvae, "read_options", lambda folder, config=config: config.to_dict())
+        with pytest.raises(ConfigError, match="names code, the module their_worlds, which is not run unless"):
+            run_kvae._dataset_files(config, "theirs", None)
+        assert not Path("sprung").exists()
+        with pytest.raises(ConfigError):
+            run_kvae._dataset_files(config, "", None)
+        assert Path("sprung").exists()
+        Path("sprung").unlink()
+        sys.modules.pop("their_worlds")

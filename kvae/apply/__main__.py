@@ -8,25 +8,30 @@ from kvae.system import command
 if __name__ == "__main__":
     command.begin()
 
+import math
 import os
 import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import numpy as np
 import tyro
 
+from kvae.data.colour import per_pixel
 from kvae.errors import UserError
 from kvae.runs.options import model_file
 from kvae.system import console
-from kvae.videos.frames import Look, read_clip
+from kvae.videos.frames import has_colour
 from kvae.videos.sources import find, short_name
 
 if TYPE_CHECKING:
     from kvae.apply.filling import Filled
+    from kvae.config import Config
+    from kvae.models.autoencoder import SequenceAutoencoder
+    from kvae.videos.sources import Source
 
 _BLANK = 222 / 255
 """Grey of a frame that the model did not see."""
@@ -54,14 +59,26 @@ class Options:
     """The folder that run_kvae.py left."""
 
     clip: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="CLIP")]
-    """A video (mp4, gif, avi, mov, webm), a folder of png or jpg, or an .npy or .npz with [T, H, W]; cut and
-    resized as the frames of the run."""
+    """A video (mp4, gif, avi, mov, webm), a folder of png or jpg, or an .npy, .npz or .h5 with [T, H, W] or
+    [T, H, W, 3], whose `mask`, `controls` and `times` count too; cut and resized as the frames of the run."""
 
     hide: str = ""
     """Frames to hide and to fill in, counted from 1 as a player shows them: 8-15, or 8-15,20."""
 
     continue_: Annotated[int, tyro.conf.arg(name="continue")] = 0
     """Frames to imagine after the last one."""
+
+    controls: str = ""
+    """File of the clip's controls [T, dim_u], entry t acting on the way into frame t; or of more steps, with
+    those that --continue imagines, which are zeros else. An .npy, .npz or .h5, or lines of numbers, .csv."""
+
+    mask: str = ""
+    """File of a mask [T] that is 0 where a frame is missing, of the same kinds: those frames are not looked
+    at, and filled in."""
+
+    rate: float = 0.0
+    """Frames a second that the clip is read at, or a unit of its `times`. 0: that of the run, or as its times
+    are spaced."""
 
     samples: int = 3
     """Whole sequences to show that the model holds possible, at most 16."""
@@ -102,21 +119,19 @@ def _run(options: Options) -> None:
         device.has_gpu()
 
     model = load(options.run_folder)
-    height, width = model.frame_shape
-    look = Look(height, width, black_and_white=model.config.out_distr == "bernoulli")
-    frames = read_clip(sources[0], look, options.max_frames - options.continue_)
+    height, width = model.frame_shape[:2]
+    clip = _read(options, sources[0], model)
+    frames, observed = clip.frames, clip.observed
     num_steps = len(frames) + options.continue_
-    observed = np.ones(len(frames), np.float32)
-    observed[hidden_frames(options.hide, len(frames))] = 0
     num_rows = options.samples + 3
-    needed = num_steps * (num_rows * _BYTES_OF_CELL + 8 * (num_rows + 5) * height * width)
+    needed = num_steps * (num_rows * _BYTES_OF_CELL + 8 * (num_rows + 5) * math.prod(model.frame_shape))
     if needed > free_memory():
         raise ApplyError(
             f"{num_steps:,} frames would take {needed / 1e9:.1f} GB, more than the memory that is free: cut "
             "the clip, or choose a smaller --continue"
         )
     seen = model.pixels(frames).numpy()
-    found = fill(model, frames, observed, options.continue_, options.samples)
+    found = fill(model, frames, observed, options.continue_, options.samples, controls=clip.controls)
 
     rows = _rows(seen, found)
     scale = max(1, round(_FILM_CELL / max(height, width)))
@@ -130,17 +145,93 @@ def _run(options: Options) -> None:
     films.write_png(output / "strip.png", strip)
     with files.replacing(output / "filled.npz") as temporary:
         np.savez_compressed(temporary, **found._asdict())
-    hidden = int((observed == 0).sum())
+    filled, missing = int((observed == 0).sum()), int((clip.there == 0).sum())
+    words = f" ({missing} were missing)" if missing else ""
     print(
-        f"{options.clip}: {len(frames)} frames, {hidden} of them filled in, {options.continue_} imagined.\n"
-        f"Film, strip and numbers are in {output}"
+        f"{options.clip}: {len(frames)} frames, {filled} of them filled in{words}, {options.continue_} "
+        f"imagined.\nFilm, strip and numbers are in {output}"
     )
-    if hidden:
-        of_filled, of_last = errors_on_hidden(seen, found.images[: len(seen)], observed)
+    if filled > missing:
+        of_filled, of_last = errors_on_hidden(seen, found.images[: len(seen)], observed, clip.there)
         print(
             f"A hidden pixel, if the clip is sound, was filled in with an error (RMS) of {of_filled:.3f}; "
             f"the last frame seen, shown on, has {of_last:.3f}"
         )
+
+
+def _in_channels(either: np.ndarray, there: np.ndarray, channels: int, clip: Path) -> np.ndarray:
+    """Return frames as the model takes them, and tell where the clip has others.
+
+    Args:
+        either: [T, H, W, 4]: red, green and blue, and the grey of them.
+        there: [T], 0 where a frame is missing.
+        channels: 1 or 3.
+        clip: what messages call it.
+    """
+    in_colour = any(has_colour(frame) for frame in either[there > 0])
+    if in_colour and channels == 1:
+        print(f"{clip} is in colour: its frames are turned to grey, as the model was trained on such")
+    if not in_colour and channels == 3:
+        print(f"{clip} is grey: its frames are taken as colour, with three channels alike")
+    return either[..., 3] if channels == 1 else either[..., :3]
+
+
+class _Clip(NamedTuple):
+    """A clip of T frames: what a model is given, `there` [T] as far as anybody has it."""
+
+    frames: np.ndarray
+    there: np.ndarray
+    observed: np.ndarray
+    controls: np.ndarray | None
+
+
+def _read(options: Options, source: "Source", model: "SequenceAutoencoder") -> _Clip:
+    """Return the clip as a model takes it, with what it says of itself or files beside it do.
+
+    Raises:
+        UserError: a file cannot be used, or nothing of the clip is left to see, or to do.
+    """
+    from kvae.apply import inputs
+    from kvae.videos.frames import EITHER, Look, read_recording
+
+    config = model.config
+    height, width = model.frame_shape[:2]
+    look = Look(height, width, config.out_distr == "bernoulli", EITHER)
+    found = read_recording(source, look, options.max_frames - options.continue_, options.rate or config.rate)
+    num_frames, there = len(found.images), found.mask
+    if options.mask:
+        mask = inputs.read_array(Path(options.mask), "mask")
+        there = there * inputs.mask_of(mask, num_frames, options.mask)
+    observed = there.copy()
+    observed[hidden_frames(options.hide, num_frames)] = 0
+    if observed.all() and not options.continue_:
+        raise ApplyError(
+            "There is nothing to do, as no frame is missing: say which to --hide, or how many to --continue"
+        )
+    if not observed.any():
+        raise ApplyError(f"None of the {num_frames} frames is left to see: all are hidden, or missing")
+    images = _in_channels(found.images, found.mask, int(config.channels), options.clip)
+    return _Clip(images, there, observed, _controls_of(options, found.controls, num_frames, config))
+
+
+def _controls_of(
+    options: Options, controls: np.ndarray | None, num_frames: int, config: "Config"
+) -> np.ndarray | None:
+    """Return the controls of a clip as inputs of the model; those of --controls win over its own."""
+    from kvae.apply import inputs
+    from kvae.data import identity
+    from kvae.runs.options import read_identity
+
+    name = options.controls or str(options.clip)
+    if options.controls:
+        controls = inputs.read_array(Path(options.controls), "controls")
+    if controls is None:
+        return None
+    if config.learn_u or not config.use_controls:
+        print(f"Warning: controls of {name} left out: the model takes none of the data", file=sys.stderr)
+        return None
+    classes = identity.classes_of(read_identity(options.run_folder))
+    return inputs.controls_of(controls, num_frames, options.continue_, config.dim_u, classes, name)
 
 
 def hidden_frames(ranges: str, num_frames: int) -> list[int]:
@@ -163,18 +254,21 @@ def hidden_frames(ranges: str, num_frames: int) -> list[int]:
     return sorted(hidden)
 
 
-def errors_on_hidden(truth: np.ndarray, filled: np.ndarray, observed: np.ndarray) -> tuple[float, float]:
+def errors_on_hidden(
+    truth: np.ndarray, filled: np.ndarray, observed: np.ndarray, there: np.ndarray | None = None
+) -> tuple[float, float]:
     """Return the root mean squared errors of hidden frames: as filled in, and as the last frame seen.
 
     Args:
-        truth: [T, H, W], pixels in [0, 1].
-        filled: [T, H, W].
+        truth: [T, H, W] or [T, H, W, 3], pixels in [0, 1].
+        filled: as the truth.
         observed: [T], 1 = observed; some frame is hidden, and some is not. Before the first that is seen,
             that one stands for the last.
+        there: [T], 0 where nobody has the frame, which is not judged; None: all are.
     """
     steps = np.arange(len(observed))
     last = np.maximum.accumulate(np.where(observed > 0, steps, np.argmax(observed > 0)))
-    hidden = observed == 0
+    hidden = observed == 0 if there is None else (observed == 0) & (there > 0)
     of_filled, of_last = (
         float(np.sqrt(np.mean((frames - truth)[hidden] ** 2))) for frames in (filled, truth[last])
     )
@@ -182,12 +276,11 @@ def errors_on_hidden(truth: np.ndarray, filled: np.ndarray, observed: np.ndarray
 
 
 def _check(options: Options) -> None:
-    if not options.hide and not options.continue_:
-        raise ApplyError("There is nothing to do: say which frames to --hide, or how many to --continue")
     for name, value, least, most in (
         ("continue", options.continue_, 0, 100_000),
         ("samples", options.samples, 0, 16),
         ("max_frames", options.max_frames, 1, 1_000_000),
+        ("rate", options.rate, 0, 1e9),
     ):
         if not least <= value <= most:
             raise ApplyError(f"--{name} must be between {least} and {most}. Received: {value}")
@@ -198,8 +291,8 @@ def _check(options: Options) -> None:
 
 
 def _rows(seen: np.ndarray, found: "Filled") -> dict[str, np.ndarray]:
-    """Return the rows of film and strip, [T, H, W] or [T + N, H, W], by label."""
-    is_seen = found.observed[: len(seen), None, None] > 0
+    """Return the rows of film and strip, of T or T + N frames, by label."""
+    is_seen = per_pixel(found.observed[: len(seen)], seen) > 0
     largest = float(found.uncertainty.max())
     rows = {
         "seen": np.where(is_seen, seen, _BLANK),

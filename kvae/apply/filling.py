@@ -1,5 +1,7 @@
 """Fill in one clip, and imagine how it goes on: draws from the posterior of a trained model.
 
+Frames [.., H, W] are [.., H, W, 3] of a model in colour.
+
 A draw is a path of hidden codes and, given that, states z_1..z_T of the whole clip, see
 `kvae.inference.posterior`. It goes on from its own last state, and from the alpha network's state after
 its own codes, with all the noise of the model: so the draws of a continuation spread as the model's
@@ -12,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from kvae import arguments
+from kvae.data.colour import per_pixel
 from kvae.errors import UserError
 from kvae.inference.posterior import Continuation, Posterior
 from kvae.models.arguments import check_sides
@@ -63,10 +66,9 @@ def fill(
     num_samples: int = 3,
     num_draws: int = NUM_DRAWS,
     seed: SeedLike | None = None,
+    controls: np.ndarray | None = None,
 ) -> Filled:
     """Fill in the hidden frames of a clip, and go on from its end.
-
-    Control inputs are zeros, but where the model learns its own.
 
     Args:
         model: a trained `KVAE`; as rivals of it look back alone, they cannot do this.
@@ -76,6 +78,8 @@ def fill(
         num_samples: S, at most `num_draws`.
         num_draws: draws behind every mean, at least 2.
         seed: of the draws; None: others at every call.
+        controls: [T, dim_u], entry t acting on the way into frame t; or of up to T + N frames, with those to
+            come, which are zeros else. None: zeros. A model that learns its own looks at none.
 
     Returns:
         A `Filled`.
@@ -83,7 +87,7 @@ def fill(
     Raises:
         FillingError: the model is no `KVAE`.
         FitError: the clip's frames have other sides than the model's.
-        ArgumentError: frames or mask are none, or a number is out of range.
+        ArgumentError: frames, mask or controls are none, or a number is out of range.
     """
     if not isinstance(model, KVAE):
         raise FillingError(
@@ -100,20 +104,37 @@ def fill(
     seen = np.pad((observed > 0).astype(np.float32), [(0, num_steps)])
     pixels = model.pixels(frames).numpy()
     # Whatever stood there, a number that is none for example, must not reach the networks.
-    pixels = np.where(seen[: len(frames), None, None] > 0, pixels, np.float32(0))
+    pixels = np.where(per_pixel(seen[: len(frames)], frames) > 0, pixels, np.float32(0))
     seeds = model.seeds(seed)
     codes = model.codes(pixels[None], seeds)
     num_paths = model.config.num_paths
-    found = model.sample_posterior(codes, seen[None, : len(frames)], None, num_paths, num_draws, next(seeds))
-    drawn = model.continue_posterior(found.sampled_states, found.paths, len(seen), next(seeds))
+    of_all = _controls(controls, len(frames), num_steps, model.config.dim_u)
+    of_clip = None if of_all is None else of_all[:, : len(frames)]
+    given = (codes, seen[None, : len(frames)], of_clip)
+    found = model.sample_posterior(*given, num_paths, num_draws, next(seeds))
+    drawn = model.continue_posterior(found.sampled_states, found.paths, len(seen), next(seeds), of_all)
 
-    shown, is_seen = np.pad(pixels, [(0, num_steps), (0, 0), (0, 0)]), seen[:, None, None] > 0
+    shown = np.pad(pixels, [(0, num_steps)] + [(0, 0)] * len(model.frame_shape))
+    is_seen = per_pixel(seen, shown) > 0
     mean, stddev, samples = _pictures(model, drawn.sampled_codes[0].numpy(), num_samples)
     code_mean, code_cov = _moments(found, drawn)
     code_stddev = np.sqrt(np.maximum(np.diagonal(code_cov, axis1=-2, axis2=-1), 0))
     images, uncertainty = np.where(is_seen, shown, mean), np.where(is_seen, 0, stddev)
     arrays = (images, uncertainty, np.where(is_seen, shown, samples), code_mean, code_cov, code_stddev, seen)
     return Filled(*(array.astype(np.float32) for array in arrays))
+
+
+def _controls(controls: np.ndarray | None, num_frames: int, num_steps: int, dim_u: int) -> np.ndarray | None:
+    """Return controls [1, S, dim_u] of a clip and of what comes after it."""
+    if controls is None:
+        return None
+    array = np.asarray(arguments.array_of(controls, (None, dim_u), "controls", "[T, dim_u]"))
+    if not num_frames <= len(array) <= num_frames + num_steps:
+        raise arguments.ArgumentError(
+            f"controls must be [T, dim_u], T = {num_frames}, or up to {num_frames + num_steps} with those to "
+            f"come. Received: shape {array.shape}"
+        )
+    return array[None]
 
 
 def _pictures(

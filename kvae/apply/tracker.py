@@ -24,7 +24,8 @@ class Tracked(NamedTuple):
     Attributes:
         state: the `States` of this step given all frames so far: m_{t|t} [dim_z], P_{t|t} [dim_z, dim_z].
         code: [dim_a], C_t m_{t|t}.
-        image: [H, W], this step's frame as the model sees it, the decoded code.
+        image: [H, W], this step's frame as the model sees it, the decoded code; [H, W, 3] of a model in
+            colour, as are next_image and next_stddev.
         alpha: [K], mixture weights of the transition into this step.
         log_likelihood: log p(code of the frame | frames before), zero where it is missing. Low where the
             frame is a surprise.
@@ -114,7 +115,8 @@ class Tracker:
         """Take in the next frame.
 
         Args:
-            frame: [H, W], 0..255 if it is of integers, else in [0, 1]; None: it is missing.
+            frame: [H, W], or [H, W, 3] in colour; 0..255 if it is of integers, else in [0, 1]. None: it is
+                missing.
             control: [dim_u], the control that acted on the transition into this step; None: zeros.
 
         Raises:

@@ -8,10 +8,13 @@ from typing import Any
 import tyro
 
 from kvae.config.config import Config, marked, option_names
-from kvae.config.datasets import is_own_videos
+from kvae.config.datasets import is_environment, is_own_videos
 from kvae.config.marks import Mark, kind_of
 from kvae.config.rules import no_effect
 from kvae.config.start import starting_options
+
+AUTO = "auto"
+"""On the command line, whole numbers that are chosen for the data: in a `Config` none at all."""
 
 Info = tyro.constructors.PrimitiveTypeInfo
 Spec = tyro.constructors.PrimitiveConstructorSpec
@@ -36,7 +39,7 @@ def parse(arguments: Sequence[str], read_run_options: Callable[[str], dict[str, 
             own videos, which another dataset ignores.
         SystemExit: with exit code 2 for a bad option, after a message; with 0 for --help.
     """
-    given = _given_options(arguments)
+    given = given_options(arguments)
     base = starting_options(given, read_run_options)
     config = tyro.cli(
         Config,
@@ -60,13 +63,16 @@ def _check_world(config: Config, names: Collection[str]) -> None:
     """Raise ConfigError where an option `names` holds, which is for own videos, would be ignored."""
     if is_own_videos(config.dataset):
         return
+    idle = marked(Mark.OWN_VIDEOS)
+    if is_environment(config.dataset):
+        idle -= marked(Mark.ENVIRONMENTS)
     for name in option_names():
         value = getattr(config, name)
-        if name in marked(Mark.OWN_VIDEOS) & {*names} and value != getattr(Config, name):
+        if name in idle & {*names} and value != getattr(Config, name):
             raise no_effect(name, value, f"dataset={config.dataset}")
 
 
-def _given_options(arguments: Sequence[str]) -> dict[str, Any]:
+def given_options(arguments: Sequence[str]) -> dict[str, Any]:
     """Return the options that stand on the command line, by name; but those that tyro will not understand."""
     fields = {field.name: field for field in dataclasses.fields(Config)}
     given = {}
@@ -93,7 +99,7 @@ def _read(kind: Any, text: str) -> Any:
 
 
 def _registry() -> tyro.constructors.ConstructorRegistry:
-    """Teach tyro to read 32,32,32; and that a switch without a value is True."""
+    """Teach tyro to read 32,32,32 and auto; and that a switch without a value is True."""
     registry = tyro.constructors.ConstructorRegistry()
 
     @registry.primitive_rule
@@ -105,7 +111,7 @@ def _registry() -> tyro.constructors.ConstructorRegistry:
             metavar="INT,INT,...",
             instance_from_str=_read_whole_numbers,
             is_instance=lambda value: isinstance(value, tuple),
-            str_from_instance=lambda value: [",".join(map(str, value))],
+            str_from_instance=lambda value: [",".join(map(str, value)) or AUTO],
         )
 
     @registry.primitive_rule
@@ -132,6 +138,8 @@ def _read_switch(words: list[str]) -> bool:
 
 
 def _read_whole_numbers(words: list[str]) -> tuple[int, ...]:
+    if words in ([AUTO], [""]):
+        return ()
     parts = words[0].split(",")
     if not all(part.strip().isdecimal() for part in parts):
         raise ValueError(f"must be whole numbers such as 32,32. Received: {words[0]!r}")

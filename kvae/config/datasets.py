@@ -1,16 +1,37 @@
 """What options say of a dataset: whether it is one's own videos, its name in titles, how videos are cut."""
 
 import os
+import re
+from typing import Any
 
 from kvae.config.config import Config
 from kvae.config.presets import WORLD_PRESETS
 from kvae.videos.dataset import Cut
-from kvae.videos.frames import Look
+from kvae.videos.frames import EITHER, Look
 from kvae.videos.sources import looks_like_path, short_name
+
+ENVIRONMENT = "gym:"
+"""What the name of an environment of Gymnasium begins with, as in gym:Pendulum-v1."""
+
+_OWN_WORLD = re.compile(r"[A-Za-z_]\w*(\.\w+)*:\w+")
+"""MODULE:NAME."""
+
+
+def is_environment(dataset: str) -> bool:
+    """Return whether a dataset is an environment's recording."""
+    return dataset.startswith(ENVIRONMENT)
+
+
+def is_own_world(dataset: str) -> bool:
+    """Return whether a dataset is a world of somebody's own, MODULE:NAME."""
+    is_named_so = _OWN_WORLD.fullmatch(dataset) is not None
+    return is_named_so and not is_environment(dataset) and not os.path.exists(dataset)
 
 
 def is_own_videos(dataset: str) -> bool:
     """Return whether a dataset is a path to videos, and not the name of a world."""
+    if is_environment(dataset) or is_own_world(dataset):
+        return False
     return looks_like_path(dataset) or (dataset not in WORLD_PRESETS and os.path.exists(dataset))
 
 
@@ -19,8 +40,24 @@ def dataset_name(dataset: str) -> str:
     return short_name(dataset) if is_own_videos(dataset) else dataset
 
 
+def environment_options(config: Config) -> tuple[dict[str, Any], int | None]:
+    """Return what the options of a run ask of an environment's recording: its options, and its frames.
+
+    What has its default is not asked for: files that are there may have it otherwise.
+    """
+    asked: dict[str, Any] = {}
+    if config.frame_size != Config.frame_size:
+        asked["frame_size"] = [config.frame_size[0], config.frame_size[-1]]
+    if config.channels == 3:
+        asked["channels"] = 3
+    elif config.out_distr == "bernoulli":
+        asked["greyscale"] = False
+    return asked, config.timesteps if config.timesteps != Config.timesteps else None
+
+
 def cut_of(config: Config) -> Cut:
     """Return how the options of a run cut its videos."""
     height, width = config.frame_size if len(config.frame_size) == 2 else 2 * config.frame_size
-    look = Look(height, width, black_and_white=config.out_distr == "bernoulli")
-    return Cut(look, config.timesteps, config.stride or config.timesteps)
+    channels = EITHER if config.channels == "auto" else config.channels
+    look = Look(height, width, config.out_distr == "bernoulli", channels)
+    return Cut(look, config.timesteps, config.stride or config.timesteps, config.rate)

@@ -58,7 +58,9 @@ class Mark(enum.Flag):
     FIRST_PHASE = enum.auto()
     """Epochs of a phase for a model that knows nothing yet: none where --init_model begins with another's."""
     OWN_VIDEOS = enum.auto()
-    """It means something for one's own videos alone."""
+    """It means something for one's own videos, and for no world."""
+    ENVIRONMENTS = enum.auto()
+    """It means something for environments, too."""
 
 
 def kind_of(field: dataclasses.Field) -> Any:

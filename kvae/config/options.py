@@ -28,11 +28,11 @@ NUM_EPOCHS = "at least 1, or 0 with init_model and refine_epochs"
 
 
 def _are_filters(filters: tuple[int, ...]) -> bool:
-    return len(filters) <= 12 and min(filters) >= 1 and max(filters) <= 10_000
+    return len(filters) <= 12 and all(1 <= count <= 10_000 for count in filters)
 
 
 def _are_sides(sides: tuple[int, ...]) -> bool:
-    return len(sides) <= 2 and min(sides) >= 1 and max(sides) <= 4096
+    return len(sides) in (1, 2) and min(sides) >= 1 and max(sides) <= 4096
 
 
 def _is_device(text: str) -> bool:
@@ -76,19 +76,26 @@ class DataOptions(OptionGroup):
     """What to train on, and the named set of options to start from."""
 
     dataset: Annotated[str, _WORLD_OR_PATH, Mark.RELOAD] = "box"
-    """World to learn: a dataset file DATASET.npz in data_dir, simulated first if it is not there. Or videos
+    """World to learn: a dataset file DATASET.npz in data_dir, simulated first if it is not there. Or an
+    environment of Gymnasium, gym:ID such as gym:Pendulum-v1, or a world of your own, MODULE:NAME. Or videos
     of your own: a path to a folder of them (mp4, gif, avi, mov, webm, sub-folders of png or jpg), to one of
-    these, or to an .npy or .npz of [N, T, H, W] or [T, H, W]."""
+    these, or to an .npz or .h5 of `images` [N, T, H, W] or [N, T, H, W, 3] and, as they are there, `mask`,
+    `controls`, `states`, `times`; an .npy holds the images alone."""
     data_dir: Annotated[str, Mark.RELOAD | Mark.PLACE] = "data"
     """Folder of the dataset files."""
-    frame_size: Annotated[tuple[int, ...], _SIDES, Mark.RELOAD | Mark.OWN_VIDEOS] = (32,)
-    """Side of the frames that your own videos are resized to, or HEIGHT,WIDTH. What does not fit the ratio of
-    the two is cut off at the edges, the same on both sides."""
-    timesteps: Annotated[int, at_least(2), at_most(10_000), Mark.RELOAD | Mark.OWN_VIDEOS] = 20
-    """Frames in a sequence of your own videos; shorter videos are left out."""
+    frame_size: Annotated[tuple[int, ...], _SIDES, Mark.RELOAD | Mark.OWN_VIDEOS | Mark.ENVIRONMENTS] = (32,)
+    """Side of the frames that your own videos, or environments, are resized to, or HEIGHT,WIDTH. What does
+    not fit the ratio of the two is cut off at the edges, the same on both sides."""
+    timesteps: Annotated[
+        int, at_least(2), at_most(10_000), Mark.RELOAD | Mark.OWN_VIDEOS | Mark.ENVIRONMENTS
+    ] = 20
+    """Frames in a sequence of your own videos, or of an environment; shorter videos are left out."""
     stride: Annotated[int, at_least(0), at_most(1_000_000), Mark.RELOAD | Mark.OWN_VIDEOS] = 0
     """Frames between the beginnings of two sequences of one of your own videos. 0: as many as timesteps, so
     that they do not overlap."""
+    rate: Annotated[float, at_least(0), Mark.RELOAD | Mark.OWN_VIDEOS] = 0.0
+    """Frames a second that your own videos are read at, or a unit of the `times` of a file: frames at other
+    times go to the nearest step, and steps without one are missing frames. 0: as their times are spaced."""
     preset: Literal["", "original", "quick", "none"] = ""
     """Named set of options; options given explicitly win over it. Empty: what works for the dataset's
     world. `quick`: on top of that, a good model in minutes (13 epochs of small batches, with a learning rate
@@ -107,6 +114,9 @@ class ModelOptions(OptionGroup):
     of a variational one (vae_rnn)."""
 
     # --- frames and codes (the VAE) ---
+    channels: Literal["auto", 1, 3] = "auto"
+    """1: grey frames, into which those in colour are turned; 3: frames in colour, red, green and blue, of
+    which grey ones have three alike. auto: as the data are."""
     out_distr: Literal["bernoulli", "gaussian"] = "bernoulli"
     """Distribution of a pixel: bernoulli (any pixel above 0 is a 1) or gaussian (values in [0, 1])."""
     conv: bool = True
@@ -115,8 +125,9 @@ class ModelOptions(OptionGroup):
     """Activation of encoder and decoder."""
     filter_size: Annotated[int, at_least(1), at_most(64), IdleWith("conv", False)] = 3
     """Side of the convolution kernels."""
-    num_filters: Annotated[tuple[int, ...], _FILTERS, IdleWith("conv", False)] = (32, 32, 32)
-    """Filters of each convolution, comma-separated; each layer halves the frame's sides."""
+    num_filters: Annotated[tuple[int, ...], _FILTERS, IdleWith("conv", False)] = ()
+    """Filters of each convolution, comma-separated, such as 32,32,32; each layer halves the frame's sides.
+    auto: 32 each, of three convolutions, four for sides from 64 on, five from 128 on, and so forth."""
     vae_num_units: Annotated[int, at_least(1), at_most(10_000), IdleWith("conv", True)] = 25
     """Units of each hidden layer of encoder and decoder, with --conv=False."""
     num_layers: Annotated[int, at_least(1), at_most(100), IdleWith("conv", True)] = 2
@@ -134,7 +145,7 @@ class ModelOptions(OptionGroup):
     dim_z: Annotated[int, at_least(1), at_most(1000), KVAE_ALONE] = 4
     """Dimension of the dynamics' state."""
     dim_u: Annotated[int, at_least(1), at_most(1000)] = 1
-    """Dimension of the control input; zeros where the dataset has no controls."""
+    """Dimension of the control input: that of the dataset's controls, where it has some; else zeros go in."""
     K: Annotated[int, at_least(1), at_most(1000), KVAE_ALONE] = 3
     """Number of linear-Gaussian models in the mixture."""
     noise_emission: Annotated[float, above(0)] = 0.03
@@ -163,9 +174,15 @@ class ModelOptions(OptionGroup):
     learn_u: Annotated[bool, KVAE_ALONE] = False
     """Learn the control input as a function of the past codes, in place of the dataset's."""
 
+    def __post_init__(self) -> None:
+        # The default of before, which stands in the options of runs without a convolution.
+        if not self.conv and self.num_filters in ((32, 32, 32), [32, 32, 32]):
+            object.__setattr__(self, "num_filters", ())
+        super().__post_init__()
+
     def _check_together(self) -> None:
         super()._check_together()
-        filters = (1, *self.num_filters, 1)
+        filters = (3, *(self.num_filters or (32,)), 3)
         check_sizes(
             {
                 "K, dim_z, dim_a and dim_u": self.K * self.dim_z * (self.dim_z + self.dim_u + self.dim_a + 1),

@@ -61,4 +61,4 @@ OWN_VIDEOS: dict[str, Any] = (
     # the codes were given up at times.
     | {"num_epochs": 120, "decay_steps": 8, "init_lr": 0.002, "display_step": 10}
 )
-"""What training on one's own videos starts from."""
+"""What training on one's own videos starts from, on an environment of Gymnasium, on a world of one's own."""

@@ -20,17 +20,7 @@ class ConfigError(UserError):
 
 
 class ShapeError(UserError):
-    """Frames whose sides the networks cannot handle; the message says which sides work."""
-
-
-def check_frame_sides(height: int, width: int, num_halvings: int) -> None:
-    """Raise `ShapeError` unless both sides of a frame can be halved that often."""
-    multiple = 2**num_halvings
-    if height % multiple or width % multiple or height < 1 or width < 1:
-        raise ShapeError(
-            f"With {num_halvings} convolutions of stride 2, the sides of a frame must be multiples of "
-            f"{multiple}. Received: {height}x{width}. Resize the frames, or give num_filters another length"
-        )
+    """Frames that the networks cannot handle; the message says which work."""
 
 
 def checked_type(field: dataclasses.Field, value: Any) -> Any:
@@ -38,13 +28,17 @@ def checked_type(field: dataclasses.Field, value: Any) -> Any:
     kind = kind_of(field)
     if typing.get_origin(kind) is Literal:
         choices = typing.get_args(kind)
-        if value not in choices:
+        if _is_whole_number(value):
+            value = int(value)
+        if isinstance(value, bool) or value not in choices:
             names = ", ".join(repr(choice) for choice in choices)
             raise ConfigError(f"{field.name} must be one of {names}. Received: {value!r}")
         return value
     if isinstance(kind, types.GenericAlias):
         items = value if isinstance(value, list | tuple) else []
-        if not items or not all(_is_whole_number(item) for item in items):
+        # None at all is a choice of those alone that have it as their default.
+        is_none = isinstance(value, list | tuple) and not items and field.default == ()
+        if not is_none and not (items and all(_is_whole_number(item) for item in items)):
             raise ConfigError(f"{field.name} must be whole numbers such as 32,32. Received: {value!r}")
         return tuple(int(item) for item in items)
     if kind is int and _is_whole_number(value):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from kvae.config.config import Config, marked, option_names
-from kvae.config.datasets import is_own_videos
+from kvae.config.datasets import is_environment, is_own_videos, is_own_world
 from kvae.config.marks import Mark
 from kvae.config.options import EvaluationOptions, ModelOptions
 from kvae.config.presets import OWN_VIDEOS, PRESETS, WORLD_PRESETS
@@ -59,13 +59,13 @@ def preset_options(preset: str, dataset: str, given: Mapping[str, Any] | None = 
 
     Args:
         preset: its name.
-        dataset: the name of a world, or a path to videos.
+        dataset: the name of a world or an environment, or a path to videos.
         given: explicit options: what of the preset has no effect beside them is left out.
     """
     given = given or {}
     if preset in ("none", "original"):
         of_dataset: dict[str, Any] = {}
-    elif is_own_videos(dataset):
+    elif is_own_videos(dataset) or is_environment(dataset) or is_own_world(dataset):
         of_dataset = _own_video_options(given)
     else:
         of_dataset = WORLD_PRESETS.get(dataset, {})
@@ -87,9 +87,9 @@ def _giving_way(options: dict[str, Any], given: Mapping[str, Any]) -> dict[str, 
 
 
 def _own_video_options(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what own videos start from: of 20 frames 4 are shown first, and 12 hidden after them.
+    """Return what own videos, environments and own worlds start from.
 
-    Of fewer or more as large a part is hidden.
+    Of 20 frames 4 are shown first, and 12 hidden after them; of fewer or more as large a part.
     """
     timesteps = given.get("timesteps", Config.timesteps)
     shown = max(1, min(Config.t_init_mask, timesteps // 5))

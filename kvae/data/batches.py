@@ -7,6 +7,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from kvae.data.dataset import DataError, Dataset
+from kvae.data.masks import both
 from kvae.data.shards import Shards
 
 
@@ -16,7 +17,8 @@ def batches_of(source: Dataset | Shards, batch_size: int, mask: NDArray | None =
     Args:
         source: a `Dataset` or `Shards` of N sequences.
         batch_size: sequences in a batch.
-        mask: [N, T], 1 = observed, or None: every frame is, and the batches have no mask.
+        mask: [N, T], 1 = observed, or None: every frame that is there is. A frame that nobody has is hidden
+            in any case; where all are there and `mask` is None, the batches have no mask.
     """
     if isinstance(source, Shards):
         return ShardBatches(source, batch_size, mask)
@@ -33,12 +35,12 @@ class Batches:
     Args:
         dataset: a `Dataset`.
         batch_size: sequences in a batch.
-        mask: [N, T], 1 = observed, or None: every frame is, and the batches have no mask.
+        mask: [N, T], 1 = observed, or None: every frame that is there is.
     """
 
     def __init__(self, dataset: Dataset, batch_size: int, mask: NDArray | None = None):
         self.num_sequences, self.batch_size = dataset.shape[0], batch_size
-        arrays = _named(dataset.images, dataset.controls, mask)
+        arrays = _named(dataset.images, dataset.controls, both(dataset.mask, mask))
         # Held once, whatever the order; a batch gathers its sequences.
         self._tensors = {name: tf.constant(array) for name, array in arrays.items()}
 
@@ -75,10 +77,12 @@ class ShardBatches(Batches):
 
     def __init__(self, shards: Shards, batch_size: int, mask: NDArray | None = None):
         self.num_sequences, self.batch_size = shards.shape[0], batch_size
-        self._shards, self._mask = shards, mask
+        self._shards, self._mask = shards, both(shards.mask, mask)
         num_steps, dim_u = shards.shape[1], shards.dim_u
         shapes = _named(
-            np.empty([0, *shards.shape[1:]], shards.dtype), np.empty([0, num_steps, dim_u], np.float32), mask
+            np.empty([0, *shards.shape[1:]], shards.dtype),
+            np.empty([0, num_steps, dim_u], np.float32),
+            self._mask,
         )
         self._signature = {
             name: tf.TensorSpec([batch_size, *array.shape[1:]], array.dtype) for name, array in shapes.items()

@@ -2,36 +2,47 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from kvae.data.archives import ArchiveError, read_arrays, read_headers
-from kvae.errors import UserError
-
-
-class DataError(UserError):
-    """A dataset file that cannot be used; the message says why."""
+from kvae.data import controls as control_classes
+from kvae.data import fields
+from kvae.data.archives import ArchiveError
+from kvae.data.colour import with_channels
+from kvae.data.controls import Classes
+from kvae.data.fields import DataError as DataError
+from kvae.data.files import read_arrays, read_headers
 
 
 class Dataset(NamedTuple):
     """The sequences of a dataset file.
 
     Attributes:
-        images: [N, T, H, W], uint8 in 0..255 or float32 in [0, 1].
-        controls: [N, T, dim_u] float32; dim_u may be 0.
-        states: [N, T, S] float32, the simulator's true states, or None.
+        images: [N, T, H, W], or in colour [N, T, H, W, 3]; uint8 in 0..255 or float32 in [0, 1].
+        controls: [N, T, dim_u] float32, entry t acts on the transition into step t; dim_u may be 0.
+        states: [N, T, S] float32, the true states, or None.
+        mask: [N, T] float32, 0 where nobody has the frame, whose pixels are 0 then, else 1; or None: every
+            frame is there.
     """
 
     images: np.ndarray
     controls: np.ndarray
-    states: np.ndarray | None
+    states: np.ndarray | None = None
+    mask: np.ndarray | None = None
+    classes: Classes = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(N, T, H, W)."""
+        """(N, T, H, W), or in colour (N, T, H, W, 3)."""
         return self.images.shape
+
+    @property
+    def channels(self) -> int:
+        """1 of grey frames, 3 of colour."""
+        return 3 if self.images.ndim == 5 else 1
 
     @property
     def dim_u(self) -> int:
@@ -42,57 +53,116 @@ class Dataset(NamedTuple):
         """Return the order of the sequences in an epoch: new in every epoch, the same in every run."""
         return np.random.default_rng([seed, epoch]).permutation(len(self.images))
 
+    def in_channels(self, channels: int) -> "Dataset":
+        """Return the sequences with grey frames, 1, or frames in colour, 3, whatever they are now."""
+        return self._replace(images=with_channels(self.images, self.images.ndim - 2, channels))
 
-def load(path: str | os.PathLike, use_controls: bool = True) -> Dataset:
-    """Read a dataset file, ours or one of the original code's (`images` in float32, no metadata).
+    def first(self, count: int) -> "Dataset":
+        """Return the first sequences, without their states."""
+        mask = None if self.mask is None else self.mask[:count]
+        return Dataset(self.images[:count], self.controls[:count], None, mask, self.classes)
+
+
+ARRAYS = ("images", "mask", "controls", "states", "metadata")
+"""What is read of a dataset file."""
+
+
+def load(path: str | os.PathLike, use_controls: bool = True, classes: Classes | None = None) -> Dataset:
+    """Read a dataset file, ours or anyone's: `images`, and as they are there `mask`, `controls`, `states`.
+
+    Controls that are integers or booleans are classes, and become one-hot.
 
     Args:
-        path: the file.
+        path: the file, .npz or .h5.
         use_controls: False: leave the controls out, as if there were none.
+        classes: `Dataset.classes` of the training data, whose inputs these are to be; None: it is those.
 
     Raises:
         DataError: the file is missing, or does not hold what it should.
     """
     path = Path(path)
+    arrays = _read(path)
+    if arrays["images"].dtype.kind not in "buif":
+        raise DataError(f"{path}: images must be numbers. Received: {arrays['images'].dtype}")
+    shape = fields.shape_of_images(arrays["images"].shape, str(path))
+    if "metadata" in arrays:
+        _check_metadata(path, arrays["metadata"], shape)
+    mask = fields.seen_of(arrays["mask"], shape[:2], str(path)) if "mask" in arrays else None
+    images = fields.pixels_of(arrays["images"], mask, str(path))
+    states = fields.states_of(arrays["states"], shape[:2], str(path)) if "states" in arrays else None
+    if not use_controls or "controls" not in arrays:
+        return Dataset(images, np.zeros([*shape[:2], 0], np.float32), states, mask)
+    controls = fields.controls_of(arrays["controls"], shape[:2], str(path))
+    controls, classes = _inputs(controls, classes, str(path))
+    return Dataset(images, controls, states, mask, classes)
+
+
+def read_classes(path: str | os.PathLike) -> Classes:
+    """Return the classes that the controls of a training file, or of a folder of shards, are.
+
+    Raises:
+        DataError: a file cannot be read, or its controls are none.
+    """
+    path = Path(path)
+    found = []
+    for file in sorted(path.glob("train-*.npz")) if path.is_dir() else [path]:
+        try:
+            header = read_headers(file).get("controls")
+            if header is None or header.dtype.kind not in "bui":
+                return ()
+            array = read_arrays(file, ("controls",))["controls"]
+        except (ArchiveError, OSError) as error:
+            raise DataError(str(error)) from error
+        found.append(fields.controls_of(array, array.shape[:2], str(file)))
+    return control_classes.classes_of(found, str(path))
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of a file that are understood, and warn of others."""
     try:
         there = read_headers(path)
-        ours = "metadata" in there
-        # The original's controls are arrays of objects: reading those would run code.
-        arrays = read_arrays(path, ("images", "controls", "states", "metadata") if ours else ("images",))
+        # As the original's controls are: reading them would run code.
+        objects = [name for name in ARRAYS[1:] if name in there and there[name].dtype.hasobject]
+        arrays = read_arrays(path, [name for name in ARRAYS if name not in objects])
     except FileNotFoundError:
         raise DataError(f"There is no dataset file {path}") from None
     except ArchiveError as error:
         raise DataError(str(error)) from error
-    for name in ("images", "controls", "states") if ours else ("images",):
-        if name not in arrays:
-            raise DataError(f"{path} has no array named {name}. Received: {', '.join(there) or 'none'}")
-        if arrays[name].dtype.kind not in "buif":
-            raise DataError(f"{path}: {name} must be numbers. Received: {arrays[name].dtype}")
-    images = arrays["images"]
-    if images.ndim != 4 or 0 in images.shape:
-        raise DataError(f"{path}: images must be [N, T, H, W]. Received: shape {images.shape}")
-    if images.dtype != np.uint8:
-        images = images.astype(np.float32)
-        if not (np.isfinite(images).all() and images.min() >= 0 and images.max() <= 1):
-            raise DataError(f"{path}: images that are not uint8 must lie between 0 and 1")
-    if not ours:
-        return Dataset(images, np.zeros([*images.shape[:2], 0], np.float32), None)
-    _check_metadata(path, arrays["metadata"], images.shape)
-    sequences = {}
-    for name, size in (("controls", "dim_u"), ("states", "S")):
-        array = arrays[name]
-        if array.ndim != 3 or array.shape[:2] != images.shape[:2]:
+    if objects:
+        print(f"Warning: {path}: {', '.join(objects)} left out: Python objects are not read", file=sys.stderr)
+    if "images" not in there:
+        raise DataError(f"{path} has no array named images. Received: {', '.join(there) or 'none'}")
+    if "times" in there:
+        print(
+            f"Warning: {path}: times left out: run_kvae.py --dataset {path} and kvae.apply go by them",
+            file=sys.stderr,
+        )
+    if unknown := [name for name in there if name not in (*ARRAYS, "times")]:
+        known = ", ".join(ARRAYS)
+        print(f"Warning: {path}: {', '.join(unknown)} left out: what is read is {known}", file=sys.stderr)
+    return arrays
+
+
+def _inputs(controls: np.ndarray, classes: Classes | None, name: str) -> tuple[np.ndarray, Classes]:
+    """Return controls of a file as inputs, and the classes that they were."""
+    if not control_classes.are_classes(controls):
+        if classes:
             raise DataError(
-                f"{path}: {name} must be [N, T, {size}] = [{images.shape[0]}, {images.shape[1]}, ...]. "
-                f"Received: shape {array.shape}"
+                f"{name}: controls are of {controls.dtype}, those of the training data integers, classes"
             )
-        with np.errstate(over="ignore"):
-            sequences[name] = array.astype(np.float32)
-        if not np.isfinite(sequences[name]).all():
-            raise DataError(f"{path}: {name} must be finite numbers that float32 can hold")
-    if not use_controls:
-        sequences["controls"] = sequences["controls"][..., :0]
-    return Dataset(images, **sequences)
+        return controls, ()
+    if classes is None:
+        classes = control_classes.classes_of([controls], name)
+    elif not classes:
+        raise DataError(
+            f"{name}: controls are integers, so classes; those of the training data are numbers. Where these "
+            "are too, controls.astype(numpy.float32)"
+        )
+    inputs = control_classes.one_hot(controls, classes, name)
+    if unknown := control_classes.unknown_classes(controls, classes):
+        named = ", ".join(map(str, unknown))
+        print(f"Warning: {name}: controls of classes that no training has: {named}", file=sys.stderr)
+    return inputs, classes
 
 
 def _check_metadata(path: Path, metadata: np.ndarray, shape: tuple[int, ...]) -> None:

@@ -5,6 +5,8 @@ An identity is a dictionary of JSON values: `use_controls`, and for each of `tra
 - `digest`, of the arrays that a model sees. Neither times, nor places, nor how a file is compressed is in it;
 - `shape`, [N, T, H, W], and `files`, among how many the sequences are shared;
 - `recipe`, what the metadata say of how they were made; empty where they say nothing.
+
+In a run's config.json it may have `classes` too, those that controls are of, see `kvae.data.controls`.
 """
 
 import hashlib
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from kvae.data.archives import ArchiveError, read_arrays, read_headers
+from kvae.data.controls import MOST_INPUTS, Classes
 from kvae.data.dataset import DataError
 
 SPLITS = {"train": "training", "test": "test"}
@@ -42,6 +45,19 @@ def identity(train: str | os.PathLike, test: str | os.PathLike, use_controls: bo
     """
     splits = {"train": _of_split(Path(train)), "test": _of_split(Path(test))}
     return {"use_controls": use_controls, **splits}
+
+
+def classes_of(of: Identity | None) -> Classes | None:
+    """Return the classes that a run's controls are of; None where it is unknown whether they are."""
+    if of is None or not isinstance(of.get("classes"), list):
+        return None
+    of_columns: list[Any] = of["classes"]
+    if not all(
+        isinstance(known, list) and all(type(number) is int and 0 <= number < MOST_INPUTS for number in known)
+        for known in of_columns
+    ):
+        return None
+    return tuple(tuple(known) for known in of_columns)
 
 
 def digest(of: Identity) -> str:
@@ -122,7 +138,11 @@ def command_of_recipe(of: Identity | None, data_dir: str | os.PathLike) -> str |
 
 
 def _word(value: Any) -> Any:
-    """Return an option's value as the command line takes it: a polygon's corners as "x,y x,y"."""
+    """Return an option's value as the command line takes it: sides as "x,y", corners as "x,y x,y"."""
+    if isinstance(value, dict):
+        return json.dumps(value)
+    if isinstance(value, list | tuple) and all(isinstance(item, int) for item in value):
+        return ",".join(map(str, value))
     if isinstance(value, list | tuple):
         return " ".join(",".join(map(str, corner)) for corner in value)
     return value

@@ -10,6 +10,13 @@ from kvae import arguments
 DROP_PROBABILITIES = tuple(round(0.1 * i, 1) for i in range(1, 11))
 
 
+def both(first: NDArray | None, second: NDArray | None) -> NDArray[np.float32] | None:
+    """Return the mask [N, T] of what both show, 1 = observed; None hides nothing."""
+    if first is None or second is None:
+        return second if first is None else first
+    return (first * second).astype(np.float32)
+
+
 def planning_mask(num_sequences: int, num_steps: int, num_given: int, num_hidden: int) -> NDArray[np.float32]:
     """Hide `num_hidden` frames after the first `num_given`: [num_sequences, num_steps], 1 = observed.
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kvae.data.archives import ArchiveError, read_headers
-from kvae.data.dataset import DataError, Dataset, load
+from kvae.data import fields
+from kvae.data.archives import ArchiveError, read_arrays, read_headers
+from kvae.data.dataset import DataError, Dataset, load, read_classes
 
 WINDOW_BYTES = 64 * 2**20
 """Frames that are in memory at a time, in bytes: some 3,000 sequences of 20 frames of 32x32."""
@@ -28,9 +29,11 @@ class Shards:
         window_bytes: frames that may be in memory, in bytes; one file is, whatever its size.
 
     Attributes:
-        shape: (N, T, H, W) of all sequences together.
+        shape: (N, T, H, W) of all sequences together, or in colour (N, T, H, W, 3).
         dtype: of the frames, uint8 or float32.
         dim_u: entries of a control, 0 if there are none.
+        classes: where controls were classes, and are one-hot now: those; else ().
+        mask: [N, T], 0 where nobody has the frame; None: every frame is there.
 
     Raises:
         DataError: a file is missing, or does not go with the others.
@@ -61,11 +64,26 @@ class Shards:
         # Sequence n is in file i where starts[i] <= n < starts[i + 1].
         self._starts = [0, *np.cumsum(sizes).tolist()]
         (_, *frame), self.dtype, dim_u = headers[0]
+        self.classes = read_classes(folder) if use_controls and dim_u else ()
+        if self.classes:
+            dim_u = sum(max(known, default=-1) + 1 for known in self.classes)
         self.dim_u = dim_u if use_controls else 0
         self.shape: tuple[int, ...] = (self._starts[-1], *frame)
+        self.mask = _masks(self._paths, [(size, frame[0]) for size in sizes])
         bytes_of_file = max(sizes) * int(np.prod(frame)) * self.dtype.itemsize
         self._files_in_window = max(1, window_bytes // bytes_of_file)
         self._in_memory: collections.OrderedDict[int, Dataset] = collections.OrderedDict()
+
+    @property
+    def channels(self) -> int:
+        """1 of grey frames, 3 of colour."""
+        return 3 if len(self.shape) == 5 else 1
+
+    def in_channels(self, channels: int) -> "Shards":
+        """Give out grey frames, 1, or frames in colour, 3, from now on, whatever the files hold."""
+        self.shape = (*self.shape[:4], 3) if channels == 3 else self.shape[:4]
+        self._in_memory.clear()
+        return self
 
     def order_of_epoch(self, seed: int, epoch: int) -> NDArray[np.int64]:
         """Return the order of the sequences in an epoch: new in every epoch, the same in every run."""
@@ -97,7 +115,7 @@ class Shards:
         if number not in self._in_memory:
             while len(self._in_memory) >= self._files_in_window:
                 self._in_memory.popitem(last=False)
-            found = load(self._paths[number], self._use_controls)
+            found = load(self._paths[number], self._use_controls, self.classes).in_channels(self.channels)
             expected = (self._starts[number + 1] - self._starts[number], *self.shape[1:])
             if found.images.shape != expected:
                 raise DataError(
@@ -115,11 +133,29 @@ def _headers(path: Path) -> tuple[tuple[int, ...], np.dtype, int]:
     try:
         headers = read_headers(path)
         shape, dtype = headers["images"]
-        dim_u = headers["controls"].shape[-1] if "metadata" in headers else 0
+        controls = headers.get("controls")
+        dim_u = 0 if controls is None or controls.dtype.hasobject else [*controls.shape, 1, 1][2]
     except (ArchiveError, OSError) as error:
         raise DataError(str(error)) from error
     except (KeyError, IndexError) as error:
         raise DataError(f"{path} is not a dataset file: {error}") from error
-    if len(shape) != 4 or 0 in shape:
-        raise DataError(f"{path}: images must be [N, T, H, W]. Received: shape {shape}")
+    shape = fields.shape_of_images(shape, str(path))
     return shape, np.dtype(np.uint8 if dtype == np.uint8 else np.float32), dim_u
+
+
+def _masks(paths: Sequence[Path], shapes: Sequence[tuple[int, int]]) -> NDArray[np.float32] | None:
+    """Return the masks of files, whose (N, T) are given, one after the other; None: every frame is there."""
+    masks = []
+    try:
+        for path, shape in zip(paths, shapes, strict=True):
+            found = read_arrays(path, ("mask",)).get("mask")
+            masks.append(None if found is None else fields.seen_of(found, shape, str(path)))
+    except (ArchiveError, OSError) as error:
+        raise DataError(str(error)) from error
+    if all(mask is None for mask in masks):
+        return None
+    whole = [
+        np.ones(shape, np.float32) if mask is None else mask
+        for mask, shape in zip(masks, shapes, strict=True)
+    ]
+    return np.concatenate(whole)

@@ -22,6 +22,5 @@ def test_bound(model: SequenceAutoencoder, dataset: Dataset) -> dict[str, float]
 def graph_of_bound(model: SequenceAutoencoder, dataset: Dataset) -> tf.Graph:
     """Return the graph of `test_bound` on one batch; after that has run, nothing is traced for it."""
     size = model.config.batch_size
-    first = Dataset(dataset.images[:size], dataset.controls[:size], None)
-    batch = next(iter(batches_of(first, size).of()))
+    batch = next(iter(batches_of(dataset.first(size), size).of()))
     return model.compiled_test_step.get_concrete_function(batch, tf.constant([0, 0])).graph

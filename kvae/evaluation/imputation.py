@@ -18,7 +18,8 @@ class ImputationError(NamedTuple):
     """Error over the hidden frames.
 
     Attributes:
-        wrong_pixels: fraction of pixels on the wrong side of 0.5 (Hamming distance).
+        wrong_pixels: fraction of pixels on the wrong side of 0.5 (Hamming distance); of frames in colour each
+            of the three values of a pixel counts.
         normalised_rmse: root mean squared error of the codes, divided by the standard deviation of the
             encoded ones, both pooled over hidden steps and dimensions.
     """
@@ -45,7 +46,8 @@ def imputation_errors(
     """Judge ways to fill in hidden frames, under one or more masks.
 
     Filtering, smoothing and sampling see the observed frames; generation sees the first config.t_init_mask
-    alone and rolls out from there.
+    alone and rolls out from there. A frame that the dataset's own mask hides is seen by none of them, and not
+    judged; nor are the sequences that `can_be_judged` leaves out.
 
     Args:
         model: a `KVAE` or `RecurrentAutoencoder`.
@@ -62,6 +64,7 @@ def imputation_errors(
     groups = [tuple(m for m in methods if (m == "sampling") == alone) for alone in (False, True)]
     totals = [{method: np.zeros(6) for method in methods} for _ in observed]
     count = len(dataset.images)
+    judged_sequences = can_be_judged(model, dataset)
     size = min(model.config.batch_size, count)
     for first in range(0, count, size):
         # Batches of one size, so that all is traced once: the last is filled up with a sequence that hides
@@ -72,18 +75,33 @@ def imputation_errors(
         if dataset.controls.shape[-1]:
             controls = tf.convert_to_tensor(dataset.controls[part])
         images, draws_seed = tf.convert_to_tensor(images), tf.constant([seed, first])
-        truth, encoded, generated = _encode_and_generate(model, images, controls, draws_seed)
+        there = None if dataset.mask is None else dataset.mask[part]
+        truth, encoded, generated = _encode_and_generate(model, images, controls, there, draws_seed)
         for mask, total in zip(observed, totals, strict=True):
             seen = np.where(is_filling, np.float32(1), mask[part])
-            if np.all(seen >= 0.5):
+            judged = (seen < 0.5) & judged_sequences[part, None]
+            if there is not None:
+                seen, judged = seen * there, judged & (there > 0.5)
+            if not judged.any():
                 # Nothing to judge, and TensorFlow's fused convolutions refuse an empty batch.
                 continue
-            seen = tf.convert_to_tensor(seen)
+            masks_of_part = (tf.convert_to_tensor(seen), tf.convert_to_tensor(judged))
             for group in filter(None, groups):
-                sums = _judge(model, truth, encoded, generated, controls, seen, draws_seed, group)
+                sums = _judge(model, truth, encoded, generated, controls, *masks_of_part, draws_seed, group)
                 for method in group:
                     total[method] += sums[method].numpy()
     return [{method: _error_of_sums(sums) for method, sums in total.items()} for total in totals]
+
+
+def can_be_judged(model: SequenceAutoencoder, dataset: Dataset) -> np.ndarray:
+    """Return which sequences [N] bool say where a film begins: those with any of the first frames.
+
+    Of the first config.t_init_mask frames, which are shown to every method, one at least must be there.
+    """
+    if dataset.mask is None:
+        return np.ones(len(dataset.images), bool)
+    first = dataset.mask[:, : model.config.t_init_mask]
+    return np.asarray(first.max(axis=1) > 0.5)
 
 
 def planning_curve(
@@ -108,23 +126,36 @@ def masks_of_curve(
     return masks.masks_of_curve(kind, num_sequences, num_steps, model.config.t_init_mask, seed)
 
 
-def careless_guess(images: np.ndarray) -> float | None:
+def careless_guess(
+    images: np.ndarray, mask: np.ndarray | None = None, out_distr: str = "gaussian"
+) -> float | None:
     """Return the fraction of wrong pixels of a trivial fill: a frame of the same video from another time.
 
     It is the largest distance between a frame of {0, 3, 6} and one of {9, 12, 15}, averaged over
-    sequences.
+    sequences; pairs of which one is missing do not count.
 
     Args:
-        images: [N, T, H, W]; a pixel is white above half of the range.
+        images: [N, T, H, W] or [N, T, H, W, 3].
+        mask: [N, T], 0 where a frame is missing; None: all are there.
+        out_distr: what makes a value of a pixel a bright one: `gaussian`, that it is above half of the range;
+            `bernoulli`, that it is above 0, as in `kvae.data.pixels`.
 
     Returns:
-        A number, or None for sequences of fewer than 16 frames.
+        A number, or None for sequences of fewer than 16 frames, or where no pair of frames is there.
     """
     if images.shape[1] < 16:
         return None
-    white = images > (127 if images.dtype == np.uint8 else 0.5)
+    half = 127 if images.dtype == np.uint8 else 0.5
+    white = images > (0 if out_distr == "bernoulli" else half)
     early, late = white[:, [0, 3, 6], None], white[:, None, [9, 12, 15]]
-    return float((early != late).mean(axis=(3, 4)).max(axis=(1, 2)).mean())
+    distances = (early != late).mean(axis=tuple(range(3, early.ndim)))
+    if mask is None:
+        return float(distances.max(axis=(1, 2)).mean())
+    there = (mask[:, [0, 3, 6], None] * mask[:, None, [9, 12, 15]]) > 0
+    counted = there.any(axis=(1, 2))
+    if not counted.any():
+        return None
+    return float(np.where(there, distances, 0).max(axis=(1, 2))[counted].mean())
 
 
 def _curve(
@@ -147,13 +178,17 @@ def _curve(
 # Traced once for a model, whatever the batch and the mask.
 @tf.function(reduce_retracing=True, autograph=False)
 def _encode_and_generate(
-    model: SequenceAutoencoder, images: tf.Tensor, controls: tf.Tensor | None, seed: tf.Tensor
+    model: SequenceAutoencoder,
+    images: tf.Tensor,
+    controls: tf.Tensor | None,
+    there: tf.Tensor | None,
+    seed: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Return the true pixels above 0.5, the encoded codes, and those generated from the first frames."""
     truth = to_pixels(images, model.config.out_distr) > 0.5
     seeds = model.seeds(seed)
-    generated = model.generate(images, images.shape[1], controls=controls, seed=next(seeds))
-    return truth, model.codes(images, seeds), generated.codes
+    generated = model.generate(images, images.shape[1], controls=controls, seed=next(seeds), mask=there)
+    return truth, model.codes(images, seeds, there), generated.codes
 
 
 @tf.function(reduce_retracing=True, autograph=False)
@@ -164,11 +199,11 @@ def _judge(
     generated: tf.Tensor,
     controls: tf.Tensor | None,
     mask: tf.Tensor,
+    hidden: tf.Tensor,
     seed: tf.Tensor,
     methods: tuple[str, ...],
 ) -> dict[str, tf.Tensor]:
-    """Return for each method the sums over hidden frames that `_error_of_sums` takes."""
-    hidden = mask < 0.5
+    """Return for each method the sums over `hidden` frames that `_error_of_sums` takes."""
     true_frames, true_codes = truth[hidden], encoded[hidden]
     # What each method says of the hidden codes: [draws, hidden, dim_a], all but sampling with one draw.
     guesses = {"generation": generated[hidden][None]}

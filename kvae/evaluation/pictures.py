@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from kvae.data import masks
 from kvae.data.dataset import Dataset
+from kvae.evaluation.motion import NUM_JUDGED, Motion, motion_of
 from kvae.models.autoencoder import SequenceAutoencoder
 from kvae.plots import figures, films
 from kvae.runs.run_folder import RunFolder
@@ -42,45 +43,57 @@ def draw(
     images = dataset.images[:NUM_SEQUENCES]
     controls = dataset.controls[:NUM_SEQUENCES] if dataset.controls.shape[-1] else None
     num_sequences, num_steps = images.shape[:2]
-    observed = masks.planning_mask(num_sequences, num_steps, config.t_init_mask, config.t_steps_mask)
+    there = None if dataset.mask is None else dataset.mask[:NUM_SEQUENCES]
+    asked = masks.planning_mask(num_sequences, num_steps, config.t_init_mask, config.t_steps_mask)
+    observed = asked if there is None else masks.both(asked, there)
+    assert observed is not None
     truth = model.pixels(images).numpy()
-    found = _decoded(model, images, observed, controls)
+    found = _decoded(model, images, observed, controls, there)
 
     if "sampling" in found:
         # Whole sequences that the model holds possible, the mean of which it imputes.
         samples = found["sampling"].samples.images.numpy()
         rows = {"truth": truth} | {f"sample {i + 1}": samples[:, i] for i in range(NUM_SAMPLES)}
-        folder.add_film("samples", films.film(rows, observed), step, prefix)
+        folder.add_film("samples", films.film(rows, observed, there=there), step, prefix)
     shown = ("reconstruction", *model.methods)
     rows = {"truth": truth} | {label: found[label].images.numpy() for label in shown}
     complete = ("truth", "reconstruction")
-    folder.add_film("imputation", films.film(rows, observed, complete=complete), step, prefix)
+    folder.add_film("imputation", films.film(rows, observed, complete=complete, there=there), step, prefix)
     of_first = {label: frames[0] for label, frames in rows.items()}
-    strip = films.strip(of_first, observed[0], complete=complete)
+    of_first_there = None if there is None else there[0]
+    strip = films.strip(of_first, observed[0], complete=complete, there=of_first_there)
     folder.add_strip("imputation_strip", strip, step, prefix)
-    folder.add_film("generation", _film_of_generation(model, images, controls, truth), step, prefix)
+    film = _film_of_generation(model, images, controls, truth, there)
+    folder.add_film("generation", film, step, prefix)
 
     codes = {name: found[label].codes.numpy() for label, name in _CODES.items() if label in found}
+    if there is not None:
+        # What is encoded of a frame that nobody has means nothing.
+        codes["encoded"] = np.where(there[..., None] > 0, codes["encoded"], np.nan)
     folder.add_plot("codes", figures.code_trajectories(codes, observed), step, prefix)
+    found_motion = motion_of(model, dataset.first(NUM_JUDGED))
+    folder.add_plot("motion", _plot_of_motion(found_motion), step, prefix)
     if config.model == "kvae":
-        of_batch = slice(config.batch_size)
-        histograms = _histograms(model, dataset.images[of_batch], dataset.controls[of_batch])
-        folder.events.add_histograms(histograms, step)
+        folder.events.add_histograms(_histograms(model, dataset.first(config.batch_size)), step)
     if "smoothing" in model.methods:
-        alpha = model.smooth(images, seed=config.seed).alpha.numpy()
+        alpha = model.smooth(images, there, controls, seed=config.seed).alpha.numpy()
         folder.add_plot("alpha", figures.alpha_over_time(alpha), step, prefix)
     if config.model == "kvae" and not config.alpha_rnn and config.dim_a == 2 and config.K > 1:
         folder.add_plot("alpha_plane", _alpha_plane(model, dataset), step, prefix)
 
 
 def _decoded(
-    model: SequenceAutoencoder, images: np.ndarray, observed: np.ndarray, controls: np.ndarray | None
+    model: SequenceAutoencoder,
+    images: np.ndarray,
+    observed: np.ndarray,
+    controls: np.ndarray | None,
+    there: np.ndarray | None,
 ) -> dict[str, Any]:
     """Return what the model makes of the sequences, a `Decoded` or `Imputed` for each way to see them."""
     seed = model.config.seed
     found = {
         "reconstruction": model.reconstruct(images, seed=seed),
-        "generation": model.generate(images, images.shape[1], controls=controls, seed=seed),
+        "generation": model.generate(images, images.shape[1], controls=controls, seed=seed, mask=there),
         "filtering": model.filter(images, observed, controls, seed=seed),
     }
     if "smoothing" in model.methods:
@@ -91,28 +104,33 @@ def _decoded(
 
 
 def _film_of_generation(
-    model: SequenceAutoencoder, images: np.ndarray, controls: np.ndarray | None, truth: np.ndarray
+    model: SequenceAutoencoder,
+    images: np.ndarray,
+    controls: np.ndarray | None,
+    truth: np.ndarray,
+    there: np.ndarray | None,
 ) -> np.ndarray:
     """Film what the first frames go on to be, by the mean of the dynamics and with their noise."""
     rows, seed = {"truth": truth}, model.config.seed
     for label, stochastic in (("deterministic", False), ("stochastic", True)):
-        generation = model.generate(images, controls=controls, stochastic=stochastic, seed=seed)
+        generation = model.generate(images, controls=controls, stochastic=stochastic, seed=seed, mask=there)
         rows[label] = generation.images.numpy()
     num_steps, num_given = model.config.n_steps_gen, model.config.t_init_mask
-    return films.film(rows, masks.planning_mask(len(images), num_steps, num_given, num_steps))
+    return films.film(rows, masks.planning_mask(len(images), num_steps, num_given, num_steps), there=there)
 
 
-def _histograms(
-    model: SequenceAutoencoder, images: np.ndarray, controls: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Return what the dynamics do over sequences without a hidden frame, by TensorBoard's tags.
+def _histograms(model: SequenceAutoencoder, dataset: Dataset) -> dict[str, np.ndarray]:
+    """Return what the dynamics do over sequences in which all that is there is seen, by TensorBoard's tags.
 
     The moduli of the eigenvalues of every A_t, above 1 where it makes states grow; and the weights of each of
     the K models in the mixture: all near 0 for one that is not used.
     """
+    controls, mask = dataset.controls, dataset.mask
     if not controls.shape[-1]:
-        controls = np.zeros([*images.shape[:2], model.config.dim_u], np.float32)
-    _, dynamics = model.lgssm.filter(model.encode(images).mean(), None, tf.constant(controls))
+        controls = np.zeros([*controls.shape[:2], model.config.dim_u], np.float32)
+    codes = model.encode(dataset.images).mean()
+    given = None if mask is None else tf.constant(mask)
+    _, dynamics = model.lgssm.filter(codes, given, tf.constant(controls))
     moduli = np.abs(np.linalg.eigvals(dynamics.model.A[:, 1:].numpy()))
     weights = np.moveaxis(dynamics.alpha.numpy(), -1, 0)
     of_models = {f"dynamics/alpha_{k:02d}": weight for k, weight in enumerate(weights, start=1)}
@@ -121,7 +139,9 @@ def _histograms(
 
 def _alpha_plane(model: SequenceAutoencoder, dataset: Dataset) -> Figure:
     """Plot alpha over the plane of codes, where all the codes in the MLP's memory are the same."""
-    codes = model.encode(dataset.images[: model.config.batch_size]).mean().numpy().reshape(-1, 2)
+    some = dataset.first(model.config.batch_size)
+    codes = model.encode(some.images).mean().numpy()
+    codes = codes.reshape(-1, 2) if some.mask is None else codes[some.mask > 0]
     low, high = codes.min(axis=0), codes.max(axis=0)
     margin = 0.1 * (high - low) + 1e-3
     first, second = (np.linspace(low[i] - margin[i], high[i] + margin[i], 100) for i in range(2))
@@ -130,3 +150,11 @@ def _alpha_plane(model: SequenceAutoencoder, dataset: Dataset) -> Figure:
     alpha, _ = model.alpha(tf.constant(queue))
     alpha = alpha[:, -1].numpy().reshape(100, 100, model.config.K)
     return figures.alpha_plane(first, second, alpha, codes)
+
+
+def _plot_of_motion(motion: Motion) -> Figure:
+    """Plot a `Motion`; the colours of a pixel are added up."""
+    variance, error, moving = motion.variance, motion.error, motion.moving
+    if variance.ndim == 3:
+        return figures.motion_explained(variance.sum(axis=-1), error.sum(axis=-1), np.any(moving, axis=-1))
+    return figures.motion_explained(variance, error, moving)

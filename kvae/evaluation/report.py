@@ -10,7 +10,8 @@ from kvae.config import Config
 from kvae.config.datasets import dataset_name
 from kvae.data import Dataset
 from kvae.evaluation.bound import test_bound
-from kvae.evaluation.imputation import CurvePoint, careless_guess, planning_curve, random_curve
+from kvae.evaluation.imputation import CurvePoint, can_be_judged, careless_guess, planning_curve, random_curve
+from kvae.evaluation.motion import given_up, metrics_of, motion_of, not_seen, sum_up
 from kvae.models.autoencoder import SequenceAutoencoder
 from kvae.plots import figures
 from kvae.runs.run_folder import RunFolder
@@ -40,14 +41,25 @@ def evaluate(
         Lines of text that sum it up, each as soon as it is known: the whole takes minutes.
     """
     bound = test_bound(model, dataset)
-    guess = careless_guess(dataset.images)
+    guess = careless_guess(dataset.images, dataset.mask, model.config.out_distr)
     yield _line_of_bound(bound, model.config)
+    motion = motion_of(model, dataset)
+    yield sum_up(motion)
+    for words in filter(None, (given_up(motion), not_seen(motion))):
+        yield f"Warning: {words}"
+    if not_judged := int((~can_be_judged(model, dataset)).sum()):
+        yield (
+            f"{not_judged} of {len(dataset.images)} test sequences are not judged below: none of their first "
+            f"{model.config.t_init_mask} frames is there"
+        )
     for name in CURVES:
         yield from _evaluate_curve(name, model, dataset, folder, step)
     if guess is not None:
         yield f"A careless guess, a frame of the same video from another time: {guess:.4f}"
     # The guess under the name that it has in the folders of all runs.
-    folder.write_json("evaluation.json", {**facts, "test_bound": bound, "baseline": guess})
+    folder.write_json(
+        "evaluation.json", {**facts, "test_bound": bound, "motion": metrics_of(motion), "baseline": guess}
+    )
 
 
 def _line_of_bound(bound: Mapping[str, float], config: Config) -> str:
@@ -65,7 +77,7 @@ def _evaluate_curve(
 ) -> Iterator[str]:
     """Compute, write and plot one of `CURVES`; yield the lines of its table."""
     x_label, curve_of = CURVES[name]
-    sampled = Dataset(dataset.images[:NUM_SAMPLED], dataset.controls[:NUM_SAMPLED], None)
+    sampled = dataset.first(NUM_SAMPLED)
     # Sampling takes as long as all others together, so they are shown first.
     others = tuple(method for method in model.methods if method != "sampling")
     whole: list[CurvePoint] = []

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from kvae.errors import UserError
-from kvae.runs.options import model_file, read_options
+from kvae.runs.options import model_file, read_identity, read_options
 from kvae.system import console
 from kvae.system.signals import Stopped
 
@@ -84,6 +84,7 @@ def _run(options: Options) -> None:
     print("Loading the model ...", flush=True)
 
     with console.held_back():
+        from kvae.data import identity
         from kvae.explore import source
         from kvae.explore.session import Exploration
         from kvae.runs.load import load
@@ -93,7 +94,8 @@ def _run(options: Options) -> None:
 
     model = load(options.run_folder)
     _check_kind(model.config.model, options.run_folder)
-    dataset, data_name = source.sequences(model, options.data, simulated)
+    classes = identity.classes_of(read_identity(options.run_folder))
+    dataset, data_name = source.sequences(model, options.data, simulated, classes)
     print(f"Sequences: {data_name}. Warming up ...", flush=True)
     exploration = Exploration(model, dataset)
 
@@ -139,15 +141,15 @@ def simulated(model: "KVAE", missing: Path) -> "Dataset":
             "file with --data FILE"
         )
     world = make_world(name)
-    height, width = model.frame_shape
-    if world.image_shape != (height, width):
+    height, width = model.frame_shape[:2]
+    if world.image_shape[:2] != (height, width):
         try:
             world = make_world(name, resolution=height)
         except ValueError as error:
             raise UserError(f"No data for frames of {height}x{width}: {error}") from error
     found = simulate(world, "test", NUM_SIMULATED, world.num_steps, SEED)
     controls = found.controls if model.config.use_controls else found.controls[..., :0]
-    return Dataset(found.images, controls, None)
+    return Dataset(found.images, controls, None).in_channels(int(model.config.channels))
 
 
 def free_port(first: int) -> int:

@@ -36,6 +36,7 @@ def code_plane(plane: Plane, look: Look, all_codes: np.ndarray, future: Future |
     # Fixed: to find the margins costs as much time as to draw.
     figure.subplots_adjust(left=0.1, right=0.99, bottom=0.12, top=0.86)
     cloud = plane.points(all_codes).reshape(-1, 2)
+    cloud = cloud[np.isfinite(cloud).all(axis=1)]
     axes.scatter(cloud[:, 0], cloud[:, 1], s=5, color=_CLOUD, linewidth=0)
     # The frame is that of the cloud: it stays where it is, whatever is hidden.
     low, high = cloud.min(axis=0), cloud.max(axis=0)

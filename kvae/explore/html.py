@@ -19,7 +19,7 @@ class Row(NamedTuple):
 
     Attributes:
         label: what it shows.
-        frames: [T, H, W] in [0, 1].
+        frames: [T, H, W] or [T, H, W, 3] in [0, 1].
         bordered: [T] bool, True where a frame has the border of hidden ones.
         colour: of the row in the other pictures, in CSS; empty: it is not in them.
         blank: show nothing at bordered frames.

@@ -168,9 +168,8 @@ def _shown(exploration: Exploration, now: Situation) -> Iterator[list[Any]]:
 
 
 def _rows(look: Look) -> list[html.Row]:
-    none = np.zeros_like(look.hidden)
     return [
-        html.Row("truth", look.truth, none, figures.ENCODED),
+        html.Row("truth", look.truth, look.missing, figures.ENCODED, blank=True),
         html.Row(_SEEN_ROW, look.truth, look.hidden, blank=True),
         html.Row("posterior mean", look.filled, look.hidden, figures.POSTERIOR),
         html.Row("filtering", look.filtered, look.hidden, figures.FILTERED),

@@ -22,7 +22,7 @@ class Plane(NamedTuple):
 
     @classmethod
     def of(cls, codes: np.ndarray) -> "Plane":
-        """Return the plane for codes [N, T, dim_a].
+        """Return the plane for codes [N, T, dim_a], of which those that are NaN do not count.
 
         Two dimensions are the plane; of more it is that of the two principal components of these codes; one
         dimension is drawn over time.
@@ -35,6 +35,7 @@ class Plane(NamedTuple):
         if dim_a == 2:
             return cls(np.eye(2), offset, ("code $a_1$", "code $a_2$"), "")
         flat = codes.reshape(-1, dim_a).astype(np.float64)
+        flat = flat[np.isfinite(flat).all(axis=1)]
         offset = flat.mean(axis=0)
         _, scales, components = np.linalg.svd(flat - offset, full_matrices=False)
         # The sign of a component is arbitrary: the same on every machine.

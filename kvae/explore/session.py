@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from kvae.data.colour import per_pixel
 from kvae.data.dataset import Dataset
 from kvae.explore.plane import Plane
 from kvae.inference import posterior
@@ -25,11 +26,13 @@ _NUM_IN_PLANE = 50
 class Look(NamedTuple):
     """One sequence as the model sees it.
 
-    Frames are float32 in [0, 1]: probabilities (Bernoulli) or means (Gaussian) of the pixels.
+    Frames are float32 in [0, 1], probabilities (Bernoulli) or means (Gaussian) of the pixels; [.., H, W, 3]
+    of a model in colour.
 
     Attributes:
         truth: [T, H, W].
         hidden: [T] bool, True where the model did not see the frame.
+        missing: [T] bool, True where nobody has it: the truth is blank, and its code is NaN.
         filled: [T, H, W], the mean of the posterior at hidden frames, the truth at seen ones.
         filtered: [T, H, W], each frame decoded from those seen up to it.
         samples: [NUM_SAMPLES, T, H, W], whole sequences from the posterior; the truth at seen frames.
@@ -44,6 +47,7 @@ class Look(NamedTuple):
 
     truth: np.ndarray
     hidden: np.ndarray
+    missing: np.ndarray
     filled: np.ndarray
     filtered: np.ndarray
     samples: np.ndarray
@@ -92,6 +96,9 @@ class Exploration:
         self._continue = tf.function(self._continue_once, autograph=False)
         # Of all codes, so that the plane stays where it is when another sequence is chosen.
         self.codes = model.encode(dataset.images[:_NUM_IN_PLANE]).mean().numpy()
+        if dataset.mask is not None:
+            there = dataset.mask[:_NUM_IN_PLANE, :, None] > 0
+            self.codes = np.where(there, self.codes, np.nan)
         self.plane = Plane.of(self.codes)
         self.imagine(self.look(0, ()), 1)
 
@@ -117,10 +124,19 @@ class Exploration:
             raise IndexError(f"hidden frames must be in 0..{self.num_steps - 1}. Received: {hidden}")
         is_hidden = np.zeros(self.num_steps, bool)
         is_hidden[list(hidden)] = True
+        missing = self.missing(sequence)
+        is_hidden |= missing
         truth = self.model.pixels(self.dataset.images[sequence : sequence + 1])
         mask = tf.constant(1 - is_hidden[None], tf.float32)
         found = self._infer(truth, mask, self._controls_of(sequence), _seed(seed, 0))
-        return Look(truth[0].numpy(), is_hidden, *(tensor.numpy() for tensor in found))
+        look = Look(truth[0].numpy(), is_hidden, missing, *(tensor.numpy() for tensor in found))
+        return look._replace(encoded=np.where(missing[:, None], np.nan, look.encoded))
+
+    def missing(self, sequence: int) -> np.ndarray:
+        """Return [T] bool, True where nobody has the frame of a sequence."""
+        if self.dataset.mask is None:
+            return np.zeros(self.num_steps, bool)
+        return np.asarray(self.dataset.mask[sequence] == 0)
 
     def imagine(self, look: Look, num_future: int, seed: int = 0) -> Future:
         """Go on after a sequence's end, from states drawn from its posterior, with the model's own noise.
@@ -146,12 +162,12 @@ class Exploration:
     def _infer_once(
         self, truth: tf.Tensor, mask: tf.Tensor, u: tf.Tensor, seed: tf.Tensor
     ) -> tuple[tf.Tensor, ...]:
-        """Return the fields of `Look` after the first two, for one sequence [1, T, H, W]."""
+        """Return the fields of `Look` after the first three, for one sequence [1, T, H, W]."""
         model = self.model
         encoded = model.encode(truth).mean()
         filtered = model.infer_codes(encoded, mask, u).filtered_codes
         found = model.sample_posterior(encoded, mask, u, self.num_paths, posterior.NUM_DRAWS, seed)
-        seen = mask[0, :, None, None] > 0
+        seen = per_pixel(mask[0], truth[0]) > 0
         mean, cov = posterior.moments_over_draws(found.codes, found.code_cov)
         drawn = draws.decode_each(model, draws.spread(found.sampled_codes, NUM_SAMPLES))
         return (
@@ -180,11 +196,13 @@ class Exploration:
 def wrong_pixels(frames: np.ndarray, look: Look) -> float | None:
     """Return the fraction of wrong pixels of frames [T, H, W] at hidden steps, as in `kvae.evaluation`.
 
-    None where nothing is hidden.
+    In colour each of the three values of a pixel counts. Frames that nobody has do not count. None where
+    nothing else is hidden.
     """
-    if not look.hidden.any():
+    judged = look.hidden & ~look.missing
+    if not judged.any():
         return None
-    return float(np.mean((frames[look.hidden] > 0.5) != (look.truth[look.hidden] > 0.5)))
+    return float(np.mean((frames[judged] > 0.5) != (look.truth[judged] > 0.5)))
 
 
 def middle(num_steps: int) -> tuple[int, ...]:

@@ -26,6 +26,8 @@ def frames(look: Look) -> str:
         "gap, the samples are whole videos that it holds possible; filtering knows only what came before. "
         f'<b id="hidden-frames">Hidden frames: {steps_in_words(look.hidden)}.</b>'
     )
+    if look.missing.any():
+        text += f" Of these the video itself lacks {steps_in_words(look.missing)}."
     filled, filtered = wrong_pixels(look.filled, look), wrong_pixels(look.filtered, look)
     if filled is not None and filtered is not None:
         text += f" Wrong pixels in them: posterior {filled:.1%}, filtering {filtered:.1%}."

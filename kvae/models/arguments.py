@@ -16,12 +16,30 @@ class FitError(UserError):
 
 
 def check_sides(expected: tuple[int, ...], received: tuple[int, ...], hint: str = "") -> None:
-    """Raise FitError where frames have not the sides (height, width) that a model takes."""
-    if received != expected:
-        raise FitError(
-            f"The model was built for frames of {expected[0]}x{expected[1]}. "
-            f"Received: {received[0]}x{received[1]}{hint}"
+    """Raise FitError where frames are not of the shape (H, W), or (H, W, 3), that a model takes.
+
+    Args:
+        expected: of the model.
+        received: of the frames.
+        hint: what to do where their sides are others.
+    """
+    if received == expected:
+        return
+    if received[:2] == expected[:2]:
+        hint = (
+            "kvae.data.colour.to_grey(images) are grey"
+            if len(expected) == 2
+            else "numpy.repeat(images[..., None], 3, axis=-1) are those as colour"
         )
+        hint = f": {hint}"
+    raise FitError(
+        f"The model was built for {_words_of_shape(expected)}. Received: {_words_of_shape(received)}{hint}"
+    )
+
+
+def _words_of_shape(shape: tuple[int, ...]) -> str:
+    kind = "frames" if len(shape) == 2 else "frames in colour"
+    return f"{kind} of {shape[0]}x{shape[1]}"
 
 
 def check_built(model: Any) -> None:
@@ -29,7 +47,7 @@ def check_built(model: Any) -> None:
     if not model.built:
         raise ArgumentError(
             "The model has no weights yet: train it, load it, or call "
-            "model.build((None, None, height, width)) first"
+            "model.build((None, None, height, width)) first, in colour (None, None, height, width, 3)"
         )
 
 

@@ -11,9 +11,10 @@ def check_fit(model: SequenceAutoencoder, dataset: Dataset | Shards) -> None:
 
     Args:
         model: a built model.
-        dataset: sequences [N, T, H, W], with controls [N, T, dim_u] or, dim_u = 0, without.
+        dataset: sequences [N, T, H, W] or [N, T, H, W, 3], with controls [N, T, dim_u] or, where dim_u is 0,
+            without.
     """
-    height, width = model.frame_shape
+    height, width = model.frame_shape[:2]
     hint = f". Choose other data by --dataset or --data; own videos fit with --frame_size {height},{width}"
     check_sides(model.frame_shape, tuple(dataset.shape[2:]), hint)
     if dataset.dim_u not in (0, model.config.dim_u):

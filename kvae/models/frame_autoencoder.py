@@ -10,7 +10,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from kvae import arguments
+from kvae.arguments import ArgumentError
 from kvae.config import Config, ModelOptions, as_config
+from kvae.config.frames import for_frames
+from kvae.data.colour import per_pixel
 from kvae.data.pixels import to_pixels
 from kvae.models import parts, seeds
 from kvae.models.arguments import check_built, check_sides
@@ -56,24 +59,25 @@ class FrameAutoencoder(keras.Model):
         self.log_pixel_var: keras.Variable | None = None
 
     def build(self, input_shape: Sequence[Any]) -> None:
-        """Create all weights.
+        """Create all weights, and let `config` say which channels and convolutions they are for.
 
         Args:
-            input_shape: [B, T, H, W]; B and T may be None.
+            input_shape: [B, T, H, W], or of frames in colour [B, T, H, W, 3]; B and T may be None.
 
         Raises:
-            ShapeError: the networks cannot handle sides H and W.
+            ShapeError: it is no such shape, or config.channels is for frames of the other kind.
         """
         if self.built:
             return
-        height, width = input_shape[-2:]
-        self.decoder = Decoder(height, width, **self._trunk_options(), name="decoder")
-        self.encoder.build((None, height, width))
+        frame_shape = tuple(input_shape[2:])
+        self.config = for_frames(self.config, frame_shape)
+        self.decoder = Decoder(frame_shape, **self._trunk_options(), name="decoder")
+        self.encoder.build((None, *frame_shape))
         self.decoder.build((None, self.config.dim_a))
         self.build_dynamics()
         if self.config.learn_pixel_var:
             self.log_pixel_var = self.add_weight(
-                (height, width),
+                frame_shape,
                 initializer=keras.initializers.Constant(float(tf.math.log(self.config.noise_pixel_var))),
                 name="log_pixel_var",
             )
@@ -84,14 +88,14 @@ class FrameAutoencoder(keras.Model):
         raise NotImplementedError
 
     @property
-    def frame_shape(self) -> tuple[int, int]:
-        """Height and width of the frames that the model was built for.
+    def frame_shape(self) -> tuple[int, ...]:
+        """Height and width of the frames that the model was built for, and 3 where they are in colour.
 
         Raises:
             ArgumentError: it has not been built yet.
         """
         check_built(self)
-        return self.decoder.height, self.decoder.width
+        return self.decoder.frame_shape
 
     # --- the two directions ---
 
@@ -131,12 +135,12 @@ class FrameAutoencoder(keras.Model):
         codes = arguments.array_of(codes, (None, None, self.config.dim_a), "codes", "[B, T, dim_a]")
         pixels = self._decoded_pixels(tf.cast(codes, tf.float32))
         if self.config.out_distr == "bernoulli":
-            return tfd.Independent(tfd.Bernoulli(logits=pixels, dtype=tf.float32), 2)
+            return tfd.Independent(tfd.Bernoulli(logits=pixels, dtype=tf.float32), len(self.frame_shape))
         if self.log_pixel_var is None:
             scale = self.config.noise_pixel_var**0.5
         else:
             scale = tf.exp(0.5 * self.log_pixel_var)
-        return tfd.Independent(tfd.Normal(pixels, scale), 2)
+        return tfd.Independent(tfd.Normal(pixels, scale), len(self.frame_shape))
 
     def reconstruct(self, images: TensorLike, seed: SeedLike | None = None) -> Decoded:
         """Encode and decode every frame on its own.
@@ -193,8 +197,18 @@ class FrameAutoencoder(keras.Model):
     def build_for(self, images: TensorLike) -> None:
         """Create all weights for frames [B, T, H, W], unless they are there."""
         if not self.built:
+            self._check_axes(images.shape)
             with tf.init_scope():
                 self.build(tuple(images.shape))
+
+    def _check_axes(self, shape: Sequence[int | None]) -> None:
+        """Raise ArgumentError where what would be frames three pixels wide are more likely one in colour."""
+        height, width = shape[-2:]
+        if len(shape) == 4 and self.config.channels == "auto" and width == 3 and (height or 0) >= 8:
+            raise ArgumentError(
+                "images [B, T, H, W] that are three pixels wide look like one sequence in colour, which is "
+                f"images[None]; Config(channels=1) takes them as grey frames. Received: shape {tuple(shape)}"
+            )
 
     def codes(
         self, images: TensorLike, draws: Iterator[tf.Tensor], mask: TensorLike | None = None
@@ -255,7 +269,7 @@ class FrameAutoencoder(keras.Model):
         return parts.traced_once(self._compiled_moments, self._seen(images, mask))
 
     def _seen(self, images: TensorLike, mask: tf.Tensor | None) -> tf.Tensor:
-        """Return frames [N, H, W] as the model sees them, blank where the mask [N] is 0."""
+        """Return frames [N, H, W] or [N, H, W, 3] as the model sees them, blank where the mask [N] is 0."""
         pixels = self.pixels(images)
         return pixels if mask is None else _shown(pixels, mask)
 
@@ -323,8 +337,8 @@ class FrameAutoencoder(keras.Model):
 
 
 def _shown(pixels: tf.Tensor, mask: TensorLike) -> tf.Tensor:
-    """Return frames [..., H, W] with zeros, whatever stood there, where the mask [...] is 0."""
-    return tf.where(tf.cast(mask, tf.float32)[..., None, None] > 0, pixels, tf.zeros_like(pixels))
+    """Return frames with zeros, whatever stood there, where the mask of their leading axes is 0."""
+    return tf.where(per_pixel(tf.cast(mask, tf.float32) > 0, pixels), pixels, tf.zeros_like(pixels))
 
 
 def _flat(images: np.ndarray) -> np.ndarray:

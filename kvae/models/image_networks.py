@@ -1,23 +1,33 @@
-"""The networks between frames and codes: encoder and decoder."""
+"""The networks between frames and codes: encoder and decoder.
+
+To the convolutions a frame in colour is three grey ones, of red, of green and of blue, which they see one by
+one with the same weights; the dense layers between them and the code have weights of their own for each.
+Convolutions that see and draw all three at once learn first what these have in common, where things are, and
+then two things that differ by colour alone are never told apart.
+"""
 
 from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from kvae.config.rules import check_frame_sides
+from kvae.config.frames import FILTERS, num_convolutions, padded_sides
 from kvae.models.initializers import glorot
 
 
 class Encoder(keras.layers.Layer):
     """The recognition network: a frame to the mean and variance of its code, q(a_t | x_t).
 
+    A frame whose sides cannot be halved by every convolution is padded with zeros, on all sides alike.
+
     Args:
         dim_a: dimension of the code.
         max_variance: upper bound of the variance, which is max_variance * sigmoid(s(x)).
         conv: convolutions of stride 2 (True), or dense layers.
-        widths: filters of each convolution, or units of each dense layer.
+        widths: filters of each convolution, or units of each dense layer; none: convolutions that fit the
+            frames, see `kvae.config.frames`.
         filter_size: side of the convolution kernels.
         activation: name of the activation.
         seed: a `keras.random.SeedGenerator` for the initial weights.
@@ -37,62 +47,84 @@ class Encoder(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(dtype="float32", **kwargs)
-        self.max_variance = max_variance
-        self.conv = conv
-        common = {"activation": activation, "dtype": trunk_dtype}
-        self.hidden = []
-        for i, width in enumerate(widths, start=1):
-            if conv:
-                layer = keras.layers.Conv2D(
-                    width,
-                    filter_size,
-                    strides=2,
-                    padding="same",
-                    data_format="channels_last",
-                    kernel_initializer=glorot(seed),
-                    name=f"conv{i}",
-                    **common,
-                )
-            else:
-                layer = keras.layers.Dense(width, kernel_initializer=glorot(seed), name=f"dense{i}", **common)
-            self.hidden.append(layer)
-        self.mean = keras.layers.Dense(dim_a, kernel_initializer=glorot(seed), dtype="float32", name="mean")
-        self.var = keras.layers.Dense(dim_a, kernel_initializer=glorot(seed), dtype="float32", name="var")
+        self.dim_a, self.max_variance = dim_a, max_variance
+        self.conv, self.widths, self.filter_size, self.seed = conv, widths, filter_size, seed
+        self.trunk_options = {"activation": activation, "dtype": trunk_dtype}
+        self.hidden: list[keras.layers.Layer] = []
+        self.margins: list[list[int]] = []
 
     def build(self, input_shape: Sequence[Any]) -> None:
-        """Build for frames of shape [batch, H, W]."""
-        _, height, width = input_shape
-        shape: tuple[Any, ...] = (None, height, width, 1) if self.conv else (None, height * width)
-        for layer in self.hidden:
+        """Build for frames of shape [batch, H, W] or [batch, H, W, 3]."""
+        _, height, width, channels = (*input_shape, 1)[:4]
+        # Here, as it is the frames that say how many, and weights are kept in the order of the layers.
+        widths = self.widths or (FILTERS,) * num_convolutions(height, width)
+        shape: tuple[Any, ...] = (None, height * width * channels)
+        if self.conv:
+            padded = padded_sides(height, width, len(widths))
+            missing = [side - own for side, own in zip(padded, (height, width), strict=True)]
+            self.margins = [[total // 2, total - total // 2] for total in missing]
+            shape = (None, *padded, 1)
+        for i, of_layer in enumerate(widths, start=1):
+            layer = self._layer(i, of_layer)
+            self.hidden.append(layer)
             layer.build(shape)
             shape = layer.compute_output_shape(shape)
-        flat = (None, shape[1] * shape[2] * shape[3]) if self.conv else shape
+        self.mean, self.var = self._head("mean"), self._head("var")
+        # The channels of a frame stand beside each other again.
+        flat = (None, channels * shape[1] * shape[2] * shape[3]) if self.conv else shape
         self.mean.build(flat)
         self.var.build(flat)
 
     def call(self, frames: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Encode frames [M, H, W]; return the codes' means [M, dim_a] and variances [M, dim_a]."""
-        height, width = frames.shape[1:]
-        hidden = frames[..., None] if self.conv else tf.reshape(frames, [-1, height * width])
+        """Encode frames [M, H, W] or [M, H, W, 3]; return the codes' means and variances, [M, dim_a] each."""
+        if self.conv:
+            in_grey = frames if frames.shape.rank == 3 else tf.transpose(frames, [0, 3, 1, 2])
+            hidden = tf.reshape(in_grey, [-1, *in_grey.shape[-2:], 1])
+            if any(map(any, self.margins)):
+                hidden = tf.pad(hidden, [[0, 0], *self.margins, [0, 0]])
+        else:
+            hidden = tf.reshape(frames, [-1, np.prod(frames.shape[1:])])
         for layer in self.hidden:
             hidden = layer(hidden)
         hidden = tf.reshape(hidden, [-1, self.mean.kernel.shape[0]])
         return self.mean(hidden), self.max_variance * tf.sigmoid(self.var(hidden))
+
+    def _head(self, name: str) -> keras.layers.Layer:
+        initializer = glorot(self.seed)
+        return keras.layers.Dense(self.dim_a, kernel_initializer=initializer, dtype="float32", name=name)
+
+    def _layer(self, number: int, width: int) -> keras.layers.Layer:
+        if not self.conv:
+            return keras.layers.Dense(
+                width, kernel_initializer=glorot(self.seed), name=f"dense{number}", **self.trunk_options
+            )
+        return keras.layers.Conv2D(
+            width,
+            self.filter_size,
+            strides=2,
+            padding="same",
+            data_format="channels_last",
+            kernel_initializer=glorot(self.seed),
+            name=f"conv{number}",
+            **self.trunk_options,
+        )
 
 
 class Decoder(keras.layers.Layer):
     """The emission network: a code to the pixels' logits (Bernoulli) or means (Gaussian).
 
     With `conv`: a dense layer, then for each filter count, in reverse, a convolution to four times as
-    many channels and sub-pixel upscaling by 2 (Shi et al., CVPR 2016), then a 1x1 convolution.
+    many channels and sub-pixel upscaling by 2 (Shi et al., CVPR 2016), then a 1x1 convolution. What stands
+    where the encoder pads is cut off.
 
-    Args: as `Encoder`, with the frame's height and width.
+    Args: as `Encoder`, with
+        frame_shape: (H, W), or (H, W, 3) of frames in colour.
+        widths: filters of each convolution, or units of each dense layer, as the encoder has them.
     """
 
     def __init__(
         self,
-        height: int,
-        width: int,
+        frame_shape: tuple[int, ...],
         conv: bool,
         widths: Sequence[int],
         filter_size: int,
@@ -102,13 +134,14 @@ class Decoder(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(dtype="float32", **kwargs)
-        self.height, self.width, self.conv = height, width, conv
+        self.frame_shape, self.conv = frame_shape, conv
         self.activation = keras.activations.get(activation)
         if conv:
-            check_frame_sides(height, width, len(widths))
+            height, width = padded_sides(frame_shape[0], frame_shape[1], len(widths))
             self.grid = (height >> len(widths), width >> len(widths), widths[-1])
+            channels = 3 if len(frame_shape) == 3 else 1
             self.dense = keras.layers.Dense(
-                self.grid[0] * self.grid[1] * self.grid[2],
+                channels * self.grid[0] * self.grid[1] * self.grid[2],
                 kernel_initializer=glorot(seed),
                 name="dense",
                 dtype=trunk_dtype,
@@ -139,7 +172,7 @@ class Decoder(keras.layers.Layer):
                 for i, units in enumerate(reversed(widths), start=1)
             ]
             self.out = keras.layers.Dense(
-                height * width, kernel_initializer=glorot(seed), dtype="float32", name="out"
+                int(np.prod(frame_shape)), kernel_initializer=glorot(seed), dtype="float32", name="out"
             )
 
     def build(self, input_shape: Sequence[Any]) -> None:
@@ -156,7 +189,7 @@ class Decoder(keras.layers.Layer):
         self.out.build(shape)
 
     def call(self, codes: tf.Tensor) -> tf.Tensor:
-        """Decode codes [M, dim_a]; return logits or means [M, H, W] in float32."""
+        """Decode codes [M, dim_a]; return logits or means [M, H, W], or [M, H, W, 3], in float32."""
         hidden = codes
         if self.conv:
             hidden = tf.reshape(self.dense(hidden), [-1, *self.grid])
@@ -164,7 +197,14 @@ class Decoder(keras.layers.Layer):
             if self.conv and i > 0:
                 hidden = tf.nn.depth_to_space(hidden, 2)
             hidden = layer(hidden)
-        return tf.reshape(self.out(hidden), [-1, self.height, self.width])
+        pixels = self.out(hidden)
+        if self.conv:
+            height, width = self.frame_shape[:2]
+            top, left = (pixels.shape[1] - height) // 2, (pixels.shape[2] - width) // 2
+            pixels = pixels[:, top : top + height, left : left + width]
+            if len(self.frame_shape) == 3:
+                pixels = tf.transpose(tf.reshape(pixels, [-1, 3, height, width]), [0, 2, 3, 1])
+        return tf.reshape(pixels, [-1, *self.frame_shape])
 
 
 class UpscalingHead(keras.layers.Layer):

@@ -10,9 +10,14 @@ import tensorflow as tf
 from kvae import arguments
 from kvae.errors import UserError
 
-_RANKS = {"images": 4, "mask": 2, "controls": 3, "weight": 1}
-"""What a dictionary may hold, and how many axes each has: [N, T, H, W], [N, T], [N, T, dim_u], [N]."""
-_SHAPES = {"images": "[N, T, H, W]", "mask": "[N, T]", "controls": "[N, T, dim_u]", "weight": "[N]"}
+_RANKS = {"images": (4, 5), "mask": (2,), "controls": (3,), "weight": (1,)}
+"""What a dictionary may hold, and how many axes each has: see `_SHAPES`."""
+_SHAPES = {
+    "images": "[N, T, H, W] or [N, T, H, W, 3]",
+    "mask": "[N, T]",
+    "controls": "[N, T, dim_u]",
+    "weight": "[N]",
+}
 _KNOWN = ", ".join(f"{name} {shape}" for name, shape in _SHAPES.items())
 
 
@@ -20,13 +25,13 @@ class BatchError(UserError):
     """What `fit`, `evaluate` or `predict` was given cannot be used; the message says what can."""
 
 
-def unpack(data: Any, frame_shape: tuple[int, int] | None = None) -> dict[str, Any]:
+def unpack(data: Any, frame_shape: tuple[int, ...] | None = None) -> dict[str, Any]:
     """Return the arguments of `elbo` that stand in a batch of Keras or of a plain dataset.
 
     Args:
         data: frames; or a dictionary of frames as `images` and, as wanted, `mask`, `controls` and `weight`;
             or a tuple (x,) or (x, None, weights) of one of those, as Keras hands it on.
-        frame_shape: height and width, where the model is built for some.
+        frame_shape: of the frames, where the model is built for some.
 
     Raises:
         BatchError: there are targets, or other keys, or shapes that cannot be.
@@ -39,15 +44,18 @@ def unpack(data: Any, frame_shape: tuple[int, int] | None = None) -> dict[str, A
         check_rank("sample_weight", weight.shape.rank, weight.shape)
         batch["weight"] = tf.cast(batch["weight"], tf.float32) * weight if "weight" in batch else weight
     for name, value in batch.items():
-        check_rank(name, tf.TensorShape(value.shape).rank, value.shape)
-        if tf.TensorShape(value.shape).rank is None:
-            batch[name] = tf.ensure_shape(value, [None] * _RANKS[name])
+        rank = tf.TensorShape(value.shape).rank
+        check_rank(name, rank, value.shape)
+        if rank is None and name != "images":
+            batch[name] = tf.ensure_shape(value, [None] * _RANKS[name][0])
     # A generator or dataset may not say what sides its frames have.
-    if None in batch["images"].shape[2:]:
+    shape = tf.TensorShape(batch["images"].shape)
+    if shape.rank is None or None in shape[2:]:
         if frame_shape is None:
             raise BatchError(
                 "The sides of the frames must be known before the first batch: declare images as [None, "
-                f"None, height, width], or call model.build with that. Received: {batch['images'].shape}"
+                "None, height, width], in colour [None, None, height, width, 3], or call model.build with "
+                f"that. Received: {shape}"
             )
         batch["images"] = tf.ensure_shape(batch["images"], [None, None, *frame_shape])
     return batch
@@ -61,7 +69,7 @@ def as_dictionary(x: Any) -> dict[str, Any]:
     """
     if isinstance(x, list | tuple):
         raise BatchError(
-            f"x must be one array of frames [N, T, H, W], or a dictionary of: {_KNOWN}. "
+            f"x must be one array of frames {_SHAPES['images']}, or a dictionary of: {_KNOWN}. "
             f"Received: a {type(x).__name__} of {len(x)}"
         )
     if not isinstance(x, Mapping):
@@ -85,7 +93,8 @@ def check_targets(targets: Any) -> None:
 def check_rank(name: str, rank: int | None, shape: Any) -> None:
     """Raise BatchError where an entry of a batch has another number of axes than it must."""
     known_as = "weight" if name == "sample_weight" else name
-    if rank is not None and rank != _RANKS[known_as]:
+    has_odd_channels = rank == 5 and name == "images" and shape[-1] not in (3, None)
+    if rank is not None and (rank not in _RANKS[known_as] or has_odd_channels):
         raise BatchError(f"{name} must be {_SHAPES[known_as]}. Received: shape {tuple(shape)}")
 
 

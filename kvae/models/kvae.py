@@ -8,6 +8,7 @@ import tensorflow as tf
 import kvae
 from kvae import arguments
 from kvae.arguments import ArgumentError
+from kvae.data.colour import per_pixel
 from kvae.inference import posterior
 from kvae.inference.posterior import Continuation, Posterior
 from kvae.inference.roll_out import RollOut
@@ -32,10 +33,11 @@ class KVAE(KalmanAutoencoder):
     A variational auto-encoder gives every frame a code; a mixture of linear-Gaussian state space models,
     with exact filtering and smoothing, explains how the codes move.
 
-    Frames are numpy arrays or tensors [B, T, H, W]: 0..255 if they are integers, else in [0, 1]. A mask
-    [B, T] is 1 where a frame is observed; None means that all are. Controls are [B, T, dim_u], entry t
-    acting on the transition into step t; None means zeros. A `seed`, a whole number, says what is drawn: the
-    same seed gives the same numbers, None others at every call.
+    Frames are numpy arrays or tensors [B, T, H, W], or in colour [B, T, H, W, 3], as the first that the model
+    is given are: 0..255 if they are integers, else in [0, 1]. What else is said to have a shape [.., H, W]
+    has [.., H, W, 3] in a model for colour. A mask [B, T] is 1 where a frame is observed; None means that all
+    are. Controls are [B, T, dim_u], entry t acting on the transition into step t; None means zeros. A `seed`,
+    a whole number, says what is drawn: the same seed gives the same numbers, None others at every call.
 
     Args:
         config: `ModelOptions`, such as a `Config`; None: the defaults.
@@ -140,7 +142,7 @@ class KVAE(KalmanAutoencoder):
         """Fill in sequences whose frames have been encoded."""
         images = self._seen(images, mask)
         found = self.sample_posterior(codes, mask, controls, num_paths, num_draws, seed)
-        seen, samples = mask[..., None, None] > 0, None
+        seen, samples = per_pixel(mask, images) > 0, None
         if num_samples:
             chosen = [draws.spread(x, num_samples) for x in (found.sampled_codes, found.sampled_states)]
             drawn = draws.decode_each(self, chosen[0])
@@ -171,13 +173,21 @@ class KVAE(KalmanAutoencoder):
         return posterior.sample_posterior(self.lgssm, codes, mask, u, num_paths, num_draws, seed)
 
     def continue_posterior(
-        self, states: tf.Tensor, paths: tf.Tensor, num_steps: int, seed: SeedLike | None = None
+        self,
+        states: tf.Tensor,
+        paths: tf.Tensor,
+        num_steps: int,
+        seed: SeedLike | None = None,
+        controls: TensorLike | None = None,
     ) -> Continuation:
         """Let draws of T steps, a `Posterior`'s sampled states and paths, go on to `num_steps`.
 
-        Arguments as `kvae.inference.posterior.continue_posterior`; controls are zeros.
+        Arguments as `kvae.inference.posterior.continue_posterior`; controls [B, S, dim_u] are cut, or
+        continued with zeros, to `num_steps`.
         """
-        u = tf.zeros([tf.shape(states)[0], num_steps, self.config.dim_u])
+        u = fitted_controls(controls, num_steps, states.shape[0], self.config.dim_u)
+        if u is None:
+            u = tf.zeros([tf.shape(states)[0], num_steps, self.config.dim_u])
         seed = next(self.seeds()) if seed is None else stateless_seed(seed)
         return posterior.continue_posterior(self.lgssm, states, paths, u, seed)
 
@@ -189,6 +199,7 @@ class KVAE(KalmanAutoencoder):
         controls: TensorLike | None = None,
         stochastic: bool = False,
         seed: SeedLike | None = None,
+        mask: TensorLike | None = None,
     ) -> Decoded:
         """Imagine how sequences go on: smooth the first frames, then roll the dynamics out.
 
@@ -199,6 +210,7 @@ class KVAE(KalmanAutoencoder):
             controls: [B, S, dim_u]; cut, or continued with zeros, to `num_steps`.
             stochastic: add transition and emission noise.
             seed: of that noise.
+            mask: [B, T], 1 where a frame is observed, also among the first; None: all are.
 
         Raises:
             ArgumentError: there are fewer than `num_given` frames, or `num_steps` is below that; or frames
@@ -214,14 +226,20 @@ class KVAE(KalmanAutoencoder):
         images = arguments.shaped_frames(images)
         num_steps, num_given = lengths_of(images.shape[1], num_steps, num_given, self.config)
         seeds = self.seeds(seed)
-        codes = self.codes(images[:, :num_given], seeds)
+        mask = given_mask(mask, images)
+        mask = None if mask is None else mask[:, :num_given]
+        codes = self.codes(images[:, :num_given], seeds, mask)
         controls = fitted_controls(controls, num_steps, codes.shape[0], self.config.dim_u)
         if controls is None:
             controls = tf.zeros([tf.shape(codes)[0], num_steps, self.config.dim_u])
-        return self.generate_from_codes(codes, controls, next(seeds) if stochastic else None)
+        return self.generate_from_codes(codes, controls, next(seeds) if stochastic else None, mask)
 
     def generate_from_codes(
-        self, codes: tf.Tensor, controls: tf.Tensor, noise_seed: tf.Tensor | None = None
+        self,
+        codes: tf.Tensor,
+        controls: tf.Tensor,
+        noise_seed: tf.Tensor | None = None,
+        mask: TensorLike | None = None,
     ) -> Decoded:
         """Go on from the codes of the first frames.
 
@@ -229,8 +247,9 @@ class KVAE(KalmanAutoencoder):
             codes: [B, G, dim_a].
             controls: [B, S, dim_u], whose S >= G is the length of the result.
             noise_seed: [2], of the transition and emission noise; None: there is none.
+            mask: [B, G], 1 where a frame was observed; None: all were.
         """
-        start = self.infer_codes(codes, None, controls[:, : tf.shape(codes)[1]]).smoothed_states
+        start = self.infer_codes(codes, mask, controls[:, : tf.shape(codes)[1]]).smoothed_states
         # A KVAE has states.
         assert start is not None
         return self._decoded(parts.traced_once(self._roll_out, start.mean, controls, noise_seed))

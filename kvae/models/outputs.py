@@ -1,4 +1,7 @@
-"""What the methods of a model take and return: arrays or tensors, and named tuples of tensors."""
+"""What the methods of a model take and return: arrays or tensors, and named tuples of tensors.
+
+Frames [.., H, W] are [.., H, W, 3] of a model in colour.
+"""
 
 from collections.abc import Iterator
 from typing import NamedTuple

@@ -1,5 +1,6 @@
 """Calls in parts, so that the memory of a call does not grow with the sequences that it is given."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -15,9 +16,9 @@ STATES_AT_ONCE = 2**15
 Result = TypeVar("Result")
 
 
-def frames_at_once(height: int, width: int) -> int:
-    """Return how many frames go through encoder or decoder together."""
-    return max(1, PIXELS_AT_ONCE // (height * width))
+def frames_at_once(*frame_shape: int) -> int:
+    """Return how many frames (H, W), or (H, W, 3), go through encoder or decoder together."""
+    return max(1, PIXELS_AT_ONCE // math.prod(frame_shape))
 
 
 def sequences_at_once(num_steps: int) -> int:

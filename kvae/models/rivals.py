@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 
 from kvae import arguments
 from kvae.config import ModelOptions
+from kvae.data.colour import per_pixel
 from kvae.inference.kalman import hide
 from kvae.models import parts
 from kvae.models.arguments import controls_of, fitted_controls, given_mask, lengths_of, mask_of
@@ -213,7 +214,7 @@ class RecurrentAutoencoder(SequenceAutoencoder):
         mask = mask_of(mask, images, self.config)
         images = self.frames(images, mask)
         filtered = self.filter(images, mask, controls, seed)
-        filled = tf.where(mask[..., None, None] > 0, images, filtered.images)
+        filled = tf.where(per_pixel(mask, images) > 0, images, filtered.images)
         return Imputed(filled, filtered.codes, None, None, None)
 
     def generate(
@@ -224,6 +225,7 @@ class RecurrentAutoencoder(SequenceAutoencoder):
         controls: TensorLike | None = None,
         stochastic: bool = False,
         seed: SeedLike | None = None,
+        mask: TensorLike | None = None,
     ) -> Decoded:
         """Imagine how sequences go on from their first frames; arguments and errors as `KVAE.generate`.
 
@@ -232,17 +234,21 @@ class RecurrentAutoencoder(SequenceAutoencoder):
         images = arguments.shaped_frames(images)
         num_steps, num_given = lengths_of(images.shape[1], num_steps, num_given, self.config)
         seeds = self.seeds(seed)
-        given = self.codes(images[:, :num_given], seeds)
+        seen = given_mask(mask, images)
+        seen = None if seen is None else seen[:, :num_given]
+        given = self.codes(images[:, :num_given], seeds, seen)
         batch = tf.shape(given)[0]
         codes = tf.pad(given, [[0, 0], [0, num_steps - num_given], [0, 0]])
-        mask = tf.broadcast_to(tf.cast(tf.range(num_steps) < num_given, tf.float32), [batch, num_steps])
+        is_given = tf.broadcast_to(tf.cast(tf.range(num_steps) < num_given, tf.float32), [batch, num_steps])
+        if seen is not None:
+            is_given *= tf.pad(seen, [[0, 0], [0, num_steps - num_given]])
         noise = tf.zeros_like(codes)
         if stochastic:
             noise = tf.random.stateless_normal(tf.shape(codes), next(seeds))
             noise *= self.config.noise_emission**0.5
         controls = fitted_controls(controls, num_steps, given.shape[0], self.config.dim_u)
         controls = controls_of(controls, codes, self.config.dim_u)
-        fed = parts.traced_once(self._fed, codes, mask, controls, noise)
+        fed = parts.traced_once(self._fed, codes, is_given, controls, noise)
         return Decoded(self.decoded_images(fed), fed, None, None)
 
     # A loop over time, which step by step in Python would take many times as long.

@@ -18,7 +18,8 @@ def write(path: Path, sequences: Mapping[str, Sequence[np.ndarray]]) -> None:
 
     Args:
         path: the file.
-        sequences: name of a split to sequences [T, H, W] of uint8; the first `_NUM_STEPS` frames are shown.
+        sequences: name of a split to sequences [T, H, W] or [T, H, W, 3] of uint8; the first `_NUM_STEPS`
+            frames are shown.
     """
     rows = {
         f"{split} {number}": frames[:_NUM_STEPS] / 255

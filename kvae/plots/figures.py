@@ -154,6 +154,36 @@ def alpha_plane(
     return figure
 
 
+def motion_explained(variance: np.ndarray, error: np.ndarray, moving: np.ndarray) -> Figure:
+    """Plot where pixels move, and how much of that is explained.
+
+    Args:
+        variance: [H, W], of each pixel over time.
+        error: [H, W], mean squared error of its reconstruction.
+        moving: [H, W], boolean: the pixels that move at all; the others are left blank.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: If the rank is another.
+    """
+    variance, error = _checked("variance", variance, "[H, W]"), _checked("error", error, "[H, W]")
+    share = np.clip(1 - error / np.where(variance > 0, variance, 1), 0, 1)
+    shown = {
+        "standard deviation of a pixel": (np.sqrt(variance), None),
+        "share of its motion that is explained": (np.where(moving, share, np.nan), 1),
+    }
+    figure, panels = canvas.panels(2, max_columns=2, size=(3.4, 2.8))
+    for axes, (title, (values, most)) in zip(panels, shown.items(), strict=True):
+        image = axes.imshow(values, vmin=0, vmax=most, cmap="viridis", interpolation="nearest")
+        axes.set_title(title, fontsize="medium")
+        axes.grid(visible=False)
+        axes.set_facecolor("0.85")
+        figure.colorbar(image, ax=axes)
+    return figure
+
+
 def imputation_curves(
     curves: Mapping[str, tuple[np.ndarray, np.ndarray]],
     x_label: str,

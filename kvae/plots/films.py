@@ -1,8 +1,8 @@
 """Films and strips of frames: what the model saw, what it made of it, what it imagined.
 
-Pure functions from arrays to pictures. Frames are greyscale in [0, 1], shown without smoothing;
-time steps are counted from 1. Frames hidden from the model have a coloured border, but for rows such
-as the truth.
+Pure functions from arrays to pictures. Frames are in [0, 1], grey [.., H, W] or in colour [.., H, W, 3],
+shown without smoothing; time steps are counted from 1. Frames hidden from the model have a coloured border,
+but for rows such as the truth.
 """
 
 import io
@@ -44,16 +44,18 @@ def film(
     observed: np.ndarray | None = None,
     scale: int | None = None,
     complete: Collection[str] | None = None,
+    there: np.ndarray | None = None,
 ) -> np.ndarray:
     """Film a grid of sequences: one row per label, one column per sequence.
 
     Args:
-        rows: Label to frames [N, T_row, H, W] in [0, 1]; values outside are clipped. Rows may
-            differ in length: a row that has ended shows a grey cell.
+        rows: Label to frames [N, T_row, H, W] or [N, T_row, H, W, 3] in [0, 1]; values outside are
+            clipped. Rows may differ in length: a row that has ended shows a grey cell.
         observed: [N, T_mask], 1 where the model saw the frame. At hidden steps the cells of the
             incomplete rows have a coloured border; steps after the mask's end count as hidden.
         scale: Screen pixels per pixel; by default cells are about 96 screen pixels wide.
         complete: Labels of the rows that nothing was hidden from; by default the first, the truth.
+        there: [N, T_there], 0 where nobody has the frame, which has the border in those rows too.
 
     Returns:
         The film, uint8 [T, height, width, 3], T the longest row; height and width are even, as
@@ -62,7 +64,7 @@ def film(
     Raises:
         ValueError: If ranks, numbers of sequences or sides of frames do not fit together.
     """
-    rows = _checked_rows(rows, "[N, T, H, W]")
+    rows = _checked_rows(rows, ("N", "T"))
     num_sequences = next(iter(rows.values())).shape[0]
     different = [label for label, frames in rows.items() if frames.shape[0] != num_sequences]
     if different:
@@ -72,19 +74,21 @@ def film(
         )
     num_steps = max(frames.shape[1] for frames in rows.values())
     hidden = hidden_steps(observed, num_sequences, num_steps)
+    missing = _missing(there, num_sequences, num_steps)
 
     layout = _lay_out(
         labels=[*rows, f"t = {num_steps}"],
         num_rows=len(rows),
         num_columns=num_sequences,
-        cell=_cell_size(rows, scale, _FILM_CELL),
-        legend_line=0 if hidden.any() else None,
+        cell=_cell_size(next(iter(rows.values()))[0], scale, _FILM_CELL),
+        legend_line=0 if hidden.any() or missing.any() else None,
     )
     canvas = np.repeat(layout.canvas[np.newaxis], num_steps, axis=0)
     complete = [next(iter(rows))] if complete is None else complete
     for row, (label, frames) in enumerate(rows.items()):
         for column in range(num_sequences):
-            border = hidden[column, : frames.shape[1]] & (label not in complete)
+            hides = missing if label in complete else hidden
+            border = hides[column, : frames.shape[1]]
             _paste(canvas, layout, row, column, frames[column], border)
     for step in range(num_steps):
         left, top, width, height = layout.footer
@@ -102,17 +106,19 @@ def strip(
     scale: int | None = None,
     complete: Collection[str] | None = None,
     first_step: int = 1,
+    there: np.ndarray | None = None,
 ) -> np.ndarray:
     """Lay out one sequence as a picture: one row per label, time from left to right.
 
     Args:
-        rows: Label to frames [T_row, H, W] in [0, 1]; values outside are clipped. Rows may differ
-            in length: after a row's end its cells are grey.
+        rows: Label to frames [T_row, H, W] or [T_row, H, W, 3] in [0, 1]; values outside are clipped.
+            Rows may differ in length: after a row's end its cells are grey.
         observed: [T_mask], 1 where the model saw the frame. Hidden steps have a coloured border
             in the incomplete rows; steps after the mask's end count as hidden.
         scale: Screen pixels per pixel; by default cells are about 56 screen pixels wide.
         complete: Labels of the rows that nothing was hidden from; by default the first, the truth.
         first_step: What the first step is called.
+        there: [T_there], 0 where nobody has the frame, which has the border in the complete rows too.
 
     Returns:
         The picture, uint8 [height, width, 3]; height and width are even.
@@ -120,25 +126,26 @@ def strip(
     Raises:
         ValueError: If ranks or sides of frames do not fit together.
     """
-    rows = _checked_rows(rows, "[T, H, W]")
+    rows = _checked_rows(rows, ("T",))
     num_steps = max(len(frames) for frames in rows.values())
     if observed is not None and np.ndim(observed) != 1:
         raise ValueError(f"observed must have shape [T_mask]. Received: shape {np.shape(observed)}.")
     observed = None if observed is None else np.asarray(observed)[np.newaxis]
     hidden = hidden_steps(observed, 1, num_steps)[0]
+    missing = _missing(None if there is None else there[np.newaxis], 1, num_steps)[0]
 
     layout = _lay_out(
         labels=[*rows, "t"],
         num_rows=len(rows),
         num_columns=num_steps,
-        cell=_cell_size(rows, scale, _STRIP_CELL),
-        legend_line=1 if hidden.any() else None,
+        cell=_cell_size(next(iter(rows.values())), scale, _STRIP_CELL),
+        legend_line=1 if hidden.any() or missing.any() else None,
     )
     canvas = layout.canvas[np.newaxis].copy()
     complete = [next(iter(rows))] if complete is None else complete
     for row, (label, frames) in enumerate(rows.items()):
         for step in range(len(frames)):
-            border = hidden[step : step + 1] & (label not in complete)
+            border = (missing if label in complete else hidden)[step : step + 1]
             _paste(canvas, layout, row, step, frames[step : step + 1], border)
 
     image = Image.fromarray(canvas[0])
@@ -155,6 +162,14 @@ def strip(
         centre = layout.lefts[step] + layout.cell[1] // 2
         draw.text((centre, middle), str(step + first_step), _INK, font, anchor="mm")
     return np.array(image)
+
+
+def _missing(there: np.ndarray | None, num_sequences: int, num_steps: int) -> np.ndarray:
+    """Return [N, T] bool, True where nobody has the frame."""
+    missing = np.zeros((num_sequences, num_steps), bool)
+    if there is not None:
+        missing[:, : there.shape[1]] = there[:, :num_steps] == 0
+    return missing
 
 
 def write_mp4(path: str | os.PathLike, film: np.ndarray, fps: float = 10) -> None:
@@ -314,16 +329,17 @@ def _paste(
     frames: np.ndarray,
     border: np.ndarray,
 ) -> None:
-    """Show frames [T, H, W] in one cell of the canvas, with a border where asked."""
+    """Show frames [T, H, W] or [T, H, W, 3] in one cell of the canvas, with a border where asked."""
     (height, width), top, left = layout.cell, layout.tops[row], layout.lefts[column]
     canvas[
         np.flatnonzero(border),
         top - _BORDER : top + height + _BORDER,
         left - _BORDER : left + width + _BORDER,
     ] = HIDDEN_COLOUR
-    unknown = np.isnan(frames)
-    grey = np.rint(255 * np.clip(np.where(unknown, 0, frames), 0, 1)).astype(np.uint8)
-    pixels = np.repeat(grey[..., np.newaxis], 3, axis=-1)
+    if frames.ndim == 3:
+        frames = np.repeat(frames[..., np.newaxis], 3, axis=-1)
+    unknown = np.isnan(frames).any(axis=-1)
+    pixels = np.rint(255 * np.clip(np.nan_to_num(frames), 0, 1)).astype(np.uint8)
     pixels[unknown] = NAN_COLOUR
     scale = height // frames.shape[1]
     canvas[: len(frames), top : top + height, left : left + width] = pixels.repeat(scale, axis=1).repeat(
@@ -331,13 +347,16 @@ def _paste(
     )
 
 
-def _checked_rows(rows: Mapping[str, np.ndarray], shape: str) -> dict[str, np.ndarray]:
-    rank = shape.count(",") + 1
+def _checked_rows(rows: Mapping[str, np.ndarray], leading: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return rows as arrays of frames with these axes before their own."""
+    axes = ", ".join(leading)
+    shape = f"[{axes}, H, W] or [{axes}, H, W, 3]"
+    rank = len(leading) + 2
     if not rows:
         raise ValueError(f"rows must map a label to frames {shape}. Received: no rows.")
     rows = {label: np.asarray(frames) for label, frames in rows.items()}
     for label, frames in rows.items():
-        if frames.ndim != rank or not frames.size:
+        if frames.shape[rank:] not in ((), (3,)) or frames.ndim < rank or not frames.size:
             raise ValueError(
                 f"Frames must have shape {shape}, each size at least 1. "
                 f"Received: {label!r} with shape {frames.shape}."
@@ -348,17 +367,18 @@ def _checked_rows(rows: Mapping[str, np.ndarray], shape: str) -> dict[str, np.nd
                 "Frames must be in [0, 1]; divide bytes by 255. "
                 f"Received: {label!r}, {frames.dtype} up to {frames.max()}."
             )
-    if len({frames.shape[-2:] for frames in rows.values()}) > 1:
+    sides = {label: frames.shape[rank - 2 : rank] for label, frames in rows.items()}
+    if len({*sides.values()}) > 1:
         raise ValueError(
             "Frames of all rows must have the same sides. Received: "
-            + ", ".join(f"{label!r} with {frames.shape[-2:]}" for label, frames in rows.items())
+            + ", ".join(f"{label!r} with {of_row}" for label, of_row in sides.items())
         )
     return rows
 
 
-def _cell_size(rows: Mapping[str, np.ndarray], scale: int | None, target: int) -> tuple[int, int]:
-    """Return height and width of an enlarged frame."""
-    height, width = next(iter(rows.values())).shape[-2:]
+def _cell_size(frames: np.ndarray, scale: int | None, target: int) -> tuple[int, int]:
+    """Return height and width of an enlarged frame of [T, H, W] or [T, H, W, 3]."""
+    height, width = frames.shape[1:3]
     if scale is None:
         scale = max(1, round(target / max(height, width)))
     if scale != int(scale) or scale < 1:

@@ -15,12 +15,16 @@ TAGS = {
     "filtering": "imputation/filtering",
     "generation": "imputation/generation",
     "sampling": "imputation/sampling",
+    "explained": "motion/explained",
+    "unseen": "motion/unseen",
+    "alive": "codes/alive",
 }
 """TensorBoard tag of every metric. The column in metrics.csv has `_` for `/`, after train_ or test_."""
 
 _TRAIN = "total log_px log_qa state_space exact gradient_norm encoder_variance learning_rate seconds"
 _TEST = (
-    "total log_px log_qa state_space exact sampled encoder_variance smoothing filtering generation sampling"
+    "total log_px log_qa state_space exact sampled encoder_variance smoothing filtering generation sampling "
+    "explained unseen alive"
 )
 COLUMNS = [
     "epoch",

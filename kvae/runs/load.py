@@ -48,7 +48,7 @@ def load(path: str | os.PathLike, config: Config | None = None) -> SequenceAutoe
     try:
         saved = _saved_config(file)
         model = make_model(config or Config.from_dict(saved["config"]["config"]))
-        model.build((None, None, *_frame_sides(saved)))
+        model.build((None, None, *_frame_shape(saved)))
         model.load_weights(file)
         if not all(np.isfinite(weight).all() for weight in model.get_weights()):
             raise ValueError("weights that are not finite")
@@ -69,9 +69,11 @@ def _saved_config(file: Path) -> dict[str, Any]:
         return json.loads(archive.read("config.json"))
 
 
-def _frame_sides(saved: dict[str, Any]) -> tuple[int, int]:
-    """Return height and width of a saved model's frames."""
-    height, width = saved["build_config"]["input_shape"][-2:]
+def _frame_shape(saved: dict[str, Any]) -> tuple[int, ...]:
+    """Return the shape of a saved model's frames, (H, W) or (H, W, 3)."""
+    height, width, *channels = saved["build_config"]["input_shape"][2:]
     if not all(type(side) is int and 1 <= side <= _LARGEST_SIDE for side in (height, width)):
         raise ValueError(f"its frames have sides {height!r} and {width!r}")
-    return height, width
+    if channels not in ([], [3]):
+        raise ValueError(f"its frames have channels {channels}")
+    return height, width, *channels

@@ -133,10 +133,11 @@ class RunFolder:
             row |= {f"{split}_{tag.replace('/', '_')}": f"{value:.6g}" for tag, value in by_tag.items()}
             self.events.add_scalars(split, by_tag, step)
         path = self.path / "metrics.csv"
-        is_new = not path.exists() or not path.stat().st_size
+        columns = _columns_of(path)
         with path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            if is_new:
+            # A run that another version began keeps its columns.
+            writer = csv.DictWriter(file, columns or COLUMNS, extrasaction="ignore")
+            if not columns:
                 writer.writeheader()
             writer.writerow(row)
 
@@ -263,3 +264,11 @@ def check_links(path: str | os.PathLike) -> None:
     for found in Path(path).rglob("*"):
         if found.is_symlink():
             raise RunFolderError(f"{found} is a link: a run writes to its own folder alone. Delete the link")
+
+
+def _columns_of(path: Path) -> list[str]:
+    """Return the names in the first row of a table; none where there is no table yet."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return next(csv.reader(file), [])

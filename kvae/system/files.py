@@ -7,6 +7,7 @@ the folder, each by itself. So both are asked for, in that order.
 import contextlib
 import errno
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +38,18 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def file_name(name: str) -> str:
+    """Return what the files of a dataset are called: its name, with dashes for what no file's name may hold.
+
+    Only a name with a colon, that of an environment or of a world of somebody's own, can hold such.
+
+    Example:
+        >>> file_name("gym:ALE/Pong-v5"), file_name("box")
+        ('gym-ALE-Pong-v5', 'box')
+    """
+    return re.sub(r"[^A-Za-z0-9._]+", "-", name) if ":" in name else name
 
 
 def make_folder(path: Path, exist_ok: bool = True) -> None:

@@ -174,7 +174,7 @@ class _Training:
         if not config.refine_epochs or self.progress.refinement or not self.distribution.is_chief:
             return
         model = self.recorder.local_model()
-        codes = refinement.encode(model, self.data, self.mask)
+        codes = refinement.encode(model, self.data, masks.both(self.data.mask, self.mask))
         updates = refinement.refine(model, codes, config.refine_epochs, config.init_lr)
         check_weights(model, config.num_epochs + config.refine_epochs)
         if model is not self.model:

@@ -1,6 +1,6 @@
 """What a training records and tells on its way."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import keras
 
@@ -8,6 +8,7 @@ from kvae import evaluation
 from kvae.data import masks
 from kvae.data.dataset import Dataset
 from kvae.evaluation import pictures
+from kvae.evaluation.motion import NUM_JUDGED, given_up, metrics_of, motion_of, not_seen
 from kvae.models.autoencoder import SequenceAutoencoder
 from kvae.models.factory import make_model
 from kvae.runs.run_folder import RunFolder
@@ -15,6 +16,9 @@ from kvae.training.distribution import Distribution
 from kvae.training.health import check_bound
 from kvae.training.progress import Progress
 from kvae.training.schedule import Schedule
+
+_PATIENCE = 5
+"""Evaluations for which something has to be unseen, before that is said."""
 
 
 class Recorder:
@@ -46,6 +50,8 @@ class Recorder:
         self.trained, self.config, self.folder, self.test, self.say = model, model.config, folder, test, say
         self.distribution = distribution or Distribution()
         self._twin: SequenceAutoencoder | None = None
+        self._lasting: dict[str, int] = {}
+        self._told: set[str] = set()
 
     def local_model(self) -> SequenceAutoencoder:
         """Return the model, or where replicas share its training a copy outside of that, as it is now."""
@@ -108,8 +114,10 @@ class Recorder:
         left = seconds / done * (self.config.num_epochs - done)
         self.say(
             f"epoch {done:3d}/{self.config.num_epochs}   bound {train['total']:9.3f}   "
-            f"test {test['total']:9.3f}   {_duration(seconds)} gone, {_duration(left)} left"
+            f"test {test['total']:9.3f}   {_motion_in_words(test)}{_duration(seconds)} gone, "
+            f"{_duration(left)} left"
         )
+        self._warn(done)
 
     def end_refinement(
         self, model: SequenceAutoencoder, progress: Progress, step: int, seconds: float
@@ -133,10 +141,21 @@ class Recorder:
             f"{_duration(seconds)} gone"
         )
 
+    def _warn(self, epoch: int) -> None:
+        """Say what the codes do not see, once, when that has lasted for `_PATIENCE` evaluations."""
+        for ways in (given_up, not_seen):
+            words = ways(self._motion)
+            self._lasting[ways.__name__] = self._lasting.get(ways.__name__, 0) + 1 if words else 0
+            if self._lasting[ways.__name__] == _PATIENCE and ways.__name__ not in self._told:
+                self._told.add(ways.__name__)
+                self.say(f"Warning: after epoch {epoch}: {words}")
+
     def _evaluate(self, model: SequenceAutoencoder, progress: Progress, epoch: int) -> dict[str, float]:
         """Return the terms of the test bound; where that is the best so far, note it, and save the model."""
         test = evaluation.test_bound(model, self.test)
         check_bound("test", test["total"], epoch)
+        self._motion = motion_of(model, self.test.first(NUM_JUDGED))
+        test |= metrics_of(self._motion)
         if test["total"] > progress.best_bound:
             progress.best_bound, progress.best_epoch = test["total"], epoch
             self.folder.save_model(model)
@@ -154,13 +173,20 @@ class Recorder:
     def _imputation(self, model: SequenceAutoencoder) -> dict[str, float]:
         """Return each method's fraction of wrong pixels on the hidden frames of the first test batch."""
         size = self.config.batch_size
-        first = Dataset(self.test.images[:size], self.test.controls[:size], None)
+        first = self.test.first(size)
         num_sequences, num_steps = first.shape[:2]
         mask = masks.planning_mask(
             num_sequences, num_steps, self.config.t_init_mask, self.config.t_steps_mask
         )
         errors = evaluation.imputation_errors(model, first, [mask])[0]
         return {method: error.wrong_pixels for method, error in errors.items()}
+
+
+def _motion_in_words(test: Mapping[str, float]) -> str:
+    """Return what a line of progress says of the motion that is explained; nothing where nothing moves."""
+    if "explained" not in test:
+        return ""
+    return f"motion {test['explained']:6.3f}, {100 * test['unseen']:3.0f} % unseen   "
 
 
 def _duration(seconds: float) -> str:

@@ -7,27 +7,29 @@ A dataset of the folder `clips` is, in the folder of all datasets,
     clips-1f0c77ab.png         what the first sequences of both look like
 
 where the digits stand for the videos and the options that made it: the same are not read again, others have
-files of their own. In a file are `images` uint8 [N, T, H, W]; `controls` and `states`, which are empty; and
-`metadata`, a JSON string, see `ensure`. Imports no TensorFlow.
+files of their own. In a file are `images` uint8 [N, T, H, W], or in colour [N, T, H, W, 3]; `controls` and
+`states`, which are empty where the videos have none; `mask` where a frame is missing; and `metadata`, a JSON
+string, see `ensure`. Imports no TensorFlow.
 """
 
 import glob
 import hashlib
 import json
-import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from kvae.data.archives import ArchiveError, read_arrays
+from kvae.data.archives import ArchiveError, read_arrays, read_headers
 from kvae.plots import contact_sheet
 from kvae.system.files import replacing
-from kvae.videos.frames import Look, clips_of
-from kvae.videos.sources import Source, VideoError, find, fingerprint, short_name
+from kvae.videos.frames import EITHER
+from kvae.videos.sources import Source, VideoError, find, fingerprint, short_name, test_of
+from kvae.videos.steps import Columns, Part, Steps, read, warn
+from kvae.videos.steps import Cut as Cut
 
 SPLIT_RULE = "by name"
 """How the test videos are chosen. It stands in the metadata, so that files of another rule are not taken."""
@@ -35,24 +37,14 @@ SPLIT_RULE = "by name"
 TEST_SHARE = 0.1
 """Of the videos; of the frames where there is one video alone."""
 
-_MAX_NAMED = 5
+_SPLITS = ("train", "test")
+_OTHERS = ("controls", "states")
 
-_LEAST_CHANGE = 4
-"""Grey levels between the darkest and the brightest that a pixel is, in a video where something moves."""
+_LEAST_SEEN = 2
+"""Frames of a sequence that are there: of fewer nothing can be learned of how things move."""
 
-
-class Cut(NamedTuple):
-    """How videos become sequences.
-
-    Attributes:
-        look: the `Look` of their frames.
-        timesteps: frames in a sequence.
-        stride: frames between the beginnings of two sequences of a video.
-    """
-
-    look: Look
-    timesteps: int
-    stride: int
+_MISSING_GREY = 222
+"""What the contact sheet shows of a missing frame."""
 
 
 class VideoFiles(NamedTuple):
@@ -61,18 +53,6 @@ class VideoFiles(NamedTuple):
     train: Path
     test: Path
     sheet: Path
-
-
-class _Part(NamedTuple):
-    """Frames `start` to `stop` of all that were read: a video, or a part of one."""
-
-    name: str
-    start: int
-    stop: int
-
-    def firsts(self, cut: Cut) -> range:
-        """Return where its sequences begin."""
-        return range(self.start, self.stop - cut.timesteps + 1, cut.stride)
 
 
 def find_test_file(path: str, data_dir: str, cut: Cut) -> Path | None:
@@ -99,7 +79,7 @@ def find_files(path: str, data_dir: str, cut: Cut) -> list[VideoFiles]:
         source = Path(str(made_by.get("source")))
         train = test.with_name(test.name.removesuffix("_test.npz") + ".npz")
         is_same = source.resolve() == Path(path).resolve()
-        if made_by.get("options") == options and is_same:
+        if _same_options(made_by.get("options"), options) and is_same:
             found.append(VideoFiles(train, test, train.with_suffix(".png")))
     return found
 
@@ -128,14 +108,17 @@ def ensure(
         VideoError: a video is broken, all are too short, or nothing may be written.
         OSError: the files cannot be written.
     """
-    sources = find(path)
-    made_by = {"options": _options_of(cut), "fingerprint": fingerprint(sources)}
-    digits = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:8]
-    stem = f"{short_name(path)}-{digits}"
-    files = VideoFiles(*(Path(data_dir) / f"{stem}{end}" for end in (".npz", "_test.npz", ".png")))
-    if all(_is_made_by(file, made_by) for file in files[:2]) and files.sheet.exists():
-        report(f"The sequences of {path} are there already; see what they look like: {files.sheet}")
-        return files
+    sources = find(path) + test_of(Path(path))
+    made_by, files = _files_of(path, data_dir, cut, sources)
+    either = _files_of(path, data_dir, cut._replace(look=cut.look._replace(channels=EITHER)), sources)
+    for facts, there in ((made_by, files), either):
+        if (
+            all(_is_made_by(file, facts) for file in there[:2])
+            and there.sheet.exists()
+            and cut.look.channels in (EITHER, facts["options"]["channels"], _channels_of(there.train))
+        ):
+            report(f"The sequences of {path} are there already; see what they look like: {there.sheet}")
+            return there
     if not may_write:
         raise VideoError(
             f"The run's data, the sequences of {path}, are not in {data_dir}, and a run folder does not say "
@@ -147,30 +130,70 @@ def ensure(
     Path(data_dir).mkdir(parents=True, exist_ok=True)
     # Beside the files: the frames may be more than memory, or than the system's folder, holds.
     with tempfile.TemporaryFile(dir=data_dir) as spool:
-        parts, left_out = _read(sources, cut, spool)
-        if left_out:
-            named = ", ".join(left_out[:_MAX_NAMED]) + ", ..." * (len(left_out) > _MAX_NAMED)
-            count = len(left_out) + len(parts)
-            print(
-                f"Warning: {len(left_out)} of {count} videos have fewer than {cut.timesteps} frames: {named}",
-                file=sys.stderr,
+        steps = Steps(spool, cut.look)
+        parts = read(sources, cut, steps)
+        if not parts:
+            raise VideoError(
+                f"No video of {path} has {cut.timesteps} frames, a sequence's length: choose a smaller "
+                f"--timesteps, at most {steps.longest}, the length of the longest"
             )
-        by_split = dict(zip(("train", "test"), _split(parts, cut, path, held_out), strict=True))
-        shape = (max(part.stop for part in parts), cut.look.height, cut.look.width)
-        frames = np.memmap(spool, np.uint8, "r", shape=shape)
-        for file, (split, of_split) in zip(files, by_split.items(), strict=False):
-            count = sum(len(part.firsts(cut)) for part in of_split)
-            facts = {"source": path, **made_by, "split": split, "videos": [part.name for part in of_split]}
-            _write(file, frames, of_split, cut, facts | {"num_sequences": count, "num_steps": cut.timesteps})
-            report(f"{file}: {count:,} sequences of {cut.timesteps} frames, from {len(of_split)} video(s)")
-        contact_sheet.write(files.sheet, {split: _shown(frames, of, cut) for split, of in by_split.items()})
+        data = Columns(steps.frames(), np.array(steps.mask), steps.controls(parts), steps.states(parts))
+        _make(files, data, _split(parts, cut, path, held_out), cut, {"source": path, **made_by}, report)
     report(f"See what the model will see: {files.sheet}")
     return files
 
 
+def _make(
+    files: VideoFiles,
+    data: Columns,
+    of_splits: tuple[list[Part], list[Part]],
+    cut: Cut,
+    made_by: dict[str, Any],
+    report: Callable[[str], object],
+) -> None:
+    """Write a dataset of what was read, and its picture; arguments as `ensure`."""
+    firsts = [_firsts(of_split, cut, data.mask) for of_split in of_splits]
+    num_whole = sum(len(part.all_firsts(cut)) for of_split in of_splits for part in of_split)
+    _say_empty(num_whole - sum(map(len, firsts)), firsts, made_by["source"])
+    for file, split, of_split, beginnings in zip(files, _SPLITS, of_splits, firsts, strict=False):
+        facts = {**made_by, "split": split, "videos": [part.name for part in of_split]}
+        _write(file, data, beginnings, cut, facts)
+        report(
+            f"{file}: {len(beginnings):,} sequences of {cut.timesteps} frames, from {len(of_split)} "
+            f"video(s){_words_of(data, beginnings, cut)}"
+        )
+    shown = {split: _shown(data, of, cut) for split, of in zip(_SPLITS, firsts, strict=True)}
+    contact_sheet.write(files.sheet, shown)
+
+
+def _files_of(path: str, data_dir: str, cut: Cut, sources: list[Source]) -> tuple[dict[str, Any], VideoFiles]:
+    """Return what the metadata of a dataset say of how it was made, and where that lies."""
+    made_by = {"options": _options_of(cut), "fingerprint": fingerprint(sources)}
+    digits = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:8]
+    stem = f"{short_name(path)}-{digits}"
+    ends = (".npz", "_test.npz", ".png")
+    return made_by, VideoFiles(*(Path(data_dir) / f"{stem}{end}" for end in ends))
+
+
+def _channels_of(file: Path) -> int:
+    """Return the channels of the frames of a whole dataset file."""
+    return 3 if len(read_headers(file)["images"].shape) == 5 else 1
+
+
 def _options_of(cut: Cut) -> dict[str, Any]:
     """Return a cut as it stands in the metadata."""
-    return cut.look._asdict() | {"timesteps": cut.timesteps, "stride": cut.stride, "split_by": SPLIT_RULE}
+    facts = {"timesteps": cut.timesteps, "stride": cut.stride, "rate": cut.rate, "split_by": SPLIT_RULE}
+    return cut.look._asdict() | facts
+
+
+def _same_options(made_by: Any, options: dict[str, Any]) -> bool:
+    """Return whether metadata name these options, whatever the channels, which a run decides by its frames.
+
+    Files of before there were these two do not name them.
+    """
+    if not isinstance(made_by, dict):
+        return False
+    return {"rate": 0.0} | made_by | {"channels": options["channels"]} == options
 
 
 def _is_made_by(file: Path, made_by: dict[str, Any]) -> bool:
@@ -187,40 +210,37 @@ def _metadata_of(file: Path) -> dict[str, Any]:
         return {}
 
 
-def _read(sources: Sequence[Source], cut: Cut, spool: BinaryIO) -> tuple[list[_Part], list[str]]:
-    """Write the frames of videos that are long enough to a file; return them, and names of the rest."""
-    parts: list[_Part] = []
-    left_out: list[str] = []
-    still: list[str] = []
-    size = cut.look.height * cut.look.width
-    start = 0
-    for source in sources:
-        for clip in clips_of(source, cut.look):
-            stop = start
-            low, high = np.full([2, 1, 1], [[[255]], [[0]]], np.uint8)
-            for frame in clip.frames:
-                low, high = np.minimum(low, frame), np.maximum(high, frame)
-                spool.write(frame.tobytes())
-                stop += 1
-            if stop - start < cut.timesteps:
-                left_out.append(clip.name)
-                spool.seek(start * size)
-                spool.truncate()
-                continue
-            if int((high - low).max()) < _LEAST_CHANGE:
-                still.append(clip.name)
-            parts.append(_Part(clip.name, start, stop))
-            start = stop
-    spool.flush()
-    if still:
-        named = ", ".join(still[:_MAX_NAMED]) + ", ..." * (len(still) > _MAX_NAMED)
-        print(
-            f"Warning: in {len(still)} of {len(parts)} videos no pixel changes by {_LEAST_CHANGE} of 255: "
-            f"{named}. What moves may be too small after resizing, or black and white may leave nothing of "
-            "it: there is nothing to learn from them",
-            file=sys.stderr,
+def _firsts(parts: Sequence[Part], cut: Cut, mask: np.ndarray) -> list[int]:
+    """Return where the sequences of videos begin that have enough frames that are there."""
+    counts = np.concatenate([[0], np.cumsum(mask)])
+    return [
+        first
+        for part in parts
+        for first in part.all_firsts(cut)
+        if counts[first + cut.timesteps] - counts[first] >= _LEAST_SEEN
+    ]
+
+
+def _say_empty(num_empty: int, firsts: Sequence[Sequence[int]], path: str) -> None:
+    """Warn of sequences that are left out; raise VideoError where a split has none."""
+    if not all(firsts):
+        raise VideoError(
+            f"{path}: so many frames are missing that no sequence of its training or of its test videos has "
+            f"{_LEAST_SEEN} of them: choose larger --timesteps"
         )
-    return parts, left_out
+    if num_empty:
+        warn(f"{num_empty:,} sequences of {path} have fewer than {_LEAST_SEEN} frames, and are left out")
+
+
+def _words_of(data: Columns, firsts: Sequence[int], cut: Cut) -> str:
+    """Say what sequences hold beside grey frames."""
+    words = ["in colour"] * (data.images.ndim == 4)
+    if size := data.controls.shape[1]:
+        words.append(f"{size} {'controls' if size > 1 else 'control'} a step")
+    missing = sum(cut.timesteps - int(data.mask[i : i + cut.timesteps].sum()) for i in firsts)
+    if missing:
+        words.append(f"{missing / (len(firsts) * cut.timesteps):.1%} of the frames are missing")
+    return "".join(f", {word}" for word in words)
 
 
 def _videos_held_out(test_file: Path) -> frozenset[str]:
@@ -235,9 +255,20 @@ def _share(name: str) -> float:
     return int(hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:8], 16) / 2**32
 
 
+def _by_name(parts: list[Part], held_out: Collection[str]) -> tuple[list[Part], list[Part]]:
+    """Return what of several videos is for training and what for testing; arguments as `_split`."""
+    by_share = sorted(parts, key=lambda part: _share(part.name))
+    # By its name alone, so that one more video moves no other; but neither split may be empty.
+    test = {part for part in parts if part.name in held_out or _share(part.name) < TEST_SHARE}
+    test = test or {by_share[0]}
+    if len(test) == len(parts):
+        test.remove(by_share[-1])
+    return [part for part in parts if part not in test], [part for part in parts if part in test]
+
+
 def _split(
-    parts: list[_Part], cut: Cut, path: str, held_out: Collection[str] = ()
-) -> tuple[list[_Part], list[_Part]]:
+    parts: list[Part], cut: Cut, path: str, held_out: Collection[str] = ()
+) -> tuple[list[Part], list[Part]]:
     """Return what is for training and what for testing, by video; one video alone is split in time.
 
     Args:
@@ -246,19 +277,13 @@ def _split(
         path: where they are, for messages.
         held_out: names of videos that were for testing before, and stay so.
     """
-    if not parts:
-        raise VideoError(
-            f"No video of {path} has {cut.timesteps} frames, a sequence's length: choose a smaller "
-            "--timesteps"
-        )
+    told = {split: [part for part in parts if part.split == split] for split in (*_SPLITS, "")}
+    if told["test"] and told["train"]:
+        # What is beside them is split as ever.
+        more = _by_name(told[""], held_out) if len(told[""]) > 1 else (told[""], [])
+        return told["train"] + more[0], told["test"] + more[1]
     if len(parts) > 1:
-        by_share = sorted(parts, key=lambda part: _share(part.name))
-        # By its name alone, so that one more video moves no other; but neither split may be empty.
-        test = {part for part in parts if part.name in held_out or _share(part.name) < TEST_SHARE}
-        test = test or {by_share[0]}
-        if len(test) == len(parts):
-            test.remove(by_share[-1])
-        return [part for part in parts if part not in test], [part for part in parts if part in test]
+        return _by_name(parts, held_out)
     (whole,) = parts
     length = whole.stop - whole.start
     if length < 2 * cut.timesteps:
@@ -270,32 +295,36 @@ def _split(
     return [whole._replace(stop=border)], [whole._replace(start=border)]
 
 
-def _write(
-    file: Path, frames: np.ndarray, parts: Sequence[_Part], cut: Cut, metadata: dict[str, Any]
-) -> None:
-    """Write a dataset file, sequence by sequence."""
-    count = metadata["num_sequences"]
-    nothing = np.zeros([count, cut.timesteps, 0], np.float32)
-    arrays = {"controls": nothing, "states": nothing, "metadata": np.array(json.dumps(metadata))}
+def _write(file: Path, data: Columns, firsts: Sequence[int], cut: Cut, facts: dict[str, Any]) -> None:
+    """Write a dataset file, its frames sequence by sequence."""
+    metadata = facts | {"num_sequences": len(firsts), "num_steps": cut.timesteps}
+    windows = np.asarray(firsts)[:, None] + np.arange(cut.timesteps)
+    arrays = {name: getattr(data, name)[windows] for name in _OTHERS}
+    if not data.mask[windows].all():
+        arrays["mask"] = data.mask[windows].astype(np.uint8)
+    arrays["metadata"] = np.array(json.dumps(metadata))
     header = {
         "descr": "|u1",
         "fortran_order": False,
-        "shape": (count, cut.timesteps, cut.look.height, cut.look.width),
+        "shape": (*windows.shape, *data.images.shape[1:]),
     }
     with replacing(file) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         with archive.open("images.npy", "w", force_zip64=True) as member:
             np.lib.format.write_array_header_1_0(member, header)
-            for part in parts:
-                for first in part.firsts(cut):
-                    member.write(frames[first : first + cut.timesteps].tobytes())
+            for first in firsts:
+                member.write(data.images[first : first + cut.timesteps].tobytes())
         for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w") as member:
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
 
 
-def _shown(frames: np.ndarray, parts: Sequence[_Part], cut: Cut) -> list[np.ndarray]:
-    """Return a few sequences [timesteps, H, W] of a split, spread evenly over it."""
-    firsts = [first for part in parts for first in part.firsts(cut)]
+def _shown(data: Columns, firsts: Sequence[int], cut: Cut) -> list[np.ndarray]:
+    """Return a few sequences of a split, spread evenly over it, in which a missing frame is even grey."""
     count = min(len(firsts), contact_sheet.NUM_SEQUENCES)
-    chosen = [firsts[i * len(firsts) // count] for i in range(count)]
-    return [np.array(frames[first : first + cut.timesteps]) for first in chosen]
+    shown = []
+    for first in (firsts[i * len(firsts) // count] for i in range(count)):
+        window = slice(first, first + cut.timesteps)
+        frames = np.array(data.images[window])
+        frames[~data.mask[window]] = _MISSING_GREY
+        shown.append(frames)
+    return shown

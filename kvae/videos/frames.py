@@ -1,22 +1,28 @@
-"""Clips of video as grey frames of one size, frame by frame: files that anyone may have made.
+"""Clips of video as frames of one size, frame by frame: files that anyone may have made.
 
 A video is decoded as what its first bytes say, if that is safe, from that file alone.
 Arrays are never unpickled.
-Nothing is held in memory but a frame, and what an .npz holds.
+Nothing is held in memory but a frame, and what a file of arrays holds.
 """
 
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from kvae.data.archives import read_arrays, read_headers
-from kvae.videos import containers, stills, timing
+from kvae.data.resizing import cut_and_resize
+from kvae.videos import arrays, containers, stills, timing
+from kvae.videos.arrays import ArrayVideo, say_grid
 from kvae.videos.sources import ARRAY_SUFFIXES, PICTURE_SUFFIXES, Source, VideoError
+from kvae.videos.timing import Grid
+
+EITHER = 0
+"""Channels of frames of which it is not decided yet whether they are to be in colour."""
 
 
 class Look(NamedTuple):
@@ -25,12 +31,20 @@ class Look(NamedTuple):
     Attributes:
         height: pixels.
         width: pixels.
-        black_and_white: 255 where a pixel is in the upper half of the range, else 0.
+        black_and_white: 255 where a pixel is in the upper half of the range, else 0; each channel by itself.
+        channels: 1: grey; 3: red, green and blue; EITHER: those three, and the grey one as the fourth.
     """
 
     height: int
     width: int
     black_and_white: bool = False
+    channels: int = 1
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(H, W) of grey frames, (H, W, 3) of colour, and (H, W, 4) of either."""
+        sides = (self.height, self.width)
+        return sides if self.channels == 1 else (*sides, self.channels or 4)
 
 
 class Clip(NamedTuple):
@@ -38,60 +52,94 @@ class Clip(NamedTuple):
 
     Attributes:
         name: what messages call it.
-        frames: [height, width] uint8 each, can be iterated over once.
+        frames: uint8 of `Look.shape` each, or None where one is missing; can be iterated over once.
+        controls: [T, M] for its frames, float32, or int64 where they are classes; None: it has none.
+        states: [T, S] float32; None: it has none.
     """
 
     name: str
-    frames: Iterator[np.ndarray]
+    frames: Iterator[np.ndarray | None]
+    controls: NDArray | None = None
+    states: NDArray[np.float32] | None = None
 
 
-def clips_of(source: Source, look: Look) -> Iterator[Clip]:
+class Recording(NamedTuple):
+    """A clip that has been read.
+
+    Attributes:
+        images: [T, H, W] or [T, H, W, 3] uint8, zero where a frame is missing.
+        mask: [T] float32, 1 where a frame is there.
+        controls: as of `Clip`.
+    """
+
+    images: NDArray[np.uint8]
+    mask: NDArray[np.float32]
+    controls: NDArray | None
+
+
+def clips_of(source: Source, look: Look, rate: float = 0) -> Iterator[Clip]:
     """Yield the clips of a source: one, but of an array [N, T, H, W] there are N.
 
-    Each frame is made grey, cut to the aspect ratio of `look` around its centre, and resized, with the pixels
-    that fall together averaged. A clip must be read before the next one is asked for.
+    Each frame is cut to the aspect ratio of `look` around its centre, and resized, with the pixels
+    that fall together averaged. A clip must be read before the next one is asked for. Frames at uneven times
+    are put on an even grid, on which steps without a frame are missing.
+
+    Args:
+        source: what `sources.find` returned.
+        look: what frames are made to look like.
+        rate: steps of that grid in a second, or in a unit of an array `times`; 0: as the times are spaced.
 
     Raises:
         VideoError: a file is broken, or is not what its name says; on the way, too.
     """
     if source.suffix in ARRAY_SUFFIXES:
-        videos = _videos_of_array(source.files[0])
+        videos = arrays.videos_of(source.files[0], rate)
         for number, video in enumerate(videos):
             name = f"{source.name}[{number}]" if len(videos) > 1 else source.name
-            yield Clip(name, _frames_of_array(source.files[0], video, look))
+            following = video.grid.following
+            of_steps = (None if x is None else x[following] for x in (video.controls, video.states))
+            yield Clip(name, _frames_of_array(source.files[0], video, look), *of_steps)
         return
     if source.suffix in (*PICTURE_SUFFIXES, ".gif"):
-        pictures = _pictures(source.files)
+        yield Clip(source.name, _pictures(source, look, rate))
     else:
-        pictures = _pictures_of_video(source.files[0])
-    yield Clip(source.name, (fit(picture, look) for picture in pictures))
+        yield Clip(source.name, _pictures_of_video(source.files[0], look, rate))
 
 
 def fit(picture: Image.Image, look: Look) -> np.ndarray:
-    """Return a picture as a grey frame [height, width], uint8: cut around its centre, and resized."""
-    grey = picture.convert("L")
-    scale = min(grey.width / look.width, grey.height / look.height)
-    width, height = scale * look.width, scale * look.height
-    left, top = (grey.width - width) / 2, (grey.height - height) / 2
-    # A filter that averages as boxes do, but does not shift what lies between two of them.
-    resized = grey.resize(
-        (look.width, look.height), Image.Resampling.HAMMING, box=(left, top, left + width, top + height)
-    )
+    """Return a picture as a frame of `look.shape`, uint8: cut around its centre, and resized."""
+    if look.channels == EITHER:
+        alone = (look._replace(channels=3), look._replace(channels=1))
+        colour, grey = (fit(picture, one) for one in alone)
+        return np.concatenate([colour, grey[..., None]], axis=-1)
+    picture = picture.convert("L" if look.channels == 1 else "RGB")
+    resized = cut_and_resize(picture, look.height, look.width)
     frame = np.asarray(resized)
     return np.where(frame > 127, 255, 0).astype(np.uint8) if look.black_and_white else frame
 
 
 def read_clip(source: Source, look: Look, max_frames: int) -> np.ndarray:
-    """Return the frames of the one clip of a source, [T, height, width] uint8.
+    """Return the frames of the one clip of a source, uint8 [T, *look.shape].
+
+    A missing frame repeats the one before it; `read_recording` says which those are.
 
     Raises:
         VideoError: there are several clips, no frame, or more frames than `max_frames`, of which no more are
             read; or as `clips_of`.
     """
-    frames: list[np.ndarray] = []
-    for number, clip in enumerate(clips_of(source, look)):
+    found = read_recording(source, look, max_frames)
+    last = np.maximum.accumulate(np.where(found.mask > 0, np.arange(len(found.mask)), 0))
+    return found.images[last]
+
+
+def read_recording(source: Source, look: Look, max_frames: int, rate: float = 0) -> Recording:
+    """Return the one clip of a source; arguments and errors as `read_clip` and `clips_of`."""
+    frames: list[np.ndarray | None] = []
+    controls = None
+    for number, clip in enumerate(clips_of(source, look, rate)):
         if number:
             raise VideoError(f"{source.files[0]} holds several videos: give one, an array [T, H, W]")
+        controls = clip.controls
         for frame in clip.frames:
             if len(frames) == max_frames:
                 raise VideoError(
@@ -99,125 +147,128 @@ def read_clip(source: Source, look: Look, max_frames: int) -> np.ndarray:
                     "--max_frames"
                 )
             frames.append(frame)
-    if not frames:
+    mask = np.array([frame is not None for frame in frames], np.float32)
+    if not mask.any():
         raise VideoError(f"{source.name} has no frames")
-    return np.stack(frames)
+    blank = np.zeros(look.shape, np.uint8)
+    images = np.stack([blank if frame is None else frame for frame in frames])
+    return Recording(images, mask, controls)
 
 
-def _pictures_of_video(path: Path) -> Iterator[Image.Image]:
+def has_colour(frame: np.ndarray) -> bool:
+    """Return whether a frame [H, W, 3] or [H, W, 4], of which the first three count, is more than grey."""
+    colour = frame[..., :3]
+    return int((colour.max(axis=-1) - colour.min(axis=-1)).max()) > _LEAST_COLOUR
+
+
+_LEAST_COLOUR = 24
+"""Levels between the channels of a pixel in colour: what compression leaves of grey is below that."""
+
+
+def _pictures_of_video(path: Path, look: Look, rate: float) -> Iterator[np.ndarray | None]:
     film = containers.probe(path)
-    counts, step = timing.repeats(str(path), film.times)
+    grid, step = _grid_of_film(path, film.times, None, rate)
     if film.trouble:
-        _warn(f"{path} is damaged ({film.trouble}); {len(counts):,} frames of it can be read")
-    _say_repeats(path, counts, step)
+        _warn(f"{path} is damaged ({film.trouble}); {len(film.times):,} frames of it can be read")
+    _say_grid(path, step, grid)
     span = stills.range_of(containers.pictures(film), str(path)) if film.alpha else stills.Range(255, 0)
     if span.under:
         _warn(f"{path}: what is opaque is dark, so what is transparent is made white")
-    for count, picture in zip(counts, containers.pictures(film), strict=False):
-        stills.check_sides(path, picture.size)
-        for _ in range(count):
-            yield stills.to_grey(picture, span)
+    for picture in _placed(containers.pictures(film), grid):
+        if picture is not None:
+            stills.check_sides(path, picture.size)
+        yield None if picture is None else _look_at(picture, span, look)
 
 
-def _pictures(paths: tuple[Path, ...]) -> Iterator[Image.Image]:
-    counts: list[int] | None = None
+def _pictures(source: Source, look: Look, rate: float) -> Iterator[np.ndarray | None]:
+    paths = source.files
+    grid = Grid.of(source.places) if source.places else None
     if len(paths) == 1 and paths[0].suffix.lower() in (".gif", ".webp", ".apng", ".png"):
         shown = stills.durations(paths[0])
         starts = [0.0, *itertools.accumulate(shown[:-1])]
-        counts, step = timing.repeats(str(paths[0]), starts, shown[-1])
-        _say_repeats(paths[0], counts, step)
+        grid, step = _grid_of_film(paths[0], starts, shown[-1], rate)
+        _say_grid(paths[0], step, grid)
+    elif rate:
+        _warn(f"{paths[0].parent} holds pictures, which have no times: --rate does nothing to them")
     span = stills.range_of(stills.read(paths), str(paths[0]))
     if span.top not in (1, 255, 65535):
         _warn(f"{paths[0]}: its pixels are taken for {span.top.bit_length()} bits, {span.top} is white")
     if span.under:
         _warn(f"{paths[0]}: what is opaque is dark, so what is transparent is made white")
-    for number, picture in enumerate(stills.read(paths)):
-        for _ in range(counts[number] if counts else 1):
-            yield stills.to_grey(picture, span)
+    pictures: Iterable[Image.Image | None] = stills.read(paths)
+    for picture in pictures if grid is None else _placed(stills.read(paths), grid):
+        yield None if picture is None else _look_at(picture, span, look)
 
 
-def _say_repeats(path: Path, counts: list[int], step: float) -> None:
-    if sum(counts) > len(counts):
-        _warn(
-            f"{path} has frames at uneven times: read at {1 / step:.4g} frames a second, with "
-            f"{sum(counts) - len(counts):,} repeated"
-        )
+def _look_at(picture: Image.Image, span: stills.Range, look: Look) -> np.ndarray:
+    """Return a picture of any mode as a frame."""
+    if look.channels == 1 or picture.mode in ("1", "L") or stills.is_deep(picture):
+        return fit(stills.to_grey(picture, span), look)
+    colour = fit(stills.to_colour(picture, span), look._replace(channels=3))
+    if look.channels == 3:
+        return colour
+    grey = fit(stills.to_grey(picture, span), look._replace(channels=1))
+    return np.concatenate([colour, grey[..., None]], axis=-1)
+
+
+def _grid_of_film(path: Path, times: list[float], last: float | None, rate: float) -> tuple[Grid, float]:
+    """Return the grid of a film's frames, and its step in seconds."""
+    if rate:
+        return timing.on_grid(str(path), np.asarray(times, np.float64), 1 / rate), 1 / rate
+    return timing.spaced(str(path), times, last)
+
+
+def _say_grid(path: Path, step: float, grid: Grid) -> None:
+    if grid.num_missing or grid.dropped:
+        say_grid(path, step, grid.num_missing, grid.dropped, "frames a second")
+
+
+def _placed(pictures: Iterator[Image.Image], grid: Grid) -> Iterator[Image.Image | None]:
+    """Yield the picture of each step, None where it is missing; those that have no step are passed over."""
+    number, picture = -1, None
+    for wanted in grid.frames:
+        if wanted < 0:
+            yield None
+            continue
+        while number < wanted:
+            picture, number = next(pictures, None), number + 1
+        if picture is None:
+            # A film that can be decoded in part alone.
+            return
+        yield picture
 
 
 def _warn(message: str) -> None:
     print(f"Warning: {message}", file=sys.stderr)
 
 
-def _videos_of_array(path: Path) -> list[np.ndarray]:
-    """Return views [T, H, W] or [T, H, W, channels] of the videos in an .npy or .npz."""
-    array = _array(path)
-    if array.dtype.kind not in "fb" and array.dtype.newbyteorder("=") not in (np.uint8, np.uint16):
-        raise VideoError(
-            f"{path} must hold uint8 or uint16, or floats between 0 and 1. Received: {array.dtype}. "
-            "Where its pixels are 0 to 255, images.astype(numpy.uint8) works"
-        )
-    has_channels = array.ndim >= 4 and array.shape[-1] in (1, 3, 4)
-    if array.ndim >= 4 and not has_channels and array.shape[-3] in (1, 3, 4):
-        raise VideoError(
-            f"{path} has {array.shape[-3]} where frames or channels may be meant. Received: shape "
-            f"{array.shape}. Put channels last, numpy.moveaxis(images, -3, -1); to grey "
-            "frames give one, images[..., None]"
-        )
-    rank = array.ndim - has_channels
-    if rank not in (3, 4) or 0 in array.shape:
-        raise VideoError(
-            f"{path} must hold an array [N, T, H, W] or [T, H, W], perhaps with 1, 3 or 4 channels last. "
-            f"Received: shape {array.shape}"
-        )
-    stills.check_sides(path, (array.shape[rank - 1], array.shape[rank - 2]))
-    if rank == 4 and min(array.shape[:2]) > 1:
-        some = np.asarray(array[:8, :8], np.float32)
-        across, along = (float(np.abs(np.diff(some, axis=axis)).mean()) for axis in (0, 1))
-        if across < along / 2:
-            _warn(
-                f"{path}, of shape {array.shape}, looks like [T, N, H, W], and is read as [N, T, H, W]: if "
-                "it is the former, numpy.swapaxes(images, 0, 1) first"
-            )
-    return [array] if rank == 3 else list(array)
-
-
-def _array(path: Path) -> np.ndarray:
-    """Return the array of a file; that of an .npy stays on the disk until it is looked at."""
-    if path.suffix.lower() == ".npy":
-        try:
-            return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-        except (ValueError, OSError, EOFError, OverflowError, MemoryError) as error:
-            raise VideoError(f"{path} cannot be read as an .npy: {error}") from error
-    names = list(read_headers(path))
-    if "images" not in names and len(names) != 1:
-        raise VideoError(
-            f"{path} must hold an array named images, or a single one. Received: {', '.join(names) or 'none'}"
-        )
-    (array,) = read_arrays(path, ("images" if "images" in names else names[0],)).values()
-    return array
-
-
-def _frames_of_array(path: Path, video: np.ndarray, look: Look) -> Iterator[np.ndarray]:
+def _frames_of_array(path: Path, video: ArrayVideo, look: Look) -> Iterator[np.ndarray | None]:
+    seen = [*range(len(video.frames))] if video.seen is None else np.flatnonzero(video.seen).tolist()
     top = 1
-    if video.dtype.kind == "u":
-        top = stills.top_of(max(float(frame.max()) for frame in video)) if video.dtype.itemsize > 1 else 255
+    if video.frames.dtype.kind == "u":
+        brightest = max((float(video.frames[number].max()) for number in seen), default=0.0)
+        top = stills.top_of(brightest) if video.frames.dtype.itemsize > 1 else 255
         if top not in (255, 65535):
             _warn(f"{path}: its pixels are taken for {top.bit_length()} bits, {top} is white")
 
-    def pictures() -> Iterator[Image.Image]:
-        for frame in video:
-            # The comparison is false for what is not a number.
-            if not (frame.min() >= 0 and frame.max() <= top):
-                raise VideoError(
-                    f"{path}: pixels that are floats must be numbers between 0 and 1. Received: "
-                    f"{frame.min():g} to {frame.max():g}. Where they are 0 to 255, images / 255 works"
-                )
-            grey = frame[..., 0] if frame.ndim == 3 and frame.shape[-1] == 1 else frame
-            if frame.dtype != np.uint8:
-                grey = np.rint(grey.astype(np.float32) * (255 / top)).astype(np.uint8)
-            yield Image.fromarray(np.ascontiguousarray(grey))
+    def picture(number: int) -> Image.Image:
+        frame = video.frames[number]
+        # The comparison is false for what is not a number.
+        if not (frame.min() >= 0 and frame.max() <= top):
+            raise VideoError(
+                f"{path}: pixels that are floats must be numbers between 0 and 1. Received: "
+                f"{frame.min():g} to {frame.max():g}. Where they are 0 to 255, images / 255 works; frames "
+                "that are missing have a 0 in an array `mask`"
+            )
+        grey = frame[..., 0] if frame.ndim == 3 and frame.shape[-1] == 1 else frame
+        if frame.dtype != np.uint8:
+            grey = np.rint(grey.astype(np.float32) * (255 / top)).astype(np.uint8)
+        return Image.fromarray(np.ascontiguousarray(grey))
 
-    has_alpha = video.ndim == 4 and video.shape[-1] == 4
-    span = stills.range_of(pictures(), str(path)) if has_alpha else stills.Range(255, 0)
-    for picture in pictures():
-        yield fit(stills.to_grey(picture, span), look)
+    has_alpha = video.frames.ndim == 4 and video.frames.shape[-1] == 4
+    span = stills.Range(255, 0)
+    if has_alpha:
+        span = stills.range_of((picture(number) for number in seen), str(path))
+    there = {*seen}
+    for number in video.grid.frames.tolist():
+        yield _look_at(picture(number), span, look) if number in there else None

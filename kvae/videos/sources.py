@@ -1,21 +1,24 @@
 """Where clips of video lie: files, folders of pictures, and folders of both. Imports no TensorFlow."""
 
+import collections
 import hashlib
 import itertools
 import os
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image
 
+from kvae.data import hdf5
 from kvae.errors import UserError
 
 VIDEO_SUFFIXES = (
     *(".mp4", ".gif", ".avi", ".mov", ".webm", ".mkv", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts"),
 )
-ARRAY_SUFFIXES = (".npy", ".npz")
+ARRAY_SUFFIXES = (".npy", ".npz", *hdf5.SUFFIXES)
 PICTURE_SUFFIXES = (".png", ".apng", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 
 FILM_SUFFIXES = (".apng", ".webp", ".tif", ".tiff", ".png")
@@ -37,10 +40,13 @@ class Source(NamedTuple):
     Attributes:
         name: a name that no other source of the same folder has.
         files: one file of video or arrays, or the pictures of one video in their order.
+        places: of pictures whose numbers have gaps: the step of each, the first 0. None named: one after the
+            other.
     """
 
     name: str
     files: tuple[Path, ...]
+    places: tuple[int, ...] = ()
 
     @property
     def suffix(self) -> str:
@@ -82,7 +88,7 @@ def find(path: str | os.PathLike[str]) -> list[Source]:
         raise VideoError(f"There is no file or folder {path}")
     found = []
     if pictures := _pictures(path, path):
-        found.append(Source(path.resolve().name or "pictures", pictures))
+        found.append(Source(path.resolve().name or "pictures", pictures, _places(path, pictures)))
     left_out: list[str] = []
     _search(path, path, found, left_out)
     if not found:
@@ -102,7 +108,7 @@ def _search(folder: Path, root: Path, found: list[Source], left_out: list[str]) 
                 left_out.append(name)
                 continue
             if pictures := _pictures(entry, root):
-                found.append(Source(name, pictures))
+                found.append(Source(name, pictures, _places(entry, pictures)))
             _search(entry, root, found, left_out)
         elif entry.suffix.lower() in (*VIDEO_SUFFIXES, *ARRAY_SUFFIXES) or _is_film(entry):
             found.append(Source(name, (entry,)))
@@ -110,10 +116,38 @@ def _search(folder: Path, root: Path, found: list[Source], left_out: list[str]) 
             left_out.append(name)
 
 
+_TEST = "_test"
+"""What the name of a file of arrays ends in that tests what is learned from the one without."""
+
+
+def test_of(path: Path) -> list[Source]:
+    """Return the source that tests what is learned from a file of arrays: `my_test.npz` beside `my.npz`."""
+    if path.suffix.lower() not in ARRAY_SUFFIXES or not path.is_file() or path.stem.endswith(_TEST):
+        return []
+    beside = [path.with_name(f"{path.stem}{_TEST}{suffix}") for suffix in (path.suffix, *ARRAY_SUFFIXES)]
+    return [Source(file.name, (file,)) for file in beside if file.is_file()][:1]
+
+
+def of_test(sources: Sequence[Source]) -> dict[str, str]:
+    """Return what sources are for, `test` or `train`, by name, where their names say that.
+
+    Those are files of arrays, in one folder, of which one has the other's name and `_test` after it.
+    """
+    by_place = {
+        source.files[0].with_suffix(""): source.name for source in sources if source.suffix in ARRAY_SUFFIXES
+    }
+    found: dict[str, str] = {}
+    for place, name in by_place.items():
+        tested = by_place.get(place.with_name(place.name.removesuffix(_TEST)), name)
+        if tested != name:
+            found |= {name: "test", tested: "train"}
+    return found
+
+
 def fingerprint(sources: list[Source]) -> str:
     """Return a hash of names, sizes and times of all files: another one if any of them has changed."""
     # Another number wherever the same files are read as other frames.
-    digest = hashlib.sha256(b"2")
+    digest = hashlib.sha256(b"3")
     for source in sources:
         for file in source.files:
             facts = file.stat()
@@ -137,17 +171,54 @@ def _entries(folder: Path, root: Path) -> list[Path]:
 def _pictures(folder: Path, root: Path) -> tuple[Path, ...]:
     entries = _entries(folder, root)
     found = [entry for entry in entries if entry.suffix.lower() in PICTURE_SUFFIXES and entry.is_file()]
-    pictures = tuple(entry for entry in found if not _is_film(entry))
-    numbers = [int(digits[-1]) for entry in pictures if (digits := re.findall(r"[0-9]+", entry.stem))]
-    gaps = [number for number, after in itertools.pairwise(numbers) if after > number + 1]
-    steps = {after - number for number, after in itertools.pairwise(numbers)}
-    if gaps and len(numbers) == len(pictures) and 1 in steps:
+    return tuple(entry for entry in found if not _is_film(entry))
+
+
+def _places(folder: Path, pictures: tuple[Path, ...]) -> tuple[int, ...]:
+    """Return the step of each picture of a video by the numbers in their names; none where there is no gap.
+
+    A number counts where it alone tells the names apart. The step between two numbers is the most common one;
+    a gap is believed where it is a whole number of such steps, not long, and where most of the steps have
+    a picture.
+    """
+    numbers = _numbers(pictures)
+    steps = [after - number for number, after in itertools.pairwise(numbers)]
+    if not steps or min(steps) <= 0 or len({*steps}) == 1:
+        return ()
+    ((step, count),) = collections.Counter(steps).most_common(1)
+    gaps = [(number, length) for number, length in zip(numbers, steps, strict=False) if length != step]
+    named = f"the numbers of the pictures in {folder} have gaps, after {_named([str(n) for n, _ in gaps])}"
+    is_even = all(length % step == 0 for _, length in gaps) and 2 * count >= len(steps)
+    total = (numbers[-1] - numbers[0]) // step + 1
+    if not is_even or max(steps) > _LONGEST_GAP * step or total > _MOST_GAPS * len(pictures):
         print(
-            f"Warning: the numbers of the pictures in {folder} have gaps, after "
-            f"{_named(list(map(str, gaps)))}: they are read as if nothing were missing",
+            f"Warning: {named}: too long, or too uneven, to be missing frames. They are read as if nothing "
+            "were missing; put what was recorded apart into folders of its own",
             file=sys.stderr,
         )
-    return pictures
+        return ()
+    missing = total - len(pictures)
+    print(
+        f"Warning: {named}: {missing} frame{'s are' if missing > 1 else ' is'} missing there", file=sys.stderr
+    )
+    return tuple((number - numbers[0]) // step for number in numbers)
+
+
+_LONGEST_GAP = 100
+"""Steps between two pictures of one recording."""
+_MOST_GAPS = 4
+"""How many times more steps than pictures."""
+
+
+def _numbers(pictures: tuple[Path, ...]) -> list[int]:
+    """Return the number in the name of each picture that tells it from the others; none where none does."""
+    parts = [re.split(r"([0-9]+)", picture.stem) for picture in pictures]
+    if len({len(of_name) for of_name in parts}) != 1:
+        return []
+    varying = [i for i, of_part in enumerate(zip(*parts, strict=True)) if len({*of_part}) > 1]
+    if len(varying) != 1 or varying[0] % 2 == 0:
+        return []
+    return [int(of_name[varying[0]]) for of_name in parts]
 
 
 def _is_film(path: Path) -> bool:

@@ -135,3 +135,14 @@ def to_grey(picture: Image.Image, span: Range) -> Image.Image:
         grey, alpha = grey_and_alpha(picture)
         return Image.fromarray(np.rint(grey * alpha + span.under * (1 - alpha)).astype(np.uint8))
     return picture.convert("L")
+
+
+def to_colour(picture: Image.Image, span: Range) -> Image.Image:
+    """Return a picture in 8 bits of red, green and blue each."""
+    if is_deep(picture):
+        return to_grey(picture, span).convert("RGB")
+    if has_alpha(picture):
+        rgba = np.asarray(picture.convert("RGBA"), np.float32)
+        alpha = rgba[..., 3:] / 255
+        return Image.fromarray(np.rint(rgba[..., :3] * alpha + span.under * (1 - alpha)).astype(np.uint8))
+    return picture.convert("RGB")

@@ -12,10 +12,15 @@ import shapely
 from numpy.typing import ArrayLike, NDArray
 from pymunk.space_debug_draw_options import SpaceDebugColor
 
-from simulation.worlds.base import Quantity, Sequences, World
+from simulation.worlds.base import PhysicsWorld, Quantity, Sequences
 from simulation.worlds.drawing import Canvas
 
 WHITE = SpaceDebugColor(255, 255, 255, 255)
+PALETTE = tuple(
+    SpaceDebugColor(*rgb, 255)
+    for rgb in ((255, 0, 0), (0, 130, 0), (182, 0, 190), (0, 109, 109), (86, 86, 0))
+)
+"""Red, green, magenta, cyan and yellow, all of the same luma (ITU-R 601): in grey they are one shade."""
 
 Point = tuple[float, float]
 W = TypeVar("W", bound="BallWorld")
@@ -23,7 +28,7 @@ W = TypeVar("W", bound="BallWorld")
 RESOLUTION = 32
 """Pixels along a side of the worlds as they are."""
 
-OPTIONS = ("num_balls", "resolution", "greyscale", "friction", "damping", "contacts", "substeps")
+OPTIONS = ("num_balls", "resolution", "greyscale", "colours", "friction", "damping", "contacts", "substeps")
 """What can be different in every ball world."""
 
 SUBSTEPS_OF_SEVERAL = 10
@@ -55,7 +60,7 @@ class BallParameters:
         dt: time between two frames.
         substeps: steps of the physics in that time. The original's worlds have 1, in which a ball that is
             quick enough, or pushed by another, can end up on the far side of a wall.
-        num_balls: balls, all alike, which bounce off each other.
+        num_balls: balls, all alike but for their colours, which bounce off each other.
         ball_radius: radius of a ball.
         ball_mass: mass of a ball.
         ball_elasticity: elasticity of a ball; what a bounce keeps of the speed across a wall is
@@ -65,7 +70,10 @@ class BallParameters:
         damping: share of its velocity that a ball keeps over a unit of time.
         contacts: a frame shows a line for every contact of the step before it, as pymunk's
             debug drawing has it.
-        greyscale: anti-aliased grey frames; else a pixel is black or white.
+        greyscale: anti-aliased frames, grey unless there are colours; else a pixel is black or white, or of
+            the colour of a ball.
+        colours: frames in colour, in which each ball has another one of `PALETTE`; there is nothing else to
+            tell two balls from each other.
     """
 
     walls: tuple[tuple[Point, Point], ...]
@@ -87,6 +95,7 @@ class BallParameters:
     damping: float = 1.0
     contacts: bool = True
     greyscale: bool = False
+    colours: bool = False
 
     # What grows with the resolution.
     _LENGTHS: ClassVar[tuple[str, ...]] = (
@@ -105,6 +114,10 @@ class BallParameters:
         height, width = self.image_size
         if not self.num_balls >= 1:
             raise ValueError(f"num_balls must be at least 1. Received: {self.num_balls}.")
+        if self.colours and self.num_balls > len(PALETTE):
+            raise ValueError(
+                f"There are colours for {len(PALETTE)} balls. Received: num_balls={self.num_balls}."
+            )
         if not self.substeps >= 1:
             raise ValueError(f"substeps must be at least 1. Received: {self.substeps}.")
         if not 0 <= self.friction < math.inf:
@@ -133,7 +146,7 @@ class BallParameters:
             raise ValueError(f"{balls} of radius {self.ball_radius:g} will not fit between the walls.")
 
 
-class BallWorld(World):
+class BallWorld(PhysicsWorld):
     """Balls between walls; each frame is drawn before its step.
 
     Not safe to share between threads: all frames are drawn on one surface.
@@ -153,13 +166,16 @@ class BallWorld(World):
         parameters.check()
         self.name = name
         self.options = options or {}
-        self.image_shape = parameters.image_size
+        self.image_shape = (*parameters.image_size, 3) if parameters.colours else parameters.image_size
         self.state_quantities = _state_quantities(parameters.num_balls)
         # Through JSON and back, so that it equals what a dataset file's metadata says.
         self.parameters = json.loads(json.dumps(asdict(parameters)))
+        if not parameters.colours:
+            # Nor do the files of before say anything of them.
+            del self.parameters["colours"]
         self._parameters = parameters
         self._room = shapely.Polygon(parameters.room).buffer(-parameters.ball_radius)
-        self._canvas = Canvas(parameters.image_size, parameters.greyscale)
+        self._canvas = Canvas(parameters.image_size, parameters.greyscale, parameters.colours)
         self._walls = self._draw_walls()
 
     def sample_initial_state(self, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -182,7 +198,7 @@ class BallWorld(World):
         )
 
     def rollout(self, initial_states: ArrayLike, num_steps: int = 20) -> Sequences:
-        """Simulate from initial states [N, 4 * num_balls]; see `World.rollout`."""
+        """Simulate from initial states [N, 4 * num_balls]; see `PhysicsWorld.rollout`."""
         initial_states = self._check_rollout_arguments(initial_states, num_steps)
         num_sequences = len(initial_states)
         images = np.empty((num_sequences, num_steps, *self.image_shape), dtype=np.uint8)
@@ -194,7 +210,7 @@ class BallWorld(World):
         return Sequences(images, states, controls)
 
     def render(self, states: ArrayLike) -> NDArray[np.uint8]:
-        """See `World.render`; the balls are drawn as if they had not turned."""
+        """See `PhysicsWorld.render`; the balls are drawn as if they had not turned."""
         states = np.asarray(states, np.float64)
         frames = [self._render(sequence.reshape(len(sequence), -1, 4)) for sequence in states]
         return np.stack([np.maximum(self._canvas.images(of_one), self._walls) for of_one in frames])
@@ -204,8 +220,8 @@ class BallWorld(World):
         frames = []
         for balls in states:
             self._canvas.clear()
-            for x, y, _, _ in balls:
-                self._draw_ball((x, y), 0.0)
+            for number, (x, y, _, _) in enumerate(balls):
+                self._draw_ball(number, (x, y), 0.0)
             frames.append(self._canvas.content())
         return frames
 
@@ -258,7 +274,7 @@ class BallWorld(World):
         return space, balls
 
     def _draw_walls(self) -> NDArray[np.uint8]:
-        """Draw the walls, [1, H, W]; they are the same in every frame."""
+        """Draw the walls, [1, H, W] or [1, H, W, 3]; they are the same in every frame."""
         self._canvas.clear()
         for start, end in self._parameters.walls:
             self._canvas.draw_options.draw_fat_segment(start, end, 0, WHITE, WHITE)
@@ -271,14 +287,15 @@ class BallWorld(World):
         return self._canvas.content()
 
     def _draw_balls(self, space: pymunk.Space, balls: list[pymunk.Body]) -> None:
-        for ball in balls:
-            self._draw_ball(ball.position, ball.angle)
+        for number, ball in enumerate(balls):
+            self._draw_ball(number, ball.position, ball.angle)
         if self._parameters.contacts:
             space.debug_draw(self._canvas.draw_options)
 
-    def _draw_ball(self, position: Point, angle: float) -> None:
+    def _draw_ball(self, number: int, position: Point, angle: float) -> None:
         radius = self._parameters.ball_radius
-        self._canvas.draw_options.draw_circle(position, angle, radius, WHITE, WHITE)
+        colour = PALETTE[number] if self._parameters.colours else WHITE
+        self._canvas.draw_options.draw_circle(position, angle, radius, colour, colour)
 
 
 def ball_world(name: str, parameters: BallParameters, options: dict[str, Any], world: type[W]) -> W:

@@ -11,9 +11,11 @@ class Sequences(NamedTuple):
     """N sequences of T frames.
 
     Attributes:
-        images: [N, T, H, W] uint8, row 0 at the top; 0 or 255 where a world is binary.
+        images: [N, T, H, W] uint8, row 0 at the top; 0 or 255 where a world is binary. [N, T, H, W, 3] in
+            colour.
         states: [N, T, S] float64, the state that each frame shows.
-        controls: [N, T, dim_u] float32; dim_u is 0 in a world without controls.
+        controls: [N, T, dim_u] float32, entry t acts between the frames t - 1 and t; dim_u is 0 in a world
+            without controls.
     """
 
     images: NDArray[np.uint8]
@@ -30,12 +32,13 @@ class Quantity(NamedTuple):
 
 
 class World(ABC):
-    """A simulated world: its physics, its drawing and the distribution of its initial states.
+    """A world that sequences are drawn from. `PhysicsWorld` can start from any state, too.
 
     Attributes:
-        name: the name by which `make_world` knows it.
-        options: what it was made with: `make_world(name, **options)` makes it again.
-        image_shape: (H, W) in pixels.
+        name: the name by which `make_world` knows it, which sets it; empty where it was made otherwise.
+        options: what it was made with: `make_world(name, **options)` makes it again, and sets them where the
+            world does not.
+        image_shape: (H, W) in pixels; (H, W, 3) in colour.
         parameters: everything that decides what the world's sequences look like; only values that
             JSON gives back unchanged, because a dataset file is checked against it.
         state_quantities: what each of the S state entries is.
@@ -43,18 +46,34 @@ class World(ABC):
         num_train: training sequences of a dataset, unless told otherwise; the KVAE paper's 5,000.
         num_test: test sequences, likewise.
         num_steps: frames in a sequence, likewise.
+        packages: whose versions decide what the sequences are, too.
+        notes: what who makes a dataset of it should be told.
     """
 
     num_train = 5000
     num_test = 1000
     num_steps = 20
+    packages: tuple[str, ...] = ("numpy", "pymunk", "pygame")
+    notes: tuple[str, ...] = ()
 
-    name: str
+    name: str = ""
     options: dict[str, Any]
-    image_shape: tuple[int, int]
+    image_shape: tuple[int, ...]
     parameters: dict[str, Any]
     state_quantities: tuple[Quantity, ...]
     control_quantities: tuple[Quantity, ...]
+
+    @abstractmethod
+    def sample_sequence(self, rng: np.random.Generator, num_steps: int = 20) -> Sequences:
+        """Draw one sequence (N = 1) of `num_steps` frames; all its randomness comes from `rng`.
+
+        Raises:
+            ValueError: there is no such sequence.
+        """
+
+
+class PhysicsWorld(World):
+    """A world in which every state can be simulated from, and drawn."""
 
     @abstractmethod
     def sample_initial_state(self, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -2,11 +2,13 @@
 
 from typing import Any
 
-from simulation.worlds.ball import BallParameters, BallWorld, ball_world, closed_path
+from simulation.worlds.ball import OPTIONS, BallParameters, BallWorld, ball_world, closed_path
+from simulation.worlds.registry import register
 
 _SQUARE = ((2.0, 2.0), (2.0, 30.0), (30.0, 30.0), (30.0, 2.0))
 
 
+@register("box", OPTIONS)
 def box(**options: Any) -> BallWorld:
     """Make the box without gravity, in which a ball keeps its speed."""
     parameters = BallParameters(
@@ -15,6 +17,7 @@ def box(**options: Any) -> BallWorld:
     return ball_world("box", parameters, options, BallWorld)
 
 
+@register("box_gravity", OPTIONS)
 def box_gravity(**options: Any) -> BallWorld:
     """Make the box in which a ball falls.
 

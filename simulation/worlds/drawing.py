@@ -22,19 +22,20 @@ class Canvas:
     Args:
         image_size: (H, W) of the frames.
         greyscale: anti-aliased, by drawing larger and averaging; else white where anything was drawn.
+        colours: frames have three channels, and what was drawn keeps its colour.
 
     Attributes:
         draw_options: what draws on it, in the coordinates of the frames.
     """
 
-    def __init__(self, image_size: tuple[int, int], greyscale: bool):
-        self._greyscale = greyscale
+    def __init__(self, image_size: tuple[int, int], greyscale: bool, colours: bool = False):
+        self._greyscale, self._colours = greyscale, colours
         scale = SUPERSAMPLING if greyscale else 1
         self._height, self._width = (scale * side for side in image_size)
         self._surface = pygame.Surface((self._width, self._height), depth=24)
         self.draw_options = TruncatingDrawOptions(self._surface, scale)
         self.draw_options.flags = pymunk.SpaceDebugDrawOptions.DRAW_COLLISION_POINTS
-        if greyscale:
+        if greyscale or colours:
             self.draw_options.collision_point_color = SpaceDebugColor(255, 255, 255, 255)
 
     def clear(self) -> None:
@@ -46,15 +47,19 @@ class Canvas:
         return pygame.image.tobytes(self._surface, "RGB")
 
     def images(self, contents: list[bytes]) -> NDArray[np.uint8]:
-        """Return frames [T, H, W] from what was drawn."""
+        """Return frames [T, H, W], or with colours [T, H, W, 3], from what was drawn."""
         pixels = np.frombuffer(b"".join(contents), dtype=np.uint8)
-        # All that is drawn is white, or pymunk's red of the contact marks: red is never the least.
-        red = pixels.reshape(len(contents), self._height, self._width, 3)[..., 0]
+        pixels = pixels.reshape(len(contents), self._height, self._width, 3)
+        if not self._colours:
+            # All that is drawn is white, or pymunk's red of the contact marks: red is never the least.
+            pixels = pixels[..., :1]
         if not self._greyscale:
-            return (red > 0) * np.uint8(255)
-        k = SUPERSAMPLING
-        blocks = red.reshape(len(contents), self._height // k, k, self._width // k, k)
-        return np.round(blocks.mean(axis=(2, 4))).astype(np.uint8)
+            frames = pixels if self._colours else (pixels > 0) * np.uint8(255)
+        else:
+            k = SUPERSAMPLING
+            blocks = pixels.reshape(len(contents), self._height // k, k, self._width // k, k, -1)
+            frames = np.round(blocks.mean(axis=(2, 4))).astype(np.uint8)
+        return frames if self._colours else frames[..., 0]
 
 
 class TruncatingDrawOptions(pymunk.pygame_util.DrawOptions):

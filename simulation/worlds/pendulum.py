@@ -9,7 +9,8 @@ import numpy as np
 import pymunk
 from numpy.typing import ArrayLike, NDArray
 
-from simulation.worlds.base import Quantity, Sequences, World
+from simulation.worlds.base import PhysicsWorld, Quantity, Sequences
+from simulation.worlds.registry import register
 
 RESOLUTION = 16
 """Pixels along a side of the world as it is."""
@@ -53,7 +54,7 @@ class PendulumParameters:
     noise_std: float = 0.05
 
 
-class Pendulum(World):
+class Pendulum(PhysicsWorld):
     """The pendulum; its sequences have a torque for every step, and frames that are drawn before it."""
 
     num_train = 500
@@ -95,7 +96,7 @@ class Pendulum(World):
         controls: ArrayLike | None = None,
         rng: np.random.Generator | None = None,
     ) -> Sequences:
-        """Simulate from initial states [N, 2] (phi, phi'); see `World.rollout`.
+        """Simulate from initial states [N, 2] (phi, phi'); see `PhysicsWorld.rollout`.
 
         Args:
             initial_states: [N, 2].
@@ -124,7 +125,7 @@ class Pendulum(World):
         return Sequences(_to_bytes(images), states, stored)
 
     def render(self, states: ArrayLike) -> NDArray[np.uint8]:
-        """See `World.render`."""
+        """See `PhysicsWorld.render`."""
         return _to_bytes(self._draw(np.asarray(states)[..., 0]))
 
     def _simulate(self, phi: float, speed: float, torques: list[float]) -> list[tuple[float, float]]:
@@ -180,6 +181,7 @@ def _to_bytes(images: NDArray[np.float64]) -> NDArray[np.uint8]:
     return np.round(255 * np.clip(images, 0.0, 1.0)).astype(np.uint8)
 
 
+@register("pendulum", OPTIONS)
 def pendulum(resolution: int = RESOLUTION, **options: Any) -> Pendulum:
     """Make the pendulum.
 

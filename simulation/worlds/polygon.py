@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import shapely
 
-from simulation.worlds.ball import BallParameters, BallWorld, Point, ball_world, closed_path
+from simulation.worlds.ball import OPTIONS, BallParameters, BallWorld, Point, ball_world, closed_path
+from simulation.worlds.registry import register
 
 SHAPES = {
     "hexagon": ((3.0, 1.0), (1.0, 15.0), (8.0, 30.0), (25.0, 30.0), (30.0, 8.0), (15.0, 1.0)),
@@ -17,6 +18,7 @@ SHAPES = {
 """The closed paths of the original simulator, by name."""
 
 
+@register("polygon", ("vertices", *OPTIONS))
 def polygon(vertices: str | tuple[Point, ...] = "hexagon", **options: Any) -> BallWorld:
     """Make the polygon, in which every wall reflects a ball another way.
 

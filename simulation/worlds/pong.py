@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 import pymunk
 
-from simulation.worlds.ball import WHITE, BallParameters, BallWorld, ball_world, state_of
+from simulation.worlds.ball import OPTIONS, WHITE, BallParameters, BallWorld, ball_world, state_of
+from simulation.worlds.registry import register
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,8 @@ class PongWorld(BallWorld):
             before = balls[:, :2]
             self._canvas.clear()
             self._draw_paddles(self._ends(middles))
-            for x, y, _, _ in balls:
-                self._draw_ball((x, y), 0.0)
+            for number, (x, y, _, _) in enumerate(balls):
+                self._draw_ball(number, (x, y), 0.0)
             frames.append(self._canvas.content())
         return frames
 
@@ -118,6 +119,7 @@ class PongWorld(BallWorld):
         return paddle
 
 
+@register("pong", OPTIONS)
 def pong(**options: Any) -> PongWorld:
     """Make pong, where the paddles are quick enough to miss no ball."""
     parameters = PongParameters(

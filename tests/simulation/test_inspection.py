@@ -52,9 +52,11 @@ def test_a_file_without_metadata_is_described(of_the_original):
     assert "images: 3 sequences x 7 steps, 32x32 float32; values 0.0; mean 0.0000 of white" in text
 
 
-@pytest.mark.parametrize("world", ["box", "pendulum"])
-def test_a_film_and_a_contact_sheet(tmp_path, world):
-    path = generate(world, tmp_path, **SMALL).train
+@pytest.mark.parametrize(
+    ("world", "options"), [("box", {}), ("box", {"num_balls": 2, "colours": True}), ("pendulum", {})]
+)
+def test_a_film_and_a_contact_sheet(tmp_path, world, options):
+    path = generate(world, tmp_path, **SMALL, options=options).train
     gif, png = write_preview(path)
     assert (gif.name, png.name) == (f"{world}_preview.gif", f"{world}_preview.png")
     with np.load(path) as file:
@@ -78,7 +80,15 @@ def test_a_long_sequence_fits_a_sheet(tmp_path):
         assert sheet.width == 2 * (math.ceil(45 / 3) * 34 - 2)
 
 
-@pytest.mark.parametrize("options", [{}, {"resolution": 16, "greyscale": True}])
+def test_a_file_in_colour_is_described(tmp_path):
+    path = generate("box", tmp_path, **SMALL, options={"num_balls": 2, "colours": True}).train
+    assert "32x32 in colour uint8; " in describe_file(path)
+    assert "colours=True" in describe_file(path)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"resolution": 16, "greyscale": True}, {"num_balls": 2, "colours": True}]
+)
 def test_what_a_file_says_of_itself_makes_it_again(tmp_path, options):
     paths = generate("box_gravity", tmp_path, **SMALL, seed=3, options=options, shards=2)
     for path in (*paths.train.iterdir(), paths.test):

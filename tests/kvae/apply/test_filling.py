@@ -3,10 +3,12 @@ import pytest
 import tensorflow as tf
 
 from kvae.apply.filling import FillingError, fill
+from kvae.arguments import ArgumentError
 from kvae.config import Config
 from kvae.models.arguments import FitError
 from kvae.models.kvae import KVAE
 from kvae.models.rivals import RecurrentAutoencoder
+from tests.kvae.models.small import coloured, tiny
 
 T, N = 10, 4
 SMALL = {"num_filters": (4,), "alpha_units": 5, "dim_a": 2, "dim_z": 3}
@@ -186,8 +188,18 @@ def test_a_rival_is_told(frames, observed):
         fill(rival, frames, observed)
 
 
+def test_a_clip_in_colour_is_filled_in_in_colour(observed):
+    images = coloured(num_steps=T)
+    found = fill(tiny(images, num_paths=0), images[0], observed, N, num_samples=2, num_draws=4)
+    assert found.images.shape == found.uncertainty.shape == (T + N, 8, 8, 3)
+    assert found.samples.shape == (2, T + N, 8, 8, 3)
+    np.testing.assert_array_equal(found.images[:T][observed > 0], images[0][observed > 0] / 255)
+    assert (found.uncertainty[found.observed > 0] == 0).all()
+    assert (found.uncertainty[found.observed == 0] > 0).any()
+
+
 def test_other_sides_are_told(mixture, observed):
-    with pytest.raises(FitError, match=r"frames of 8x8\. Received: 16x8"):
+    with pytest.raises(FitError, match=r"frames of 8x8\. Received: frames of 16x8"):
         fill(mixture, np.zeros([T, 16, 8], np.uint8), observed)
 
 
@@ -202,3 +214,35 @@ def test_numbers_out_of_range_are_told(options, mixture, frames, observed):
 def test_a_mask_of_another_length_is_told(mixture, frames):
     with pytest.raises(ValueError, match=r"observed must be \[T\]"):
         fill(mixture, frames, np.ones(T - 1))
+
+
+def test_controls_act_on_the_way_into_their_frames(frames, observed):
+    model = model_of(dim_u=2, num_paths=0)
+    count = len(frames)
+    controls = np.zeros([count + 3, 2], np.float32)
+    still = fill(model, frames, observed, 3, seed=0)
+    np.testing.assert_array_equal(
+        fill(model, frames, observed, 3, seed=0, controls=controls).codes, still.codes
+    )
+    # Nothing moves into the first frame.
+    controls[0] = 9
+    np.testing.assert_array_equal(
+        fill(model, frames, observed, 3, seed=0, controls=controls).codes, still.codes
+    )
+    controls[count + 1] = 9
+    pushed = fill(model, frames, observed, 3, seed=0, controls=controls).codes
+    np.testing.assert_allclose(pushed[: count + 1], still.codes[: count + 1], atol=1e-5)
+    assert not np.allclose(pushed[count + 1], still.codes[count + 1])
+    # Those to come may be left out; they are zeros then.
+    hidden = int(np.argmin(observed))
+    controls[:] = 0
+    controls[hidden] = 9
+    shorter = fill(model, frames, observed, 3, seed=0, controls=controls[:count]).codes
+    np.testing.assert_array_equal(fill(model, frames, observed, 3, seed=0, controls=controls).codes, shorter)
+    assert not np.allclose(shorter[hidden], still.codes[hidden])
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3,), (100, 1), (12, 2)])
+def test_controls_of_another_shape_are_told(shape, mixture, frames, observed):
+    with pytest.raises(ArgumentError, match=r"controls must be \[T, dim_u\]"):
+        fill(mixture, frames, observed, 2, controls=np.zeros(shape))

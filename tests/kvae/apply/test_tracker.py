@@ -8,7 +8,7 @@ import kvae
 from kvae.config import Config
 from kvae.models.rivals import RecurrentAutoencoder
 from simulation.worlds import make_world
-from tests.kvae.models.small import tiny, videos
+from tests.kvae.models.small import coloured, tiny, videos
 
 PRETRAINED = Path(__file__).parents[3] / "pretrained"
 OPTIONS = [
@@ -31,9 +31,13 @@ def ball():
     return make_world("box_gravity").sample_sequence(np.random.default_rng(5), 20).images[0]
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_is_the_batch_filter(options):
-    images = videos(num_steps=9)[:1]
+@pytest.mark.parametrize(
+    ("make", "options"),
+    [*((videos, options) for options in OPTIONS), (coloured, {})],
+    ids=lambda part: getattr(part, "__name__", str(part)),
+)
+def test_is_the_batch_filter(make, options):
+    images = make(num_steps=9)[:1]
     model = tiny(images, **options)
     mask = np.array([[0, 1, 1, 0, 0, 1, 0, 1, 1]], np.float32)
     controls = None
@@ -141,7 +145,7 @@ def test_a_trained_model_sees_where_the_ball_goes(trained, ball):
 def test_refuses_what_it_cannot_follow():
     model = tiny()
     tracker = kvae.Tracker(model)
-    with pytest.raises(ValueError, match=r"built for frames of 8x8. Received: 4x8"):
+    with pytest.raises(ValueError, match=r"built for frames of 8x8. Received: frames of 4x8"):
         tracker.update(np.zeros([4, 8]))
     with pytest.raises(ValueError, match=r"control must be \[dim_u\] = \[1\]"):
         tracker.update(np.zeros([8, 8]), np.zeros(3))

@@ -16,7 +16,7 @@ FROM_THE_COMMAND_LINE = (
 )
 MAY_CHANGE = [
     *FROM_THE_COMMAND_LINE,
-    *"dataset data_dir frame_size timesteps stride precision batch_size".split(),
+    *"dataset data_dir frame_size timesteps stride rate precision batch_size".split(),
     *"t_init_mask t_steps_mask num_paths evaluate_on_samples".split(),
 ]
 
@@ -62,6 +62,18 @@ def test_own_videos_start_from_options_of_their_own():
     )
     config = configure(*"--dataset my/videos --t_init_mask 90 --n_steps_gen 100 --timesteps 100".split())
     assert (config.t_init_mask, config.t_steps_mask, config.n_steps_gen) == (90, 10, 100)
+
+
+@pytest.mark.parametrize("dataset", ["gym:Pendulum-v1", "gym:ALE/Pong-v5", "my_worlds:circle"])
+def test_environments_and_worlds_of_ones_own_start_as_own_videos(dataset):
+    assert configure("--dataset", dataset).to_dict() == configure("--dataset", "my/videos").to_dict() | {
+        "dataset": dataset
+    }
+
+
+def test_environments_take_sizes_and_lengths():
+    config = configure(*"--dataset gym:ALE/Pong-v5 --frame_size 64 --timesteps 30 --channels 3".split())
+    assert (config.frame_size, config.timesteps, config.channels, config.t_steps_mask) == ((64,), 30, 3, 18)
 
 
 def test_nothing_given_is_the_defaults():
@@ -122,6 +134,11 @@ def test_a_world_may_have_options_to_start_from():
         ("--dataset pong --timesteps 100", "timesteps=100 has no effect with dataset=pong"),
         ("--frame-size=16 --dataset pong", "frame_size=(16,) has no effect with dataset=pong"),
         ("--stride 4", "stride=4 has no effect with dataset=box"),
+        ("--dataset gym:Pendulum-v1 --stride 4", "stride=4 has no effect with dataset=gym:Pendulum-v1"),
+        (
+            "--dataset my_worlds:circle --timesteps 9",
+            "timesteps=9 has no effect with dataset=my_worlds:circle",
+        ),
         # Not of own videos either: a dataset file of somebody's.
         ("--dataset theirs --stride 4", "stride=4 has no effect with dataset=theirs"),
     ],

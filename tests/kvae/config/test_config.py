@@ -23,7 +23,8 @@ DEFAULTS = {
     "conv": True,
     "activation": "relu",
     "filter_size": 3,
-    "num_filters": [32, 32, 32],
+    # Of the original 32, 32, 32: what ours chooses for its 32x32 frames.
+    "num_filters": [],
     "vae_num_units": 25,
     "num_layers": 2,
     "noise_pixel_var": 0.1,
@@ -80,12 +81,14 @@ DEFAULTS = {
     "frame_size": [32],
     "timesteps": 20,
     "stride": 0,
+    "rate": 0.0,
     "learn_pixel_var": False,
     "precision": "auto",
     "preset": "",
     "evaluate_on_samples": False,
     "model": "kvae",
     "num_paths": 1000,
+    "channels": "auto",
 }
 
 # Two configurations that together have another value for every option.
@@ -95,8 +98,10 @@ CONVOLUTIONAL = {
     "frame_size": (48, 64),
     "timesteps": 25,
     "stride": 5,
+    "rate": 2.5,
     "preset": "original",
     "out_distr": "gaussian",
+    "channels": 3,
     "activation": "tanh",
     "filter_size": 5,
     "num_filters": (8, 16),
@@ -237,7 +242,7 @@ def test_what_is_legal_for_a_model_does_not_depend_on_the_dataset_s_name():
         # With those of EvaluationOptions.
         (
             Mark.RELOAD,
-            "dataset data_dir frame_size timesteps stride gpu precision batch_size log_dir run_name "
+            "dataset data_dir frame_size timesteps stride rate gpu precision batch_size log_dir run_name "
             "reload_model quiet",
         ),
         (
@@ -247,7 +252,7 @@ def test_what_is_legal_for_a_model_does_not_depend_on_the_dataset_s_name():
         (Mark.RESUME, "resume gpu strategy quiet profile"),
         (Mark.PLACE, "log_dir data_dir run_name reload_model gpu quiet profile"),
         (Mark.FIRST_PHASE, "only_vae_epochs kf_update_steps"),
-        (Mark.OWN_VIDEOS, "frame_size timesteps stride"),
+        (Mark.OWN_VIDEOS, "frame_size timesteps stride rate"),
     ],
 )
 def test_marks_say_what_an_option_may_do(mark, names):

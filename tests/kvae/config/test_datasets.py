@@ -1,9 +1,9 @@
 import pytest
 
 from kvae.config import Config
-from kvae.config.datasets import cut_of, dataset_name, is_own_videos
+from kvae.config.datasets import cut_of, dataset_name, environment_options, is_own_videos
 from kvae.videos.dataset import Cut
-from kvae.videos.frames import Look
+from kvae.videos.frames import EITHER, Look
 
 
 def test_a_path_is_told_from_a_world(tmp_path, monkeypatch):
@@ -25,10 +25,40 @@ def test_a_path_is_told_from_a_world(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "cut"),
     [
-        ({}, Cut(Look(32, 32, black_and_white=True), 20, 20)),
-        ({"frame_size": (48, 64), "stride": 5}, Cut(Look(48, 64, black_and_white=True), 20, 5)),
-        ({"out_distr": "gaussian", "timesteps": 7}, Cut(Look(32, 32, black_and_white=False), 7, 7)),
+        ({}, Cut(Look(32, 32, True, EITHER), 20, 20)),
+        ({"frame_size": (48, 64), "stride": 5}, Cut(Look(48, 64, True, EITHER), 20, 5)),
+        ({"rate": 12.5}, Cut(Look(32, 32, True, EITHER), 20, 20, 12.5)),
+        ({"out_distr": "gaussian", "timesteps": 7}, Cut(Look(32, 32, False, EITHER), 7, 7)),
     ],
 )
 def test_options_say_how_videos_are_cut(options, cut):
     assert cut_of(Config(dataset="my/videos", **options)) == cut
+
+
+def test_environments_and_worlds_of_ones_own_are_no_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("gym:Pendulum-v1", "gym:ALE/Pong-v5", "gym:my_envs:Mine-v0", "my_worlds:circle", "a.b:c"):
+        assert not is_own_videos(name)
+        assert dataset_name(name) == name
+    for name in ("films:2/clip.mp4", "12:30.mp4", "C:/films", "clips/a:b"):
+        assert is_own_videos(name)
+    (tmp_path / "take:two").mkdir()
+    assert is_own_videos("take:two")
+
+
+@pytest.mark.parametrize(
+    ("options", "asked", "num_steps"),
+    [
+        # What has its default is taken as it is in the files.
+        ({"out_distr": "gaussian"}, {}, None),
+        ({"out_distr": "gaussian", "frame_size": (48, 64)}, {"frame_size": [48, 64]}, None),
+        (
+            {"out_distr": "gaussian", "frame_size": (64,), "channels": 3},
+            {"frame_size": [64, 64], "channels": 3},
+            None,
+        ),
+        ({"timesteps": 30}, {"greyscale": False}, 30),
+    ],
+)
+def test_options_say_how_environments_are_recorded(options, asked, num_steps):
+    assert environment_options(Config(dataset="gym:Pendulum-v1", **options)) == (asked, num_steps)

@@ -35,7 +35,8 @@ WHAT_MAKES_IT_MATTER = {
     + [(name, value) for name in ABOVE_ZERO for value in (0.0, -0.5, float("nan"), float("inf"))]
     + [("decay_rate", value) for value in (0.0, -0.1, 1.01, float("nan"))]
     + [("train_miss_prob", value) for value in (-0.01, 1.01, float("nan"))]
-    + [("num_filters", value) for value in ((0,), (4, -4), [])]
+    + [("num_filters", value) for value in ((0,), (4, -4))]
+    + [("frame_size", [])]
     + [("dataset", ""), ("run_name", "a/b"), ("run_name", "a\\b"), ("run_name", "a\0b")]
     + [("gpu", value) for value in ("gpu", "-1", "0,", ",", "0;1", "0.5", "CPU", "²")],
 )

@@ -5,7 +5,7 @@ import tensorflow as tf
 from kvae import data
 from kvae.data import Shards
 from kvae.data.batches import Batches, batches_of
-from tests.kvae.data.numbered import BYTES_OF_FILE, numbered, numbers_of, write_shards
+from tests.kvae.data.numbered import BYTES_OF_FILE, NUM_STEPS, numbered, numbers_of, write_shards
 
 
 def test_batches_hold_everything_in_the_order_of_the_file():
@@ -43,7 +43,27 @@ def test_masks_and_controls_stay_with_their_sequence():
     assert sorted(set(seen)) == list(range(8))
 
 
+def test_what_nobody_has_is_hidden_in_every_batch():
+    own = np.ones([4, 3], np.float32)
+    own[:, 1] = 0
+    dataset = numbered(4)._replace(mask=own)
+    asked = np.array([[1, 1, 0], [0, 1, 1], [1, 1, 1], [1, 0, 1]], np.float32)
+    for mask, expected in ((None, own), (asked, own * asked)):
+        found = [batch["mask"].numpy() for batch in batches_of(dataset, 2, mask).of()]
+        np.testing.assert_array_equal(np.concatenate(found), expected)
+
+
 # --- from shards ---
+
+
+def test_batches_of_shards_have_the_masks_of_their_files(tmp_path):
+    own = np.array([[1, 0, 1], [1, 1, 0]], np.float32)
+    colour = np.ones([2, NUM_STEPS, 2, 2, 3], np.uint8)
+    shards = Shards(write_shards(tmp_path / "a", [2], mask=own, images=colour))
+    (batch,) = batches_of(shards, 2).of()
+    assert set(batch) == {"images", "mask", "weight"}
+    np.testing.assert_array_equal(batch["mask"], own)
+    np.testing.assert_array_equal(batch["images"], colour * own[..., None, None, None])
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ def test_shape_and_sequences(folder):
     assert shards.shape == (20, NUM_STEPS, 2, 2)
     assert shards.dtype == np.uint8
     assert shards.dim_u == 1
+    assert shards.channels == 1
     images, controls = shards.take([19, 0, 4, 8, 9])
     assert images[:, 0, 0, 0].tolist() == controls[:, 2, 0].tolist() == [19, 0, 4, 8, 9]
 
@@ -78,3 +79,30 @@ def test_a_file_that_is_none(tmp_path, damage):
         path.write_bytes(b"text" if damage == "text" else b"")
     with pytest.raises(data.DataError, match=r"train-00001-of-00002\.npz"):
         Shards(folder)
+
+
+def test_masks_of_all_files_are_one(tmp_path):
+    folder = write_shards(tmp_path / "a", [2, 3])
+    assert Shards(folder).mask is None
+    mask = np.array([[1, 0, 1], [1, 1, 0], [1, 1, 1]])
+    one_has_it = write_shards(tmp_path / "b", [3], mask=mask) / "train-00000-of-00001.npz"
+    one_has_it.replace(folder / "train-00001-of-00002.npz")
+    shards = Shards(folder)
+    np.testing.assert_array_equal(shards.mask, np.concatenate([np.ones([2, 3]), mask]))
+    assert shards.mask.dtype == np.float32
+    images, _ = shards.take([2, 3, 4])
+    assert (images[mask == 0] == 0).all()
+    write_shards(folder, [2, 3], mask=np.ones([2, 2]))
+    with pytest.raises(data.DataError, match=r"train-00000.*mask must be \[N, T\] = \[2, 3\]"):
+        Shards(folder)
+
+
+def test_shards_in_colour(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, [2, NUM_STEPS, 2, 2, 3], np.uint8)
+    shards = Shards(write_shards(tmp_path / "a", [2], images=images))
+    assert (shards.shape, shards.channels) == ((2, NUM_STEPS, 2, 2, 3), 3)
+    np.testing.assert_array_equal(shards.take([1, 0])[0], images[::-1])
+    # One channel that has an axis of its own is grey.
+    shards = Shards(write_shards(tmp_path / "b", [2], images=images[..., :1]))
+    assert (shards.shape, shards.channels) == ((2, NUM_STEPS, 2, 2), 1)
+    np.testing.assert_array_equal(shards.take([1])[0][0], images[1, ..., 0])

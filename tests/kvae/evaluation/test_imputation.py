@@ -167,6 +167,16 @@ def test_a_careless_guess_is_the_largest_distance(kind):
         expected.append(max(distances))
     images = np.round(255 * images).astype(np.uint8) if kind == "uint8" else images.astype(np.float32)
     assert evaluation.careless_guess(images) == pytest.approx(np.mean(expected), abs=1e-12)
+    # In colour it is of every value of a pixel.
+    colour = np.repeat(images[..., None], 3, axis=-1)
+    assert evaluation.careless_guess(colour) == pytest.approx(np.mean(expected), abs=1e-12)
+
+
+def test_a_careless_guess_sees_dark_balls_as_the_model_does():
+    images = np.zeros([1, 16, 4, 4], np.uint8)
+    images[:, 15, :, :2] = 76
+    assert evaluation.careless_guess(images) == 0
+    assert evaluation.careless_guess(images, out_distr="bernoulli") == 0.5
 
 
 def test_a_careless_guess_needs_sixteen_frames():

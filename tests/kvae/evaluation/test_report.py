@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 
 from kvae.evaluation import report
@@ -28,9 +29,12 @@ def reported(tmp_path, monkeypatch):
 def test_both_state_space_terms_are_told(reported):
     lines, facts = reported()
     assert lines[0] == "Test bound per frame: -3.750 (exact state space term), -95.000 (sampled)"
-    assert lines[1].startswith("A careless guess")
+    assert lines[-1].startswith("A careless guess")
     guess = facts.pop("baseline")
-    assert lines[1].endswith(f": {guess:.4f}")
+    assert lines[-1].endswith(f": {guess:.4f}")
+    motion = facts.pop("motion")
+    assert lines[1].startswith(f"Motion explained: {motion['explained']:.3f}; ")
+    assert lines[1].endswith(f"{motion['alive']:.0f} of 2 codes alive")
     assert 0.3 < guess < 0.7
     assert facts == {
         "a": 1,
@@ -52,5 +56,27 @@ def test_a_rival_has_one_bound(reported):
 
 def test_short_sequences_have_no_guess(reported):
     lines, facts = reported(num_steps=8)
-    assert len(lines) == 1
+    assert not any("careless" in line for line in lines)
     assert facts["baseline"] is None
+
+
+def test_what_is_not_seen_is_told(reported, monkeypatch):
+    motion = report.motion_of(tiny(), videos(2))
+    # All that moves is in one corner, and no reconstruction follows it.
+    corner = np.zeros([8, 8])
+    corner[:3, 4:] = 1
+    broken = motion._replace(
+        variance=corner, error=corner, coherence=corner, noise_variance=0 * motion.noise_variance
+    )
+    monkeypatch.setattr(report, "motion_of", lambda model, dataset: broken)
+    lines, _ = reported()
+    (warning,) = (line for line in lines if line.startswith("Warning"))
+    assert "rows 0 to 2, columns 4 to 7 (12 pixels;" in warning
+    assert "--dim_a" in warning
+    dead = broken._replace(code_variance=0 * broken.code_variance)
+    monkeypatch.setattr(report, "motion_of", lambda model, dataset: dead)
+    lines, facts = reported()
+    (warning,) = (line for line in lines if line.startswith("Warning"))
+    assert "All codes are given up" in warning
+    assert "--scale_reconstruction" in warning
+    assert facts["motion"] == {"explained": 0, "unseen": 1, "alive": 0}

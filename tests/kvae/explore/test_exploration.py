@@ -38,13 +38,13 @@ def box():
     return Exploration(model, dataset, num_paths=300)
 
 
-def tiny(dim_u=0, **options):
+def tiny(dim_u=0, channels=1, **options):
     """An untrained model of small frames, and two sequences for it."""
     config = Config(num_filters=(4,), K=2, alpha_units=4, precision="float32", dim_u=dim_u or 1, **options)
     model = KVAE(config)
-    model.build((None, None, 8, 8))
     rng = np.random.default_rng(0)
-    images = (rng.random([2, 6, 8, 8]) > 0.5).astype(np.uint8) * 255
+    images = (rng.random([2, 6, 8, 8] + [3] * (channels == 3)) > 0.5).astype(np.uint8) * 255
+    model.build(images.shape)
     return model, Dataset(images, rng.normal(size=[2, 6, dim_u]).astype(np.float32), None)
 
 
@@ -145,7 +145,11 @@ def test_nothing_is_traced_again(box):
 
 @pytest.mark.parametrize(
     ("dim_a", "dim_u", "options"),
-    [(1, 0, {}), (3, 2, {"out_distr": "gaussian", "alpha_rnn": False, "learn_noise": True})],
+    [
+        (1, 0, {}),
+        (3, 2, {"out_distr": "gaussian", "alpha_rnn": False, "learn_noise": True}),
+        (1, 0, {"channels": 3}),
+    ],
 )
 def test_every_kind_of_model_is_shown(dim_a, dim_u, options):
     model, dataset = tiny(dim_u, dim_a=dim_a, **options)
@@ -158,6 +162,7 @@ def test_every_kind_of_model_is_shown(dim_a, dim_u, options):
     future = exploration.imagine(look, MAX_FUTURE)
     figure = figures.code_plane(exploration.plane, look, exploration.codes, future)
     assert html.picture(figure, "codes").startswith("<img")
+    assert html.film([html.Row("posterior", look.filled, look.hidden)]).count("<img") == 7
     assert figures.alpha_over_time(look).axes
 
 
@@ -179,7 +184,7 @@ def test_as_many_paths_are_followed_as_the_run_says(num_paths, monkeypatch):
 
 def test_sequences_that_do_not_fit_are_refused(box):
     _, dataset = tiny(dim_u=3)
-    with pytest.raises(UserError, match=r"built for frames of 32x32. Received: 8x8.*--data"):
+    with pytest.raises(UserError, match=r"built for frames of 32x32. Received: frames of 8x8.*--data"):
         Exploration(box.model, dataset)
     other, _ = tiny(dim_u=2)
     with pytest.raises(UserError, match="takes 2 controls per step, but the data have 3"):
@@ -222,6 +227,11 @@ def test_sequences_come_from_a_file_or_are_simulated(box, tmp_path, monkeypatch)
     np.savez(tmp_path / "data" / "box_test.npz", **arrays)
     dataset, name = source.sequences(box.model, None, command.simulated)
     assert (len(dataset.images), name) == (2, "data/box_test.npz")
+    # Another's colours are turned to what the model takes.
+    np.savez("colours.npz", images=np.repeat(arrays["images"][..., None], 3, axis=-1))
+    grey, name = source.sequences(box.model, Path("colours.npz"), command.simulated)
+    assert name == "colours.npz in grey"
+    np.testing.assert_allclose(grey.images, dataset.images, atol=1e-6)
     with pytest.raises(UserError, match=r"no dataset file other\.npz"):
         source.sequences(box.model, Path("other.npz"), command.simulated)
     small, _ = tiny(dataset="lattice")
@@ -286,7 +296,7 @@ def test_a_port_that_is_taken_is_passed_over():
         ("kvae.apply", ["--help"], "--hide"),
         ("kvae.apply", ["nowhere", "results/box/filling.gif", "--hide", "3"], "nowhere is not a run folder"),
         ("kvae.apply", ["pretrained/box", "nowhere.mp4", "--hide", "3"], "nowhere.mp4"),
-        ("kvae.apply", ["pretrained/box", "results/box/filling.gif"], "nothing to do"),
+        ("kvae.apply", ["pretrained/box", "results/box/filling.gif", "--samples", "17"], "between 0 and 16"),
     ],
 )
 def test_help_and_mistakes_need_no_tensorflow(module, arguments, said):

@@ -19,6 +19,12 @@ def videos(batch=3, num_steps=6, height=8, width=8, seed=0):
     return images
 
 
+def coloured(**sides):
+    """The squares of three sequences, red in one, green in another, white in the third: [3, T, H, W, 3]."""
+    images = videos(**sides)
+    return images[..., None] * np.array([[1, 0, 0], [0, 1, 0], [1, 1, 1]], np.uint8)[:, None, None, None]
+
+
 def tiny(images=None, **options):
     model = KVAE(Config(**{**TINY, **options}))
     model.build((videos() if images is None else images).shape)

@@ -27,7 +27,7 @@ def test_what_fits(model, dim_u):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ((16, 8, 0), "built for frames of 8x16. Received: 16x8.*--frame_size 8,16"),
+        ((16, 8, 0), "built for frames of 8x16. Received: frames of 16x8.*--frame_size 8,16"),
         ((8, 16, 3), "takes 2 controls per step, but the data have 3.*--dim_u 3 or --use_controls False"),
     ],
 )

@@ -2,10 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kvae.config import Config
-from kvae.config.rules import ShapeError
-from kvae.models.kvae import KVAE
-from tests.kvae.models.small import TINY, tiny, videos
+from tests.kvae.models.small import tiny, videos
 
 
 def test_codes_are_drawn_from_q():
@@ -45,12 +42,12 @@ def test_frames_may_be_of_any_kind():
 
 
 def test_wrong_frames_are_refused():
-    with pytest.raises(ShapeError, match="multiples of 2"):
-        KVAE(Config(**TINY)).smooth(videos(height=7))
     model = tiny()
-    with pytest.raises(ValueError, match=r"built for frames of 8x8. Received: 4x8"):
+    with pytest.raises(ValueError, match=r"built for frames of 8x8. Received: frames of 4x8"):
         model.smooth(videos(height=4))
-    with pytest.raises(ValueError, match=r"\[B, T, H, W\]. Received: shape \(6, 8, 8\)"):
+    with pytest.raises(
+        ValueError, match=r"\[B, T, H, W\], or \[B, T, H, W, 3\] in colour. Received: shape \(6, 8, 8\)"
+    ):
         model.smooth(videos()[0])
 
 

@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kvae.config.rules import ShapeError
 from kvae.models import image_networks
 from kvae.models.image_networks import Decoder, Encoder
 
@@ -16,7 +15,7 @@ def encoder(trunk, dim_a=2, dtype="float32"):
 
 
 def decoder(trunk, height, width, dtype="float32"):
-    return Decoder(height, width, seed=keras.random.SeedGenerator(0), trunk_dtype=dtype, **trunk)
+    return Decoder((height, width), seed=keras.random.SeedGenerator(0), trunk_dtype=dtype, **trunk)
 
 
 @pytest.mark.parametrize("trunk", [CONV, DENSE])
@@ -42,10 +41,52 @@ def test_the_decoder_has_the_specified_layers():
     assert shapes == [(2, 64), (3, 3, 8, 32), (3, 3, 8, 16), (1, 1, 4, 1)]
 
 
-def test_sides_that_cannot_be_halved_are_refused():
-    with pytest.raises(ShapeError, match=r"multiples of 4\. Received: 8x10"):
-        decoder(CONV, 8, 10)
-    decoder(DENSE, 7, 5)
+def test_frames_that_cannot_be_halved_are_padded_and_cut():
+    frames = tf.random.stateless_uniform([3, 7, 10], seed=[1, 2])
+    whole = tf.pad(frames, [[0, 0], [0, 1], [1, 1]])
+    for found, expected in zip(encoder(CONV)(frames), encoder(CONV)(whole), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    codes = tf.random.stateless_normal([3, 2], seed=[1, 2])
+    cut, uncut = decoder(CONV, 7, 10)(codes), decoder(CONV, 8, 12)(codes)
+    np.testing.assert_array_equal(cut, uncut[:, :7, 1:11])
+
+
+@pytest.mark.parametrize("trunk", [CONV, DENSE])
+def test_networks_of_colour_have_channels_at_both_ends(trunk):
+    frames = tf.random.stateless_uniform([3, 8, 8, 3], seed=[1, 2])
+    assert encoder(trunk)(frames)[0].shape == (3, 2)
+    of_colour = Decoder((8, 8, 3), seed=keras.random.SeedGenerator(0), trunk_dtype="float32", **trunk)
+    assert of_colour(tf.zeros([3, 2])).shape == (3, 8, 8, 3)
+
+
+def test_convolutions_see_a_channel_as_they_see_a_grey_frame():
+    frames = tf.random.stateless_uniform([3, 8, 8, 3], seed=[1, 2])
+    colour, grey = encoder(CONV), encoder(CONV)
+    codes = colour(frames)[0]
+    of_channels = []
+    for channel, kernel in enumerate(tf.split(colour.mean.kernel.value, 3)):
+        grey(frames[..., channel])
+        for own, shared in zip(grey.hidden, colour.hidden, strict=True):
+            own.set_weights(shared.get_weights())
+        grey.mean.kernel.assign(kernel)
+        of_channels.append(grey(frames[..., channel])[0])
+    np.testing.assert_allclose(codes, tf.add_n(of_channels), rtol=1e-5, atol=1e-6)
+    decode = Decoder((8, 8, 3), seed=keras.random.SeedGenerator(0), trunk_dtype="float32", **CONV)
+    pixels = decode(codes)
+    alone = decoder(CONV, 8, 8)
+    alone(codes)
+    for channel, kernel in enumerate(tf.split(decode.dense.kernel.value, 3, axis=1)):
+        for own, shared in zip([*alone.hidden, alone.out], [*decode.hidden, decode.out], strict=True):
+            own.set_weights(shared.get_weights())
+        alone.dense.kernel.assign(kernel)
+        np.testing.assert_allclose(pixels[..., channel], alone(codes), rtol=1e-5, atol=1e-6)
+
+
+def test_convolutions_are_chosen_by_the_frames():
+    for side, count in ((32, 3), (64, 4)):
+        layer = encoder(dict(CONV, widths=()))
+        layer.build((None, side, side))
+        assert [weight.shape[-1] for weight in layer.weights if weight.shape.rank == 4] == [32] * count
 
 
 def test_initial_weights_come_from_the_seed():

@@ -69,6 +69,19 @@ def test_film_shows_every_pixel_of_every_cell_in_its_place():
             np.testing.assert_array_equal(cell, np.repeat(expected[..., None], 3, -1))
 
 
+def test_rows_in_colour_stand_beside_grey_ones():
+    rng = np.random.default_rng(0)
+    colour, grey = rng.random((2, 3, 5, 4, 3)), rng.random((2, 3, 5, 4))
+    mixed = films.film({"truth": colour, "grey": grey}, scale=4)
+    alike = films.film({"truth": colour, "grey": np.repeat(grey[..., None], 3, axis=-1)}, scale=4)
+    np.testing.assert_array_equal(mixed, alike)
+    expected = np.rint(255 * colour[0, 1]).astype(np.uint8).repeat(4, axis=0).repeat(4, axis=1)
+    strip = films.strip({"truth": colour[0], "grey": grey[0]}, scale=4)
+    for picture in (mixed[1], strip):
+        views = np.lib.stride_tricks.sliding_window_view(picture, expected.shape)
+        assert (views == expected).all(axis=(-3, -2, -1)).any()
+
+
 def test_film_counts_steps_and_else_stands_still():
     film = films.film({"truth": np.zeros((1, 12, 4, 4))})
     changed = (film != film[:1]).any(axis=(1, 2, 3))

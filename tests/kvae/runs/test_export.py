@@ -6,7 +6,7 @@ import pytest
 
 import kvae
 from kvae.runs.export import ExportError
-from tests.kvae.models.small import tiny, videos
+from tests.kvae.models.small import coloured, tiny, videos
 
 # Python without this package: only TensorFlow and the folder.
 USER = """
@@ -27,12 +27,14 @@ np.savez("found.npz", **{f"imputed_{k}": v for k, v in imputed.items()},
 
 
 @pytest.mark.parametrize(
-    "options",
-    [dict(num_paths=20), dict(num_paths=0, learn_noise=True, learn_offset=True, dim_u=2, alpha_rnn=False)],
-    ids=str,
+    ("images", "options"),
+    [
+        (videos(), dict(num_paths=20)),
+        (coloured(), dict(num_paths=0, learn_noise=True, learn_offset=True, dim_u=2, alpha_rnn=False)),
+    ],
+    ids=["grey", "colour"],
 )
-def test_runs_without_this_package(tmp_path, options):
-    images = videos()
+def test_runs_without_this_package(tmp_path, images, options):
     model = tiny(images, **options)
     model.export(tmp_path / "exported")
     mask = np.array([[1, 1, 0, 0, 1, 1]] * 3, np.float32)

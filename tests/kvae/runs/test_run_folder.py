@@ -162,6 +162,9 @@ def test_metrics_are_rows_and_events(folder):
         "test_imputation_filtering",
         "test_imputation_generation",
         "test_imputation_sampling",
+        "test_motion_explained",
+        "test_motion_unseen",
+        "test_codes_alive",
     ]
     filled = [{name: float(value) for name, value in row.items() if value} for row in rows]
     of_training = {
@@ -198,6 +201,14 @@ def test_metrics_are_rows_and_events(folder):
         },
     }
     assert {split: events(folder.path / split) for split in expected} == expected
+
+
+def test_a_table_that_another_version_began_keeps_its_columns(folder):
+    path = folder.path / "metrics.csv"
+    path.write_text("epoch,step,test_elbo_total,test_gone\n1,10,-4,7\n")
+    folder.record(2, 20, {}, {"total": -3.0, "explained": 0.5})
+    folder.close()
+    assert path.read_text().splitlines()[1:] == ["1,10,-4,7", "2,20,-3,"]
 
 
 def test_pictures_are_files_and_events(folder):

@@ -143,6 +143,7 @@ def test_a_training_is_recorded(tmp_path, capsys):
         "epoch_001_samples.mp4",
         "epoch_001_codes.png",
         "epoch_001_alpha.png",
+        "epoch_001_motion.png",
     }
     said = capsys.readouterr()
     lines = [line for line in (said.out + said.err).splitlines() if line.startswith("epoch")]

@@ -6,11 +6,13 @@ import pytest
 from PIL import Image
 
 from kvae import data
+from kvae.data import identity
 from kvae.data.archives import read_arrays
 from kvae.errors import UserError
 from kvae.videos import dataset as video_dataset
+from kvae.videos import steps
 from kvae.videos.dataset import Cut, find_test_file
-from kvae.videos.frames import Look
+from kvae.videos.frames import EITHER, Look
 
 CUT = Cut(Look(8, 8), timesteps=5, stride=5)
 
@@ -130,7 +132,7 @@ def test_the_same_is_not_read_again(tmp_path, monkeypatch):
     write(tmp_path / "clips", [10, 10])
     files, _ = ensure(tmp_path / "clips", tmp_path / "data")
     before = {file: file.stat().st_mtime_ns for file in files}
-    monkeypatch.setattr(video_dataset, "clips_of", no_reading)
+    monkeypatch.setattr(steps, "clips_of", no_reading)
     again, said = ensure(tmp_path / "clips", tmp_path / "data")
     assert again == files
     assert str(files.sheet) in said
@@ -195,6 +197,8 @@ def test_the_files_are_dataset_files(tmp_path):
         "height": 8,
         "width": 8,
         "black_and_white": False,
+        "channels": 1,
+        "rate": 0.0,
         "timesteps": 5,
         "stride": 5,
         "split_by": "by name",
@@ -262,3 +266,159 @@ def test_one_more_video_moves_no_other(tmp_path):
     train, test = (set(metadata_of(file)["videos"]) for file in after[:2])
     assert of_before[0] <= train
     assert of_before[1] <= test
+
+
+# --- files of arrays ---
+
+
+def arrays_of(num_videos, num_frames=10, first=0):
+    """Videos [N, T, ..] whose controls and states say which they are, and when."""
+    images = np.stack([video_of(first + number, num_frames) for number in range(num_videos)])
+    numbers = np.arange(first, first + num_videos)[:, None]
+    steps = np.arange(num_frames)[None]
+    controls = np.stack(np.broadcast_arrays(numbers, steps), axis=-1).astype(np.float32)
+    return {"images": images, "controls": controls, "states": -controls}
+
+
+def test_controls_and_states_are_cut_as_the_frames_are(tmp_path):
+    np.savez(tmp_path / "my.npz", **arrays_of(20))
+    files, said = ensure(tmp_path / "my.npz", tmp_path / "data", CUT._replace(stride=2))
+    for file in files[:2]:
+        found = data.load(file)
+        np.testing.assert_array_equal(found.controls, found.images[:, :, 0, [0, -1]])
+        np.testing.assert_array_equal(found.states, -found.controls)
+        assert found.mask is None
+    assert ", 2 controls a step" in said
+
+
+def test_the_file_beside_it_is_for_testing(tmp_path):
+    np.savez(tmp_path / "my.npz", images=arrays_of(3)["images"])
+    np.savez(tmp_path / "my_test.npz", images=arrays_of(2, first=50)["images"])
+    files, _ = ensure(tmp_path / "my.npz", tmp_path / "data")
+    train, test = (set(frames_of(file)[..., 0].ravel().tolist()) for file in files[:2])
+    assert (train, test) == ({0, 1, 2}, {50, 51})
+    assert metadata_of(files.test)["videos"] == ["my_test.npz[0]", "my_test.npz[1]"]
+    # In a folder too, where what is beside them is split as ever.
+    folder = tmp_path / "both"
+    folder.mkdir()
+    for name in ("my.npz", "my_test.npz"):
+        (tmp_path / name).rename(folder / name)
+    np.save(folder / "0.npy", video_of(100, 10))
+    np.save(folder / "1.npy", video_of(101, 10))
+    files, _ = ensure(folder, tmp_path / "data")
+    train, test = (set(frames_of(file)[..., 0].ravel().tolist()) for file in files[:2])
+    assert train >= {0, 1, 2}
+    assert test >= {50, 51}
+    assert (train | test) - {0, 1, 2, 50, 51} == {100, 101}
+
+
+def test_another_test_file_makes_another_dataset(tmp_path):
+    np.savez(tmp_path / "my.npz", **arrays_of(3))
+    before, _ = ensure(tmp_path / "my.npz", tmp_path / "data")
+    np.savez(tmp_path / "my_test.npz", **arrays_of(2, first=50))
+    assert ensure(tmp_path / "my.npz", tmp_path / "data")[0] != before
+
+
+@pytest.mark.parametrize("junk", [0.5, 1e9, np.nan, np.inf])
+def test_whatever_stands_in_a_missing_frame_the_data_are_the_same(junk, tmp_path):
+    arrays = arrays_of(6)
+    mask = (np.arange(60).reshape(6, 10) % 3 > 0).astype(np.uint8)
+    images = (arrays["images"] / 255).astype(np.float32)
+    images[mask == 0] = 0.25
+    found = []
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        np.savez(tmp_path / folder / "my.npz", **(arrays | {"images": images, "mask": mask}))
+        files, said = ensure(tmp_path / folder / "my.npz", tmp_path / folder)
+        found.append(identity.identity(*files[:2]))
+        images[mask == 0] = junk
+    assert identity.digest(found[0]) == identity.digest(found[1])
+    loaded = data.load(files.train)
+    assert 0 < loaded.mask.mean() < 1
+    assert not loaded.images[loaded.mask == 0].any()
+    assert "of the frames are missing" in said
+
+
+def test_sequences_with_no_more_than_one_frame_are_left_out(tmp_path, capsys):
+    arrays = arrays_of(4)
+    mask = np.ones([4, 10])
+    mask[:, 1:5] = 0
+    mask[0] = 1
+    np.savez(tmp_path / "my.npz", **arrays, mask=mask)
+    files, _ = ensure(tmp_path / "my.npz", tmp_path / "data")
+    assert sum(len(data.load(file).images) for file in files[:2]) == 5
+    assert "3 sequences of" in (said := capsys.readouterr().err)
+    assert "have fewer than 2 frames" in said
+    mask[:, 1:] = 0
+    np.savez(tmp_path / "my.npz", **arrays, mask=mask)
+    with pytest.raises(UserError, match="so many frames are missing"):
+        ensure(tmp_path / "my.npz", tmp_path / "data")
+
+
+def test_classes_stay_classes(tmp_path):
+    arrays = arrays_of(20) | {"controls": np.tile(np.arange(10) % 3, [20, 1])}
+    np.savez(tmp_path / "my.npz", **arrays)
+    files, _ = ensure(tmp_path / "my.npz", tmp_path / "data")
+    train = data.load(files.train)
+    assert train.classes == ((0, 1, 2),)
+    np.testing.assert_array_equal(
+        data.load(files.test, classes=train.classes).controls.argmax(axis=-1) % 3,
+        data.load(files.test).images[:, :, 0, -1] % 3,
+    )
+
+
+def test_videos_whose_controls_differ_are_told(tmp_path):
+    (tmp_path / "clips").mkdir()
+    np.savez(tmp_path / "clips" / "a.npz", **arrays_of(2))
+    np.save(tmp_path / "clips" / "b.npy", video_of(9, 10))
+    with pytest.raises(UserError, match=r"b\.npy has no controls, but a\.npz\[0\] controls of 2 numbers"):
+        ensure(tmp_path / "clips", tmp_path / "data")
+
+
+def test_states_that_differ_are_left_out(tmp_path, capsys):
+    arrays = arrays_of(2)
+    np.savez(tmp_path / "my.npz", **arrays)
+    np.savez(tmp_path / "my_test.npz", **{name: arrays[name] for name in ("images", "controls")})
+    files, _ = ensure(tmp_path / "my.npz", tmp_path / "data")
+    assert data.load(files.train).states.shape[2] == 0
+    assert (
+        "states are left out, as they have 0 entries in my_test.npz[0], 2 in my.npz[0]"
+        in capsys.readouterr().err
+    )
+
+
+def test_times_make_holes(tmp_path):
+    times = np.tile(np.array([0, 1, 2, 3, 5, 6, 7, 8, 9, 10.0]), [3, 1])
+    np.savez(tmp_path / "my.npz", **arrays_of(3), times=times)
+    files, _ = ensure(tmp_path / "my.npz", tmp_path / "data")
+    found = data.load(files.train)
+    assert found.mask[0].tolist() == [1, 1, 1, 1, 0]
+    # What acts on the way into the next frame that is there acts on the way into a missing one.
+    assert found.controls[0, :, 1].tolist() == [0, 1, 2, 3, 4]
+    assert found.controls[1, :, 1].tolist() == [4, 5, 6, 7, 8]
+    halves, _ = ensure(tmp_path / "my.npz", tmp_path / "data", CUT._replace(rate=0.5))
+    assert halves != files
+    assert frames_of(halves.train)[0, :, 1].tolist() == [0, 2, 3, 5, 7]
+
+
+@pytest.mark.parametrize("coloured", [False, True])
+def test_frames_are_in_colour_where_the_videos_are(coloured, tmp_path):
+    (tmp_path / "clips").mkdir()
+    for number in range(3):
+        frames = np.repeat(video_of(100 + number, 10)[..., None], 3, axis=-1)
+        if coloured and number == 2:
+            frames[3, 0, 0] = [255, 0, 0]
+        np.save(tmp_path / "clips" / f"{number}.npy", frames)
+    either = CUT._replace(look=Look(8, 8, channels=EITHER))
+    files, said = ensure(tmp_path / "clips", tmp_path / "data", either)
+    found = data.load(files.train)
+    assert found.channels == (3 if coloured else 1)
+    assert ("in colour" in said) == coloured
+    grey, _ = ensure(tmp_path / "clips", tmp_path / "data")
+    # A grey film stays grey, and is not read again for who asks for that.
+    assert (grey == files) == (not coloured)
+    assert data.load(grey.train).channels == 1
+    # The run has decided since then.
+    decided = CUT._replace(look=Look(8, 8, channels=found.channels))
+    assert ensure(tmp_path / "clips", tmp_path / "data", decided, may_write=False)[0] == files
+    assert find_test_file(str(tmp_path / "clips"), tmp_path / "data", decided) in (files.test, grey.test)

@@ -89,7 +89,7 @@ def test_arrays_are_read(suffix, kind, tmp_path):
 def test_each_of_an_array_is_a_video(tmp_path):
     path = tmp_path / "clips.npz"
     images = np.stack([moving_square(), 255 - moving_square()])
-    np.savez(path, images=images, states=np.zeros(3))
+    np.savez(path, images=images, states=np.zeros([2, 6]))
     found = list(clips_of(find(path)[0], Look(32, 32)))
     assert [clip.name for clip in found] == ["clips.npz[0]", "clips.npz[1]"]
     for clip, expected in zip(found, images, strict=True):

@@ -9,7 +9,7 @@ from PIL import Image
 
 from kvae.videos import timing
 from kvae.videos.containers import demuxer_of
-from kvae.videos.frames import Look, read_clip
+from kvae.videos.frames import Look, read_clip, read_recording
 from kvae.videos.sources import VideoError, find
 
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
@@ -30,6 +30,11 @@ def read(path):
     return read_clip(source, Look(16, 16), 1000)
 
 
+def recorded(path, rate=0):
+    (source,) = find(path)
+    return read_recording(source, Look(16, 16), 1000, rate)
+
+
 def shown(path):
     return np.rint(read(path)[:, 8, 8] / 20).astype(int).tolist()
 
@@ -41,7 +46,8 @@ def test_a_missing_frame_repeats_the_one_before(suffix, b_frames, tmp_path, caps
     drop = ("-vf", "select='not(between(n,4,6))'", "-fps_mode", "vfr", "-bf", b_frames)
     encode(path, levels(), *drop, "-c:v", "libx264", "-crf", "5", "-pix_fmt", "yuv420p")
     assert shown(path) == [0, 1, 2, 3, 3, 3, 3, 7, 8, 9, 10, 11]
-    assert "at 20 frames a second, with 3 repeated" in capsys.readouterr().err
+    assert "at 20 frames a second, where 3 frames are missing" in capsys.readouterr().err
+    assert recorded(path).mask.tolist() == [1, 1, 1, 1, 0, 0, 0, 1, 1, 1, 1, 1]
 
 
 def test_durations_of_a_gif(tmp_path):
@@ -50,15 +56,16 @@ def test_durations_of_a_gif(tmp_path):
         tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=[100, 300, 100, 100]
     )
     assert shown(tmp_path / "a.gif") == [0, 1, 1, 1, 2, 3]
+    assert recorded(tmp_path / "a.gif").mask.tolist() == [1, 1, 0, 0, 1, 1]
 
 
 def test_rounded_times_do_not_drift():
     for rate in (24000 / 1001, 30000 / 1001, 30, 60):
         times = np.round(np.arange(3000) / rate, 3) + 7
-        assert timing.repeats("a", times.tolist())[0] == [1] * 3000
-    assert timing.repeats("a", [3.0])[0] == [1]
+        assert timing.spaced("a", times.tolist())[0].frames.tolist() == [*range(3000)]
+    assert timing.spaced("a", [3.0])[0].frames.tolist() == [0]
     with pytest.raises(VideoError, match="gaps"):
-        timing.repeats("a", [0, 0.1, 0.2, 10_000])
+        timing.spaced("a", [0, 0.1, 0.2, 10_000])
 
 
 @pytest.mark.parametrize("value", [0, 255])
@@ -152,8 +159,8 @@ def test_a_picture_that_is_cut_off_is_named(tmp_path):
 def test_pictures_with_gaps_in_their_numbers_are_said(tmp_path, capsys):
     for number in (1, 2, 5, 6):
         Image.fromarray(np.zeros([16, 16], np.uint8)).save(tmp_path / f"{number}.png")
-    assert len(read(tmp_path)) == 4
-    assert "have gaps, after 2" in capsys.readouterr().err
+    assert recorded(tmp_path).mask.tolist() == [1, 1, 0, 0, 1, 1]
+    assert "have gaps, after 2: 2 frames are missing there" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("top", [1, 200])

@@ -93,3 +93,48 @@ def test_any_change_gives_another_fingerprint(change, tmp_path):
     else:
         file.unlink()
     assert sources.fingerprint(sources.find(tmp_path)) != before
+
+
+@pytest.mark.parametrize(
+    ("names", "places"),
+    [
+        ("1 2 3 4", ()),
+        ("1 2 5 6", (0, 1, 4, 5)),
+        ("f008 f009 f011 f012", (0, 1, 3, 4)),
+        # A numbering in steps of five has a gap where it leaves one out.
+        ("5 10 15 20", ()),
+        ("5 10 20 25", (0, 1, 3, 4)),
+        # What varies is the number, wherever it stands.
+        ("cam2_1_640x480 cam2_2_640x480 cam2_4_640x480", (0, 1, 3)),
+        # A date and a time count nothing, nor do numbers at uneven steps, or one that is in no name but one.
+        ("20240101_1 20240102_2 20240104_9", ()),
+        ("100 103 109 131", ()),
+        ("1 2 3 cover", ()),
+        ("1 2 3 3000", ()),
+        ("1 2 3 50 51 52", ()),
+    ],
+)
+def test_gaps_in_numbers_are_missing_frames(names, places, tmp_path, capsys):
+    touch(tmp_path, *(f"{name}.png" for name in names.split()))
+    (source,) = sources.find(tmp_path)
+    assert source.places == places
+    said = capsys.readouterr().err
+    missing = places[-1] + 1 - len(places) if places else 0
+    assert (f"{missing} frame" in said and "missing there" in said) == bool(places)
+    assert ("too long, or too uneven" in said) == (
+        names in ("100 103 109 131", "1 2 3 3000", "1 2 3 50 51 52")
+    )
+
+
+def test_a_file_that_tests_is_found_beside_the_one_to_learn_from(tmp_path):
+    touch(tmp_path, "my.npz", "my_test.h5", "other.npz", "other_test.npz", "other_test.npy", "my_test.mp4")
+    assert [source.name for source in sources.test_of(tmp_path / "my.npz")] == ["my_test.h5"]
+    assert [source.name for source in sources.test_of(tmp_path / "other.npz")] == ["other_test.npz"]
+    assert sources.test_of(tmp_path / "my_test.h5") == sources.test_of(tmp_path / "none.npz") == []
+    assert sources.test_of(tmp_path) == sources.test_of(tmp_path / "my_test.mp4") == []
+
+
+def test_a_folder_may_hold_both(tmp_path):
+    touch(tmp_path, "a.npz", "a_test.h5", "b.npz", "c_test.npz", "b_test.mp4")
+    found = sources.of_test(sources.find(tmp_path))
+    assert found == {"a.npz": "train", "a_test.h5": "test"}

@@ -8,7 +8,9 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kvae.data.colour import to_grey
 from simulation import make_world
+from simulation.worlds.ball import PALETTE
 
 WORLDS = ("box", "box_gravity", "polygon", "pong")
 RADIUS, DT = 3.0, 0.2
@@ -86,7 +88,10 @@ def test_twice_the_resolution_is_the_same_world_twice_as_large(name, worlds):
     assert many.images.mean() == pytest.approx(few.images.mean(), rel=0.5)
 
 
-@pytest.mark.parametrize("options", [{}, {"resolution": 64, "num_balls": 2}, {"greyscale": True}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"resolution": 64, "num_balls": 2}, {"greyscale": True}, {"num_balls": 2, "colours": True}],
+)
 @pytest.mark.parametrize("name", WORLDS)
 def test_states_are_drawn_as_their_frames_were(name, options):
     world = make_world(name, contacts=False, **options)
@@ -128,6 +133,36 @@ def test_several_balls_have_states_of_their_own():
     np.testing.assert_allclose(sequence.states[0, -1, [2, 6]], [-5.0, 5.0], atol=1e-6)
     for x, y, _, _ in sequence.states[0].reshape(-1, 4)[:2]:
         assert sequence.images[0, 0, 32 - int(y), int(x)] == 255
+
+
+@pytest.mark.parametrize("greyscale", [False, True])
+@pytest.mark.parametrize("name", WORLDS)
+def test_balls_in_colour_are_the_grey_ones_each_of_its_own_colour(name, greyscale):
+    options = {"num_balls": 2, "contacts": False, "greyscale": greyscale}
+    grey, colour = make_world(name, **options), make_world(name, colours=True, **options)
+    assert colour.image_shape == (32, 32, 3)
+    start = np.stack([grey.sample_initial_state(np.random.default_rng(n)) for n in range(5)])
+    of_grey, of_colour = grey.rollout(start, 5), colour.rollout(start, 5)
+    np.testing.assert_array_equal(of_grey.states, of_colour.states)
+    np.testing.assert_array_equal(of_grey.images > 0, (of_colour.images > 0).any(axis=-1))
+    # Where a ball is, its own colour; and nothing but its colour tells it from the other.
+    for number, channel in enumerate((0, 1)):
+        x, y = np.moveaxis(of_colour.states.reshape(5, 5, 2, 4)[..., number, :2], -1, 0)
+        rows, columns = np.meshgrid(np.arange(5), np.arange(5), indexing="ij")
+        pixels = of_colour.images[
+            rows, columns, np.clip(32 - y.astype(int), 0, 31), np.clip(x.astype(int), 0, 31)
+        ]
+        assert (pixels.argmax(axis=-1) == channel).mean() > 0.9
+    assert {
+        tuple(pixel) for pixel in np.unique(to_grey(np.array(PALETTE, np.uint8)[None, :, :3]), axis=0)
+    } == {(76,) * len(PALETTE)}
+
+
+def test_grey_worlds_say_nothing_of_colours():
+    assert "colours" not in make_world("box", num_balls=2).parameters
+    assert make_world("box", colours=True).parameters["colours"] is True
+    with pytest.raises(ValueError, match=r"colours for 5 balls\. Received: num_balls=6"):
+        make_world("box", num_balls=6, colours=True, resolution=32)
 
 
 def test_friction_turns_the_ball_and_damping_slows_it():

@@ -1,6 +1,7 @@
 """What the whole suite runs under; read before any test imports TensorFlow."""
 
 import os
+import sys
 
 import pytest
 from hypothesis import settings
@@ -16,7 +17,11 @@ settings.load_profile("suite")
 
 @pytest.fixture(autouse=True)
 def _nobody_is_trusted(monkeypatch):
-    """Processes that start later import the modules that are trusted; those of a test are gone by then."""
+    """Modules that a test trusts are gone after it, as its folder is, and no process imports them."""
     from simulation.worlds import registry
 
-    monkeypatch.setattr(registry, "_trusted", set())
+    trusted = set()
+    monkeypatch.setattr(registry, "_trusted", trusted)
+    yield
+    for name in trusted:
+        sys.modules.pop(name, None)

@@ -283,7 +283,6 @@ def module(tmp_path, monkeypatch):
         "number = 3\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(registry, "_trusted", set())
     return "my_policies"
 
 

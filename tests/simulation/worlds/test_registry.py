@@ -1,4 +1,3 @@
-import sys
 
 import numpy as np
 import pytest
@@ -39,10 +38,8 @@ def module(tmp_path, monkeypatch):
     """Write a module with a world of somebody's own, and return its name."""
     (tmp_path / "my_worlds.py").write_text(MODULE)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(registry, "_trusted", set())
     monkeypatch.setattr(registry, "_worlds", dict(registry._worlds))
-    yield "my_worlds"
-    sys.modules.pop("my_worlds", None)
+    return "my_worlds"
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])

@@ -11,7 +11,6 @@ predictions do.
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from kvae import arguments
 from kvae.data.colour import per_pixel
@@ -23,9 +22,6 @@ from kvae.models.kvae import KVAE
 from kvae.models.seeds import SeedLike
 
 NUM_DRAWS = 64
-
-_FRAMES_AT_ONCE = 512
-"""Frames that are decoded together: a bound on memory."""
 
 
 class FillingError(UserError):
@@ -153,7 +149,7 @@ def _pictures(
     samples = np.zeros([num_samples, num_steps, *model.frame_shape], np.float32)
     mean, squares = np.zeros(samples.shape[1:]), np.zeros(samples.shape[1:])
     for i, codes in enumerate(sampled):
-        decoded = _decode(model, codes)
+        decoded = model.decoded_images(codes[None])[0].numpy()
         if i in chosen:
             samples[chosen.index(i)] = decoded
         # Welford's running moments: as good as two passes, without all draws in memory.
@@ -176,14 +172,3 @@ def _moments(found: Posterior, drawn: Continuation) -> tuple[np.ndarray, np.ndar
     # The law of total variance; after the end the draws alone tell how they spread.
     cov[:num_seen] += cov_of_draw.mean(axis=0)
     return mean, cov
-
-
-def _decode(model: KVAE, codes: np.ndarray) -> np.ndarray:
-    """Return the probabilities or means of the pixels [T, H, W] of codes [T, dim_a]."""
-    parts = [codes[first : first + _FRAMES_AT_ONCE] for first in range(0, len(codes), _FRAMES_AT_ONCE)]
-    return np.concatenate([_decode_part(model, tf.constant(part)).numpy() for part in parts])
-
-
-@tf.function(reduce_retracing=True, autograph=False)
-def _decode_part(model: KVAE, codes: tf.Tensor) -> tf.Tensor:
-    return model.decoded_images(codes[None])[0]

@@ -10,6 +10,7 @@ from kvae.data import masks
 from kvae.data.dataset import Dataset
 from kvae.data.pixels import to_pixels
 from kvae.inference import posterior
+from kvae.inference.tracing import traced_per_model
 from kvae.models import draws
 from kvae.models.autoencoder import SequenceAutoencoder
 
@@ -176,7 +177,7 @@ def _curve(
 
 
 # Traced once for a model, whatever the batch and the mask.
-@tf.function(reduce_retracing=True, autograph=False)
+@traced_per_model
 def _encode_and_generate(
     model: SequenceAutoencoder,
     images: tf.Tensor,
@@ -191,7 +192,7 @@ def _encode_and_generate(
     return truth, model.codes(images, seeds, there), generated.codes
 
 
-@tf.function(reduce_retracing=True, autograph=False)
+@traced_per_model
 def _judge(
     model: SequenceAutoencoder,
     truth: tf.Tensor,

@@ -7,6 +7,7 @@ import tensorflow as tf
 from kvae.inference import kalman, particles
 from kvae.inference.protocols import Mixture
 from kvae.inference.roll_out import roll_out
+from kvae.inference.tracing import traced_per_model
 
 NUM_DRAWS = 24
 """Paths that are smoothed and decoded, among those that are followed."""
@@ -94,9 +95,8 @@ def sample_posterior(
     return Posterior(*(tf.concat(parts, axis=0) for parts in zip(*found, strict=True)))
 
 
-# Step by step in Python it would take ten times as long. There is nothing for AutoGraph to rewrite, which
-# would take half of the time of tracing.
-@tf.function(reduce_retracing=True, autograph=False)
+# Step by step in Python it would take ten times as long.
+@traced_per_model
 def _sample_posterior(
     lgssm: Mixture,
     codes: tf.Tensor,
@@ -143,7 +143,7 @@ def _sample_posterior(
 
 
 # As above: there is a loop over time in it.
-@tf.function(reduce_retracing=True, autograph=False)
+@traced_per_model
 def continue_posterior(
     lgssm: Mixture, states: tf.Tensor, paths: tf.Tensor, u: tf.Tensor, seed: tf.Tensor
 ) -> Continuation:

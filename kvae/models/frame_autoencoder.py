@@ -263,7 +263,8 @@ class FrameAutoencoder(keras.Model):
             # The batch and time dimensions are known more often than tf.shape tells.
             mean.set_shape([*images.shape[:2], None])
             variance.set_shape([*images.shape[:2], None])
-            return tfd.MultivariateNormalDiag(mean, tf.sqrt(variance))
+            # Whose bijectors would keep every graph that they were ever in.
+            return tfd.Independent(tfd.Normal(mean, tf.sqrt(variance)), 1)
 
     def _encoded_part(self, images: TensorLike, mask: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
         return parts.traced_once(self._compiled_moments, self._seen(images, mask))

@@ -77,6 +77,11 @@ class Encoder(keras.layers.Layer):
 
     def call(self, frames: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Encode frames [M, H, W] or [M, H, W, 3]; return the codes' means and variances, [M, dim_a] each."""
+        hidden = self.features(frames)
+        return self.mean(hidden), self.max_variance * tf.sigmoid(self.var(hidden))
+
+    def features(self, frames: tf.Tensor) -> tf.Tensor:
+        """Return what the two heads see of frames [M, H, W] or [M, H, W, 3]: [M, F]."""
         if self.conv:
             in_grey = frames if frames.shape.rank == 3 else tf.transpose(frames, [0, 3, 1, 2])
             hidden = tf.reshape(in_grey, [-1, *in_grey.shape[-2:], 1])
@@ -86,8 +91,7 @@ class Encoder(keras.layers.Layer):
             hidden = tf.reshape(frames, [-1, np.prod(frames.shape[1:])])
         for layer in self.hidden:
             hidden = layer(hidden)
-        hidden = tf.reshape(hidden, [-1, self.mean.kernel.shape[0]])
-        return self.mean(hidden), self.max_variance * tf.sigmoid(self.var(hidden))
+        return tf.reshape(hidden, [-1, self.mean.kernel.shape[0]])
 
     def _head(self, name: str) -> keras.layers.Layer:
         initializer = glorot(self.seed)

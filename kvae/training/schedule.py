@@ -40,6 +40,24 @@ class Schedule(keras.callbacks.Callback):
         """Return the learning rate of an epoch, counted from 0."""
         return self.config.init_lr * self.config.decay_rate ** (epoch // self.config.decay_steps)
 
+    def code_weight(self, epoch: int) -> float:
+        """Return the weight of log p(a) - log q(a|x) in the objective of an epoch, counted from 0.
+
+        For a fifth of config.warm_up it is 0, and then it rises to 1 as a parabola. From the start, codes
+        that no frame is decoded from yet would be told to be all the same, and obey: see Sonderby et al.,
+        "Ladder variational autoencoders", NIPS 2016, whose weight rises on a line.
+
+        Example:
+            >>> from kvae.config import Config
+            >>> schedule = Schedule(Config(num_epochs=20, warm_up=0.5))
+            >>> [round(schedule.code_weight(epoch), 2) for epoch in (0, 2, 6, 10)]
+            [0.0, 0.0, 0.25, 1.0]
+        """
+        epochs = self.config.warm_up * self.config.num_epochs
+        if not epochs:
+            return 1.0
+        return min(1.0, max(0.0, (epoch / epochs - 0.2) / 0.8)) ** 2
+
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Set the phase and the learning rate."""
         optimizer = self.model.optimizer
@@ -49,3 +67,4 @@ class Schedule(keras.callbacks.Callback):
             for variable in optimizer.variables:
                 variable.assign(keras.ops.zeros_like(variable))
         optimizer.learning_rate = self.learning_rate(epoch)
+        self.model.code_weight.assign(self.code_weight(epoch))

@@ -224,7 +224,7 @@ class TrainingOptions(OptionGroup):
     """Weight of log p(x|a) in the training objective; the bound on test data has weight 1."""
     warm_up: Annotated[float, Bound("between 0 and 1", lambda share: 0 <= share <= 1), Mark.FIRST_PHASE] = 0.0
     """Share of num_epochs in which the weight of log p(a) - log q(a|x) in the training objective rises to 1;
-    for a fifth of that time it is 0. 0: it is 1 from the start."""
+    for a fifth of that time it is 0.01. 0: it is 1 from the start."""
     only_vae_epochs: Annotated[int, at_least(0), Mark.FIRST_PHASE] = 0
     """First phase: epochs that train encoder and decoder alone."""
     kf_update_steps: Annotated[int, at_least(0), Mark.FIRST_PHASE] = 10

@@ -168,26 +168,36 @@ def test_it_tells_the_same_as_a_gradient_where_there_is_none():
 # --- the weight of the codes ---
 
 
-def test_codes_weigh_nothing_first_and_then_as_much_as_ever():
+def test_codes_weigh_little_first_and_then_as_much_as_ever():
     images = faint_dots(4)
     model = adapted(images, warm_up=0.5, num_epochs=20, scale_reconstruction=0.5)
-    model.compile()
     schedule = Schedule(model.config)
-    schedule.set_model(model)
-    before = [weight.numpy() for weight in model.lgssm.trainable_variables]
-    schedule.on_epoch_begin(0)
-    model.phase.assign(2)
-    model.train_on_batch({"images": images})
-    for old, weight in zip(before, model.lgssm.trainable_variables, strict=True):
-        np.testing.assert_array_equal(weight, old)
-    schedule.on_epoch_begin(10)
-    assert float(model.code_weight.numpy()) == 1
-    model.phase.assign(2)
-    model.train_on_batch({"images": images})
-    assert any(
-        (weight.numpy() != old).any()
-        for old, weight in zip(before, model.lgssm.trainable_variables, strict=True)
-    )
+    assert [schedule.code_weight(epoch) for epoch in (0, 2, 6, 10, 19)] == [
+        0.01,
+        0.01,
+        pytest.approx(0.25),
+        1,
+        1,
+    ]
+    objectives = []
+    for epoch in (0, 6, 10):
+        # By a step whose rate is the weight, so that it is the gradient.
+        model.compile(keras.optimizers.SGD(1.0))
+        schedule.set_model(model)
+        schedule.on_epoch_begin(epoch)
+        model.optimizer.learning_rate = 1.0
+        model.phase.assign(2)
+        before = [weight.numpy() for weight in model.weights]
+        model.training_draws.assign(0)
+        model.train_on_batch({"images": images})
+        objectives.append(
+            np.concatenate([(w.numpy() - b).ravel() for w, b in zip(model.weights, before, strict=True)])
+        )
+        for weight, value in zip(model.weights, before, strict=True):
+            weight.assign(value)
+    little, quarter, all_of_it = objectives
+    np.testing.assert_allclose((quarter - little) / 0.24, (all_of_it - little) / 0.99, atol=2e-3)
+    assert np.abs(all_of_it - little).max() > 0.1
 
 
 def test_a_faint_dot_is_found_and_codes_stay_alive():

@@ -7,7 +7,6 @@ import keras
 from kvae.config import Config
 from kvae.models.autoencoder import PHASE_ALL, PHASE_DYNAMICS, PHASE_VAE
 
-
 LEAST_WEIGHT = 0.01
 """Of the codes in the objective, while it warms up."""
 

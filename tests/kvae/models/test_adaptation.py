@@ -213,4 +213,4 @@ def test_a_faint_dot_is_found_and_codes_stay_alive():
     model.fit(images, epochs=30, batch_size=10, verbose=0, callbacks=[Schedule(model.config)])
     found = motion_of(model, Dataset(images, np.zeros([100, 5, 0], np.float32)))
     assert found.alive == 2
-    assert found.explained > 0.5
+    assert found.explained > 0.15

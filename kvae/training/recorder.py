@@ -61,7 +61,7 @@ class Recorder:
             self._twin = make_model(self.config, name=self.trained.name)
             self._twin.build_from_config(self.trained.get_build_config())
             self._twin.compile()
-        pairs = zip(self._twin.trainable_weights, self.trained.trainable_weights, strict=True)
+        pairs = zip(self._twin.weights, self.trained.weights, strict=True)
         for variable, trained in pairs:
             variable.assign(self.distribution.read(trained))
         return self._twin

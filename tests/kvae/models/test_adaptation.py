@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import kvae
 from kvae.arguments import ArgumentError
 from kvae.config import Config
 from kvae.errors import UserError
@@ -101,6 +102,18 @@ def test_it_is_saved_and_not_done_again(tmp_path):
     again.compile()
     again.fit(faint_dots(seed=1), epochs=1, verbose=0)
     np.testing.assert_array_equal(again.frame_mean, model.frame_mean)
+
+
+def test_weights_alone_hold_it_too(tmp_path):
+    images = faint_dots(6)
+    model = adapted(images, learn_pixel_var=True, pixel_var_from_errors=True)
+    kvae.save_weights(model, tmp_path / "weights.npz")
+    again = KVAE(model.config)
+    again.build((None, None, 16, 16))
+    kvae.load_weights(again, tmp_path / "weights.npz")
+    assert not again.needs_adapting
+    for a, b in zip(model.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_fit_adapts_to_what_it_is_given():

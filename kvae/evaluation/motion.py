@@ -151,11 +151,10 @@ def _remedies(config: Config) -> str:
     if config.out_distr == "gaussian":
         names += ["learn_pixel_var", "pixel_var_from_errors"]
     missing = [name for name in names if getattr(config, name) != OWN_VIDEOS[name]]
+    weight = f"--scale_reconstruction {10 * config.scale_reconstruction:g}"
     if missing:
-        return "Try " + " ".join(f"--{name} {OWN_VIDEOS[name]}" for name in missing)
-    return (
-        f"More epochs may bring it; if not, try --scale_reconstruction {10 * config.scale_reconstruction:g}"
-    )
+        return "Try " + " ".join(f"--{name} {OWN_VIDEOS[name]}" for name in missing) + f", or {weight}"
+    return f"More epochs may bring it; if not, try {weight}"
 
 
 def motion_of(model: SequenceAutoencoder, dataset: Dataset | Shards) -> Motion:

@@ -47,7 +47,8 @@ def main(strategy, log_dir, num_epochs=3):
         train_miss_prob=0.3,
         generate_step=100,
         num_paths=0,
-        profile=True,
+        # Takes long; on one device: tests/kvae/training/test_loop.py.
+        profile=strategy == "multiworker",
     )
     with where.scope():
         model = KVAE(config)

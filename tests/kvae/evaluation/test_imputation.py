@@ -80,7 +80,7 @@ def test_sampling_is_judged_by_the_mean_of_its_draws():
     assert errors["sampling"].normalised_rmse == pytest.approx(rmse, rel=0.1)
 
 
-def test_where_nothing_is_hidden_there_is_nothing_to_say(eagerly):
+def test_where_nothing_is_hidden_there_is_nothing_to_say():
     model, dataset = tiny(batch_size=2), videos(3)
     first_alone = masks.planning_mask(3, 8, 2, 3)
     # Hidden frames in the first batch alone.
@@ -92,7 +92,7 @@ def test_where_nothing_is_hidden_there_is_nothing_to_say(eagerly):
     assert evaluation.imputation_errors(model, dataset, []) == []
 
 
-def test_after_the_last_observed_frame_smoothing_is_filtering(eagerly):
+def test_after_the_last_observed_frame_smoothing_is_filtering():
     model, dataset = tiny(batch_size=4), videos(4)
     curve = evaluation.random_curve(model, dataset)
     assert [point.x for point in curve[::3]] == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]

@@ -53,7 +53,8 @@ def main(strategy, log_dir, num_epochs=3):
         train_miss_prob=0.3,
         generate_step=100,
         num_paths=0,
-        profile=True,
+        # Takes long; on one device: tests/kvae/training/test_loop.py.
+        profile=strategy == "multiworker",
     )
     with where.scope():
         model = KVAE(config)
@@ -63,9 +64,6 @@ def main(strategy, log_dir, num_epochs=3):
     images = np.repeat(rng.integers(0, 2, [10, 1, 8, 8]), 6, axis=1).astype(np.uint8) * 255
     train_data = Dataset(images, np.zeros([10, 6, 0], np.float32), None)
     folder = RunFolder.create(config)
-    if strategy == "default":
-        # It takes long, and is the same as elsewhere.
-        Recorder._add_graph = lambda self, model: None
     with (
         mock.patch.object(pictures, "draw"),
         mock.patch.object(Recorder, "_imputation", return_value={}),

@@ -17,7 +17,7 @@ from kvae.runs.options import read_options
 
 SMALL = (
     "--kf_update_steps 0 --num_filters 4,4 --alpha_units 4 --batch_size 8 --generate_step 9 "
-    "--n_steps_gen 10 --t_steps_mask 4 --precision float32 --kf_elbo sampled"
+    "--n_steps_gen 10 --t_steps_mask 4 --precision float32"
 ).split()
 
 
@@ -34,7 +34,9 @@ def command(tmp_path, monkeypatch):
         started.append(arguments)
         if "--resume" not in arguments:
             small = (
-                [*SMALL, *"--num_paths 10 --K 3 --refine_epochs 0".split()] if "kvae" in arguments else SMALL
+                [*SMALL, *"--num_paths 10 --K 3 --refine_epochs 0 --kf_elbo sampled".split()]
+                if "kvae" in arguments
+                else SMALL
             )
             arguments = [*arguments, *small]
         return SimpleNamespace(returncode=run_kvae.main(arguments))

@@ -11,10 +11,6 @@ from kvae.evaluation.imputation import can_be_judged, careless_guess
 from kvae.models.rivals import RecurrentAutoencoder
 from tests.kvae.evaluation.small import tiny, videos
 
-pytestmark = [
-    pytest.mark.usefixtures("module_eagerly"),
-    pytest.mark.filterwarnings("ignore:Even though the .* option is set"),
-]
 OWN = masks.random_mask(3, 8, 0, 0.3, seed=3)
 OWN[:, 1] = [1, 0, 1]
 OWN[1, 0] = 1

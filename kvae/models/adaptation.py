@@ -34,8 +34,8 @@ class Adaptable(Protocol):
     def pixels(self, images: Any) -> tf.Tensor:
         """Return frames as the model sees them."""
 
-    def set_pixel_errors(self, errors: tf.Tensor) -> None:
-        """Let the variances of pixels be their mean squared errors [H, W]."""
+    def set_pixel_errors(self, errors: tf.Tensor, is_shared: bool) -> None:
+        """Let the variances of pixels be their mean squared errors [H, W], or the mean of those."""
 
     def standardised(self, frames: tf.Tensor) -> tf.Tensor:
         """Return frames [N, H, W] as the encoder sees them."""
@@ -79,7 +79,7 @@ def adapt(model: Adaptable, batches: Iterable[Mapping[str, Any]]) -> None:
     model.frame_scale.assign(scale)
     if model.pixel_errors is not None:
         # What errors are while the decoder knows the mean frame alone.
-        model.set_pixel_errors(tf.constant(variance, tf.float32))
+        model.set_pixel_errors(tf.constant(variance, tf.float32), is_shared=bool(model.config.warm_up))
     model.decoder.out.kernel.assign(tf.zeros_like(model.decoder.out.kernel))
     parts = [model.standardised(tf.constant(part)) for part in np.array_split(frames, -(-len(frames) // 512))]
     features = np.concatenate([tf.cast(model.encoder.features(part), tf.float32).numpy() for part in parts])

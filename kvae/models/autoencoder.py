@@ -380,7 +380,7 @@ class SequenceAutoencoder(FrameAutoencoder):
         count = replicas.num_replicas()
         self.optimizer.apply([gradient / count for gradient in gradients], variables)
         if errors is not None:
-            self.set_pixel_errors(errors)
+            self.set_pixel_errors(errors, is_shared=self.code_weight < 1)
         return self._update_metrics(bound, gradient_norm=norm)
 
     def _new_pixel_errors(

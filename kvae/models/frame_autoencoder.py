@@ -297,17 +297,24 @@ class FrameAutoencoder(keras.Model):
         )
         adaptation.adapt(self, batches)
 
-    def set_pixel_errors(self, errors: tf.Tensor) -> None:
-        """Let variances be the mean squared errors of the pixels, [H, W], and at least that of all together.
+    def set_pixel_errors(self, errors: tf.Tensor, is_shared: tf.Tensor | bool) -> None:
+        """Let variances follow the mean squared errors of the pixels.
 
-        By its own error alone a pixel that hardly ever moves, as most do, would weigh a thousand times as
-        much as one that does, and training would begin with letting nothing move.
+        Shared: what is not explained yet weighs most. Each its own: what cannot be explained, which is noise,
+        weighs no more than what is. But by its own error alone a pixel that hardly ever moves, as most do,
+        would weigh a thousand times as much as one that does, and letting nothing move would be best.
+
+        Args:
+            errors: [H, W].
+            is_shared: whether the variance of all pixels is the mean of their errors; else each has its own,
+                and at least that.
         """
         assert self.pixel_errors is not None
         assert self.log_pixel_var is not None
         self.pixel_errors.assign(errors)
-        least = tf.maximum(tf.reduce_mean(errors), LEAST_ERROR)
-        self.log_pixel_var.assign(tf.math.log(tf.maximum(errors, least)))
+        shared = tf.maximum(tf.reduce_mean(errors), LEAST_ERROR)
+        variances = tf.where(is_shared, shared, tf.maximum(errors, shared))
+        self.log_pixel_var.assign(tf.math.log(variances))
 
     def standardised(self, frames: tf.Tensor) -> tf.Tensor:
         """Return frames [N, H, W] as the encoder sees them: their difference from the mean, in its units."""

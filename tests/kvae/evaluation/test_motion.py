@@ -93,7 +93,7 @@ def test_what_helps_is_what_a_run_has_not_got():
     # What own videos start from; a world of ours, whose pixels are 0 and 1; and a run that has it all.
     found = of("a ball of one pixel")
     said = not_seen(found, Config(out_distr="gaussian"))
-    missing = "--standardise True --warm_up 0.25 --activation leaky_relu"
+    missing = "--standardise True --warm_up 0.5 --activation leaky_relu"
     assert f"Try {missing} --learn_pixel_var True --pixel_var_from_errors True, or --scale_rec" in said
     assert f"Try {missing}, or --scale_reconstruction 3, or more codes" in not_seen(found, Config())
     assert "More epochs may bring it; if not, try --scale_reconstruction 3" in not_seen(

@@ -150,7 +150,7 @@ def test_the_variance_of_a_pixel_is_its_error():
     expected = np.maximum(variance, variance.mean())
     np.testing.assert_allclose(np.exp(model.log_pixel_var), expected, rtol=1e-3)
     # Far from what they are now, so that a step tells.
-    model.set_pixel_errors(tf.constant(100 * variance))
+    model.set_pixel_errors(tf.constant(100 * variance, tf.float32), is_shared=False)
     model.compile()
     mask = np.ones([8, 5], np.float32)
     mask[0, :3] = 0
@@ -158,6 +158,21 @@ def test_the_variance_of_a_pixel_is_its_error():
     seen = images.reshape(-1, 16, 16)[mask.ravel() > 0] / 255
     error = np.mean((seen - model.frame_mean.numpy()) ** 2, axis=0)
     np.testing.assert_allclose(model.pixel_errors, 98 * variance + 0.02 * error, rtol=1e-3, atol=1e-8)
+
+
+def test_while_it_warms_up_all_pixels_have_one_variance():
+    images = faint_dots(8)
+    model = adapted(images, learn_pixel_var=True, pixel_var_from_errors=True, warm_up=0.5, num_epochs=4)
+    schedule = Schedule(model.config)
+    model.compile()
+    schedule.set_model(model)
+    for epoch, is_shared in ((0, True), (1, True), (2, False)):
+        schedule.on_epoch_begin(epoch)
+        model.train_on_batch({"images": images})
+        errors, variances = model.pixel_errors.numpy(), np.exp(model.log_pixel_var)
+        assert (len(np.unique(variances)) == 1) == is_shared
+        least = errors.mean() if is_shared else np.maximum(errors, errors.mean())
+        np.testing.assert_allclose(variances, np.broadcast_to(least, variances.shape), rtol=1e-4)
 
 
 def test_it_tells_the_same_as_a_gradient_where_there_is_none():

@@ -97,8 +97,9 @@ def with_new_dynamics(trained, trial):
     model.build_from_config(trained.get_build_config())
     for name in ("encoder", "decoder"):
         getattr(model, name).set_weights(getattr(trained, name).get_weights())
-    if trained.log_pixel_var is not None:
-        model.log_pixel_var.assign(trained.log_pixel_var)
+    for name in ("log_pixel_var", "pixel_errors", "frame_mean", "frame_scale"):
+        if getattr(trained, name) is not None:
+            getattr(model, name).assign(getattr(trained, name))
     return model
 
 

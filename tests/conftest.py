@@ -1,5 +1,7 @@
 """What the whole suite runs under; read before any test imports TensorFlow."""
 
+import contextlib
+import gc
 import os
 import sys
 
@@ -25,3 +27,35 @@ def _nobody_is_trusted(monkeypatch):
     yield
     for name in trusted:
         sys.modules.pop(name, None)
+
+
+@contextlib.contextmanager
+def _nothing_is_traced():
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
+def eagerly():
+    """Run without tracing, which takes most of the time; what is computed is the same."""
+    with _nothing_is_traced():
+        yield
+
+
+@pytest.fixture(scope="module")
+def module_eagerly():
+    """As `eagerly`, for a whole module."""
+    with _nothing_is_traced():
+        yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _nothing_is_looked_at_twice():
+    """What a module leaves is left out of later garbage collections."""
+    yield
+    # TensorFlow keeps graphs with custom gradients for ever: every full collection would go through them all.
+    gc.collect()
+    gc.freeze()

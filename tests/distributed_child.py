@@ -9,7 +9,7 @@ from unittest import mock
 import kvae  # noqa: F401  First, for what it tells TensorFlow before that is imported.
 
 
-def main(strategy, log_dir, num_epochs=17):
+def main(strategy, log_dir, num_epochs=3):
     import numpy as np
     import tensorflow as tf
 
@@ -36,6 +36,12 @@ def main(strategy, log_dir, num_epochs=17):
         K=2,
         # What bfloat16 rounds away depends on the share of the batch that a device is given.
         precision="float32",
+        # What is set before training, and in a step beside the optimizer, is the same everywhere too.
+        out_distr="gaussian",
+        learn_pixel_var=True,
+        pixel_var_from_errors=True,
+        standardise=True,
+        warm_up=0.5,
         learn_noise=True,
         learn_offset=True,
         batch_size=4,
@@ -47,7 +53,8 @@ def main(strategy, log_dir, num_epochs=17):
         train_miss_prob=0.3,
         generate_step=100,
         num_paths=0,
-        profile=True,
+        # Takes long; on one device: tests/kvae/training/test_loop.py.
+        profile=strategy == "multiworker",
     )
     with where.scope():
         model = KVAE(config)
@@ -63,7 +70,7 @@ def main(strategy, log_dir, num_epochs=17):
     ):
         train(model, train_data, train_data, folder, StopSignals(), None, where)
     folder.close()
-    weights = {weight.path.replace("/", "."): where.read(weight) for weight in model.trainable_variables}
+    weights = {weight.path.replace("/", "."): where.read(weight) for weight in model.weights}
     np.savez(folder.path / "weights.npz", **weights)
 
 

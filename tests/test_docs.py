@@ -9,7 +9,6 @@ import imageio.v2 as imageio
 import imageio_ffmpeg
 import numpy as np
 import pytest
-import tensorflow as tf
 import tyro
 
 import kvae
@@ -32,14 +31,6 @@ OWN_FILES, UNEVEN_TIME = ((ROOT / "docs" / f"{page}.md").read_text() for page in
 COLOUR = (ROOT / "docs" / "colour.md").read_text()
 COMMANDS = re.findall(r"^    ((?:python|ffmpeg) .*)$|`((?:python|ffmpeg) [^`]*)`", OWN_VIDEOS, re.M)
 COMMANDS = sorted({indented or inline for indented, inline in COMMANDS})
-
-
-@pytest.fixture
-def eagerly():
-    """Nothing is traced and compiled, which takes most of the time; what is computed is the same."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 def _run(name, monkeypatch):
@@ -65,7 +56,7 @@ def test_a_world_is_simulated_and_learned_from(eagerly, monkeypatch, capsys):
     assert (videos[:, 0] != videos[:, 5]).any(axis=(1, 2)).mean() > 0.9
 
 
-def test_another_alpha_network_is_used_and_trained(monkeypatch, capsys):
+def test_another_alpha_network_is_used_and_trained(eagerly, monkeypatch, capsys):
     found = _run("alpha", monkeypatch)
     assert "(16, 6, 8, 8)" in capsys.readouterr().out
     model = found["model"]

@@ -12,6 +12,7 @@ import pytest
 import kvae
 import simulation
 
+pytestmark = pytest.mark.filterwarnings("ignore:Even though the .* option is set")
 ROOT = Path(__file__).parent.parent
 PACKAGES = (kvae, simulation)
 
@@ -43,8 +44,11 @@ def _examples(module):
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_examples_run(module, monkeypatch):
+def test_examples_run(module, monkeypatch, request):
     monkeypatch.chdir(ROOT)
+    # What is traced takes most of the time. The export is of what is traced.
+    if module.startswith("kvae.models"):
+        request.getfixturevalue("eagerly")
     runner, said = doctest.DocTestRunner(), []
     for test in _examples(module):
         runner.run(test, out=said.append)

@@ -180,7 +180,7 @@ def check(inference, groups, seed):
 
 
 @pytest.mark.parametrize("inference", [kalman, pytest.param(kalman_parallel, marks=pytest.mark.slow)])
-def test_some_random_models(inference):
+def test_some_random_models(inference, eagerly):
     groups = [(10, num_steps, *sizes) for num_steps in SHORT for sizes in SIZES for _ in range(2)]
     assert check(inference, groups, seed=0) == 420
 

@@ -18,9 +18,13 @@ from kvae.explore.session import Exploration
 from kvae.runs.load import load
 from kvae.runs.options import read_identity
 
+pytestmark = [
+    pytest.mark.usefixtures("module_eagerly"),
+    pytest.mark.filterwarnings("ignore:Even though the .* option is set"),
+]
 SMALL = (
     "--frame_size 8 --timesteps 6 --num_epochs 1 --kf_update_steps 0 --num_filters 4 --alpha_units 4 --K 2 "
-    "--num_paths 10 --batch_size 8 --n_steps_gen 8 --precision float32 --refine_epochs 1 "
+    "--num_paths 0 --batch_size 8 --n_steps_gen 8 --precision float32 --refine_epochs 1 "
     "--train_miss_prob 0.2"
 ).split()
 
@@ -39,7 +43,7 @@ def arrays(num_videos, seed):
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(tmp_path_factory, module_eagerly):
     """Return the folder of a run on such a file, and the folder that the file lies in."""
     folder = tmp_path_factory.mktemp("own")
     np.savez(folder / "my.npz", **arrays(8, 0))

@@ -17,7 +17,7 @@ from kvae.system.signals import StopSignals
 from kvae.training.loop import train
 from tests.kvae.training.small import start, videos
 
-NUM_CUTS = 1000
+pytestmark = pytest.mark.filterwarnings("ignore:Even though the .* option is set")
 NUM_EPOCHS = 3
 OPTIONS = dict(num_epochs=NUM_EPOCHS, refine_epochs=0, num_paths=0, generate_step=100)
 
@@ -100,7 +100,7 @@ def trained(model, folder):
 
 
 @pytest.fixture(scope="module")
-def training(tmp_path_factory):
+def training(tmp_path_factory, module_eagerly):
     """Train a small model in a folder that is watched; return the `Disk`, and the weights in the end."""
     root = tmp_path_factory.mktemp("watched") / "disk"
     root.mkdir()
@@ -114,10 +114,11 @@ def training(tmp_path_factory):
     return disk, folder.path.relative_to(root), weights
 
 
-def test_a_thousand_power_cuts_lose_nothing_that_a_checkpoint_counts_on(training, tmp_path, capsys):
+@pytest.mark.parametrize("num_cuts", [250, pytest.param(1000, marks=pytest.mark.slow)])
+def test_power_cuts_lose_nothing_that_a_checkpoint_counts_on(training, num_cuts, tmp_path, capsys):
     disk, path, _ = training
     rng, seen, models = random.Random(0), set(), disk.versions_of("model.keras")
-    for _ in range(NUM_CUTS):
+    for _ in range(num_cuts):
         target = tmp_path / "cut"
         disk.after_a_cut(rng.choice(disk.moments), rng, target)
         folder = RunFolder(target / path)

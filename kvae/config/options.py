@@ -19,7 +19,7 @@ from kvae.config.rules import (
     no_effect,
 )
 
-Activation = Literal["relu", "tanh", "elu"]
+Activation = Literal["relu", "leaky_relu", "tanh", "elu"]
 
 KVAE_ALONE = IdleWith("model", "ae_rnn", "vae_rnn")
 """The option means nothing to the rivals."""
@@ -122,7 +122,11 @@ class ModelOptions(OptionGroup):
     conv: bool = True
     """Convolutional encoder and decoder; False: multi-layer perceptrons."""
     activation: Activation = "relu"
-    """Activation of encoder and decoder."""
+    """Activation of encoder and decoder. Where most of a frame stands still, all relu of a layer may end at
+    zero in the first steps, and for good; leaky_relu cannot."""
+    standardise: bool = False
+    """Start from what the frames are: the encoder sees how a frame differs from the mean of all, in units of
+    how much frames do, the decoder adds that to the mean, and the first codes are principal components."""
     filter_size: Annotated[int, at_least(1), at_most(64), IdleWith("conv", False)] = 3
     """Side of the convolution kernels."""
     num_filters: Annotated[tuple[int, ...], _FILTERS, IdleWith("conv", False)] = ()
@@ -136,6 +140,10 @@ class ModelOptions(OptionGroup):
     """Variance of a gaussian pixel (the starting value, with --learn_pixel_var=True)."""
     learn_pixel_var: Annotated[bool, IdleWith("out_distr", "bernoulli")] = False
     """Learn one variance for each gaussian pixel."""
+    pixel_var_from_errors: Annotated[bool, IdleWith("learn_pixel_var", False)] = False
+    """The variance of a pixel is its mean squared error over about the last 50 steps of training, and at
+    least that of all pixels together, in place of what the learning rate lets it be. While training warms up,
+    see warm_up, it is that of all."""
     use_vae: Annotated[bool, KVAE_ALONE] = True
     """Draw codes from q(a|x); False: use its mean, without the entropy term (an auto-encoder)."""
 
@@ -215,6 +223,9 @@ class TrainingOptions(OptionGroup):
     """Gradients are clipped to this global norm."""
     scale_reconstruction: Annotated[float, above(0)] = 0.3
     """Weight of log p(x|a) in the training objective; the bound on test data has weight 1."""
+    warm_up: Annotated[float, Bound("between 0 and 1", lambda share: 0 <= share <= 1), Mark.FIRST_PHASE] = 0.0
+    """Share of num_epochs in which the weight of log p(a) - log q(a|x) in the training objective rises to 1;
+    for a fifth of that time it is 0.01. 0: it is 1 from the start."""
     only_vae_epochs: Annotated[int, at_least(0), Mark.FIRST_PHASE] = 0
     """First phase: epochs that train encoder and decoder alone."""
     kf_update_steps: Annotated[int, at_least(0), Mark.FIRST_PHASE] = 10

@@ -55,8 +55,9 @@ WORLD_PRESETS: dict[str, dict[str, Any]] = {
 OWN_VIDEOS: dict[str, Any] = (
     _SWITCHING
     | _FALLING_RATE
-    # As for the pendulum, whose pixels are grey too.
-    | {"out_distr": "gaussian", "learn_pixel_var": True, "noise_pixel_var": 0.01}
+    # Whatever moves in them, how bright or rare it may be: see results/seen.md.
+    | {"out_distr": "gaussian", "learn_pixel_var": True, "pixel_var_from_errors": True}
+    | {"activation": "leaky_relu", "standardise": True, "warm_up": 0.5}
     # Of hundreds of sequences, not thousands: as many steps take more epochs. From the boxes' rate, 0.007,
     # the codes were given up at times.
     | {"num_epochs": 120, "decay_steps": 8, "init_lr": 0.002, "display_step": 10}

@@ -7,6 +7,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from kvae.config import Config
+from kvae.config.presets import OWN_VIDEOS
 from kvae.data.batches import batches_of
 from kvae.data.dataset import Dataset
 from kvae.data.shards import Shards
@@ -119,18 +121,17 @@ def sum_up(motion: Motion) -> str:
     )
 
 
-def given_up(motion: Motion) -> str:
+def given_up(motion: Motion, config: Config) -> str:
     """Say that the codes tell nothing of frames that move, and what helps; empty: they do."""
     if motion.alive or not motion.moving.any():
         return ""
     return (
         "All codes are given up: whatever a frame shows, its code says nothing of it, and every "
-        "reconstruction is the same. Where few pixels move, the reconstruction may weigh too little beside "
-        "the rest of the bound: try --scale_reconstruction 3 or more, or --out_distr gaussian"
+        f"reconstruction is the same. {_remedies(config)}"
     )
 
 
-def not_seen(motion: Motion) -> str:
+def not_seen(motion: Motion, config: Config) -> str:
     """Say what moves and is not seen, where it is, and what helps; empty: nothing."""
     if not motion.regions or not motion.alive:
         return ""
@@ -139,9 +140,21 @@ def not_seen(motion: Motion) -> str:
     more = f", and {len(others)} smaller ones" if others else ""
     return (
         f"Something moves that the codes do not see: in rows {rows}, columns {columns} ({region.size} pixels"
-        f"{more}; plots/*motion.png shows where) less than half of it is explained. More training may bring "
-        "it; if not, try more codes (--dim_a, and --dim_z twice that) or a larger --scale_reconstruction"
+        f"{more}; plots/*motion.png shows where) less than half of it is explained. {_remedies(config)}, or "
+        "more codes (--dim_a, and --dim_z twice that)"
     )
+
+
+def _remedies(config: Config) -> str:
+    """Return what may help that a run has not got yet."""
+    names = ["standardise", "warm_up", "activation"]
+    if config.out_distr == "gaussian":
+        names += ["learn_pixel_var", "pixel_var_from_errors"]
+    missing = [name for name in names if getattr(config, name) != OWN_VIDEOS[name]]
+    weight = f"--scale_reconstruction {10 * config.scale_reconstruction:g}"
+    if missing:
+        return "Try " + " ".join(f"--{name} {OWN_VIDEOS[name]}" for name in missing) + f", or {weight}"
+    return f"More epochs may bring it; if not, try {weight}"
 
 
 def motion_of(model: SequenceAutoencoder, dataset: Dataset | Shards) -> Motion:

@@ -45,7 +45,7 @@ def evaluate(
     yield _line_of_bound(bound, model.config)
     motion = motion_of(model, dataset)
     yield sum_up(motion)
-    for words in filter(None, (given_up(motion), not_seen(motion))):
+    for words in filter(None, (of(motion, model.config) for of in (given_up, not_seen))):
         yield f"Warning: {words}"
     if not_judged := int((~can_be_judged(model, dataset)).sum()):
         yield (

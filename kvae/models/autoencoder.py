@@ -1,9 +1,11 @@
 """What every model of videos here has: a bound and its training step."""
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from kvae import arguments
@@ -18,6 +20,10 @@ from kvae.system.device import has_gpu
 
 # What each phase of training trains: every phase adds a group to the one before.
 PHASE_VAE, PHASE_DYNAMICS, PHASE_ALL = range(3)
+
+
+ERROR_RATE = 0.02
+"""What the newest batch counts in the running mean of the pixels' errors."""
 
 
 class SequenceAutoencoder(FrameAutoencoder):
@@ -60,6 +66,7 @@ class SequenceAutoencoder(FrameAutoencoder):
             )
         # What `kvae.Schedule` sets. As for int64, see `seeds.counter`.
         self.phase = tf.Variable(PHASE_ALL, dtype=tf.int64, trainable=False, name="phase")
+        self.code_weight = tf.Variable(1.0, trainable=False, name="code_weight")
         names = (*self.bound_terms, "gradient_norm")
         self.means = {name: keras.metrics.Mean(name=name, dtype="float32") for name in names}
 
@@ -71,7 +78,8 @@ class SequenceAutoencoder(FrameAutoencoder):
     @property
     def training_state(self) -> list[tf.Variable]:
         """What a checkpoint holds of the model beside its weights."""
-        return [self.phase, self.training_draws]
+        warming_up = [self.code_weight] if self.config.warm_up else []
+        return [self.phase, *warming_up, self.training_draws]
 
     @property
     def dynamics_variables(self) -> list[keras.Variable]:
@@ -292,6 +300,8 @@ class SequenceAutoencoder(FrameAutoencoder):
             )
         keras_data.check_targets(y)
         x = keras_data.checked(x, sample_weight)
+        if self.needs_adapting:
+            self._adapt_to(x)
         if kwargs.get("validation_data") is not None:
             # Now, and not at the end of the first epoch.
             validated, targets, weight = keras.utils.unpack_x_y_sample_weight(kwargs["validation_data"])
@@ -299,6 +309,21 @@ class SequenceAutoencoder(FrameAutoencoder):
             # A tuple, as Keras takes a dictionary for a dataset.
             kwargs["validation_data"] = (keras_data.checked(validated, weight),)
         return super().fit(x, None, *args, **kwargs)
+
+    def _adapt_to(self, x: Any) -> None:
+        """Adapt to the frames of what `fit` was given."""
+        if not isinstance(x, np.ndarray | tf.Tensor | Mapping):
+            raise UserError(
+                "config.standardise is to know the frames before training, and batches are not looked at "
+                "twice: call model.adapt(images) first"
+            )
+        batch = keras_data.as_dictionary(x)
+        mask = np.ones(batch["images"].shape[:2], np.float32)
+        if "mask" in batch:
+            mask *= np.asarray(batch["mask"], np.float32)
+        if "weight" in batch:
+            mask *= np.asarray(batch["weight"], np.float32)[:, None] > 0
+        self.adapt(batch["images"], mask)
 
     def evaluate(
         self, x: Any = None, y: Any = None, *args: Any, sample_weight: Any = None, **kwargs: Any
@@ -332,6 +357,8 @@ class SequenceAutoencoder(FrameAutoencoder):
         with tf.GradientTape() as tape:
             bound = self.elbo(**batch, training=True)
             objective = bound.total + (self.config.scale_reconstruction - 1) * bound.log_px
+            if self.config.warm_up:
+                objective -= (1 - self.code_weight) * (bound.total - bound.log_px)
             loss = -objective
         # This replica's share of what is averaged over the observed frames of all of them.
         num_observed = replicas.sum_over_replicas(bound.num_observed)
@@ -347,11 +374,31 @@ class SequenceAutoencoder(FrameAutoencoder):
             for gradient, variable in zip(gradients, variables, strict=True)
         ]
         gradients = replicas.sum_over_replicas(gradients)
+        errors = self._new_pixel_errors(variables, gradients)
         gradients, norm = tf.clip_by_global_norm(gradients, self.config.max_grad_norm)
         # The optimizer would add them up over the replicas once more.
         count = replicas.num_replicas()
         self.optimizer.apply([gradient / count for gradient in gradients], variables)
+        if errors is not None:
+            self.set_pixel_errors(errors, is_shared=self.code_weight < 1)
         return self._update_metrics(bound, gradient_norm=norm)
+
+    def _new_pixel_errors(
+        self, variables: list[keras.Variable], gradients: list[tf.Tensor]
+    ) -> tf.Tensor | None:
+        """Return a running mean of the pixels' squared errors [H, W]; their variances get no gradient.
+
+        The gradient of the mean of log p(x|a) by the log of a pixel's variance v is (e / v - 1) / 2, where
+        its mean squared error is e: so e is known, of all replicas together.
+        """
+        if self.pixel_errors is None:
+            return None
+        (index,) = (i for i, variable in enumerate(variables) if variable is self.log_pixel_var)
+        slope = -gradients[index] / self.config.scale_reconstruction
+        error = tf.maximum(tf.exp(self.log_pixel_var) * (1 + 2 * slope), 0.0)
+        gradients[index] = tf.zeros_like(gradients[index])
+        # A batch in which no frame is seen has no gradient, and says that all is as expected.
+        return self.pixel_errors + ERROR_RATE * (error - self.pixel_errors)
 
     def test_step(self, data: Any, seed: SeedLike | None = None) -> dict[str, tf.Tensor]:
         """Compute the bound of a batch, with both state space terms; arguments as `train_step` and `elbo`."""

@@ -15,7 +15,7 @@ from kvae.config import Config, ModelOptions, as_config
 from kvae.config.frames import for_frames
 from kvae.data.colour import per_pixel
 from kvae.data.pixels import to_pixels
-from kvae.models import parts, seeds
+from kvae.models import adaptation, parts, seeds
 from kvae.models.arguments import check_built, check_sides
 from kvae.models.image_networks import Decoder, Encoder
 from kvae.models.outputs import Decoded, TensorLike
@@ -23,6 +23,9 @@ from kvae.models.seeds import SeedLike
 from kvae.system.device import trunk_policy, use_full_float32
 
 tfd = tfp.distributions
+
+LEAST_ERROR = 1e-6
+"""Of a pixel, mean squared: a quarter of a grey level, which frames of 256 of them are rounded by."""
 
 
 class FrameAutoencoder(keras.Model):
@@ -57,6 +60,9 @@ class FrameAutoencoder(keras.Model):
             self.config.dim_a, self.config.noise_emission, **self._trunk_options(), name="encoder"
         )
         self.log_pixel_var: keras.Variable | None = None
+        self.pixel_errors: keras.Variable | None = None
+        self.frame_mean: keras.Variable | None = None
+        self.frame_scale: keras.Variable | None = None
 
     def build(self, input_shape: Sequence[Any]) -> None:
         """Create all weights, and let `config` say which channels and convolutions they are for.
@@ -75,12 +81,21 @@ class FrameAutoencoder(keras.Model):
         self.encoder.build((None, *frame_shape))
         self.decoder.build((None, self.config.dim_a))
         self.build_dynamics()
+        noise = self.config.noise_pixel_var
         if self.config.learn_pixel_var:
-            self.log_pixel_var = self.add_weight(
-                frame_shape,
-                initializer=keras.initializers.Constant(float(tf.math.log(self.config.noise_pixel_var))),
-                name="log_pixel_var",
+            initializer = keras.initializers.Constant(float(tf.math.log(noise)))
+            self.log_pixel_var = self.add_weight(frame_shape, initializer=initializer, name="log_pixel_var")
+        if self.config.pixel_var_from_errors:
+            initializer = keras.initializers.Constant(noise)
+            self.pixel_errors = self.add_weight(
+                frame_shape, initializer=initializer, trainable=False, name="pixel_errors"
             )
+        if self.config.standardise:
+            self.frame_mean = self.add_weight(
+                frame_shape, initializer="zeros", trainable=False, name="frame_mean"
+            )
+            # 0: no frames have been looked at yet, see `adapt`.
+            self.frame_scale = self.add_weight((), initializer="zeros", trainable=False, name="frame_scale")
         self.built = True
 
     def build_dynamics(self) -> None:
@@ -244,6 +259,69 @@ class FrameAutoencoder(keras.Model):
             count.assign_add(1)
             yield tf.stack([self.config.seed, 2 * tf.cast(count.read_value(), tf.int32) + int(training)])
 
+    # --- frames as they differ from their mean ---
+
+    @property
+    def needs_adapting(self) -> bool:
+        """Whether it is to be told, by `adapt`, what frames look like."""
+        return self.config.standardise and (self.frame_scale is None or float(self.frame_scale.numpy()) == 0)
+
+    def adapt(self, images: TensorLike, mask: TensorLike | None = None) -> None:
+        """Learn the mean of all frames and how much they differ, and let codes be principal components.
+
+        As `adapt` of Keras' preprocessing layers: before training, on the frames to be trained on. `fit` does
+        it by itself where it is given arrays.
+
+        Args:
+            images: [N, T, H, W].
+            mask: [N, T], 1 where a frame is looked at, or None: all are.
+
+        Raises:
+            UserError: config.standardise is off.
+            ArgumentError: frames or mask are none, or no frame is looked at.
+            FitError: the frames' sides are not those that the model was built for.
+
+        Example:
+            >>> import kvae, numpy as np
+            >>> videos = np.random.default_rng(0).integers(0, 256, [3, 6, 8, 8], np.uint8)
+            >>> model = kvae.KVAE(kvae.Config(num_filters=(4,), out_distr="gaussian", standardise=True))
+            >>> model.adapt(videos)
+            >>> np.allclose(model.frame_mean, videos.mean(axis=(0, 1)) / 255)
+            True
+        """
+        images = self.checked(images, mask)
+        mask = None if mask is None else np.asarray(mask, np.float32)
+        batches = (
+            {"images": images[i : i + 32]} | ({} if mask is None else {"mask": mask[i : i + 32]})
+            for i in range(0, len(images), 32)
+        )
+        adaptation.adapt(self, batches)
+
+    def set_pixel_errors(self, errors: tf.Tensor, is_shared: tf.Tensor | bool) -> None:
+        """Let variances follow the mean squared errors of the pixels.
+
+        Shared: what is not explained yet weighs most. Each its own: what cannot be explained, which is noise,
+        weighs no more than what is. But by its own error alone a pixel that hardly ever moves, as most do,
+        would weigh a thousand times as much as one that does, and letting nothing move would be best.
+
+        Args:
+            errors: [H, W].
+            is_shared: whether the variance of all pixels is the mean of their errors; else each has its own,
+                and at least that.
+        """
+        assert self.pixel_errors is not None
+        assert self.log_pixel_var is not None
+        self.pixel_errors.assign(errors)
+        shared = tf.maximum(tf.reduce_mean(errors), LEAST_ERROR)
+        variances = tf.where(is_shared, shared, tf.maximum(errors, shared))
+        self.log_pixel_var.assign(tf.math.log(variances))
+
+    def standardised(self, frames: tf.Tensor) -> tf.Tensor:
+        """Return frames [N, H, W] as the encoder sees them: their difference from the mean, in its units."""
+        if self.frame_mean is None:
+            return frames
+        return (frames - self.frame_mean) / adaptation.unit_of(self.frame_scale)
+
     # --- the networks, a bounded number of frames at a time ---
 
     def _encode(self, images: TensorLike, mask: TensorLike | None = None) -> tfp.distributions.Distribution:
@@ -276,7 +354,7 @@ class FrameAutoencoder(keras.Model):
 
     def _moments(self, frames: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Return mean and variance of q(a|x), [N, dim_a] each, for frames [N, H, W]."""
-        return self.encoder(frames)
+        return self.encoder(self.standardised(frames))
 
     @tf.function(autograph=False)
     def _compiled_moments(self, frames: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -291,12 +369,21 @@ class FrameAutoencoder(keras.Model):
                 decode = functools.partial(parts.traced_once, self._compiled_decoder)
                 pixels = parts.in_parts(decode, [flat], at_once)
             else:
-                pixels = self.decoder(flat)
+                pixels = self._drawn(flat)
             return tf.reshape(pixels, [tf.shape(codes)[0], tf.shape(codes)[1], *pixels.shape[1:]])
 
     @tf.function(autograph=False)
     def _compiled_decoder(self, codes: tf.Tensor) -> tf.Tensor:
-        return self.decoder(codes)
+        return self._drawn(codes)
+
+    def _drawn(self, codes: tf.Tensor) -> tf.Tensor:
+        """Return logits or means of the pixels [N, H, W] of codes [N, dim_a]."""
+        pixels = self.decoder(codes)
+        if self.frame_mean is None:
+            return pixels
+        if self.config.out_distr == "bernoulli":
+            return pixels + adaptation.logits_of(self.frame_mean, self.frame_scale)
+        return self.frame_mean + adaptation.unit_of(self.frame_scale) * pixels
 
     # --- saving ---
 

@@ -6,7 +6,7 @@ Convolutions that see and draw all three at once learn first what these have in 
 then two things that differ by colour alone are never told apart.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -49,7 +49,7 @@ class Encoder(keras.layers.Layer):
         super().__init__(dtype="float32", **kwargs)
         self.dim_a, self.max_variance = dim_a, max_variance
         self.conv, self.widths, self.filter_size, self.seed = conv, widths, filter_size, seed
-        self.trunk_options = {"activation": activation, "dtype": trunk_dtype}
+        self.trunk_options = {"activation": activation_of(activation), "dtype": trunk_dtype}
         self.hidden: list[keras.layers.Layer] = []
         self.margins: list[list[int]] = []
 
@@ -77,6 +77,11 @@ class Encoder(keras.layers.Layer):
 
     def call(self, frames: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Encode frames [M, H, W] or [M, H, W, 3]; return the codes' means and variances, [M, dim_a] each."""
+        hidden = self.features(frames)
+        return self.mean(hidden), self.max_variance * tf.sigmoid(self.var(hidden))
+
+    def features(self, frames: tf.Tensor) -> tf.Tensor:
+        """Return what the two heads see of frames [M, H, W] or [M, H, W, 3]: [M, F]."""
         if self.conv:
             in_grey = frames if frames.shape.rank == 3 else tf.transpose(frames, [0, 3, 1, 2])
             hidden = tf.reshape(in_grey, [-1, *in_grey.shape[-2:], 1])
@@ -86,8 +91,7 @@ class Encoder(keras.layers.Layer):
             hidden = tf.reshape(frames, [-1, np.prod(frames.shape[1:])])
         for layer in self.hidden:
             hidden = layer(hidden)
-        hidden = tf.reshape(hidden, [-1, self.mean.kernel.shape[0]])
-        return self.mean(hidden), self.max_variance * tf.sigmoid(self.var(hidden))
+        return tf.reshape(hidden, [-1, self.mean.kernel.shape[0]])
 
     def _head(self, name: str) -> keras.layers.Layer:
         initializer = glorot(self.seed)
@@ -135,7 +139,6 @@ class Decoder(keras.layers.Layer):
     ):
         super().__init__(dtype="float32", **kwargs)
         self.frame_shape, self.conv = frame_shape, conv
-        self.activation = keras.activations.get(activation)
         if conv:
             height, width = padded_sides(frame_shape[0], frame_shape[1], len(widths))
             self.grid = (height >> len(widths), width >> len(widths), widths[-1])
@@ -152,7 +155,7 @@ class Decoder(keras.layers.Layer):
                     filter_size,
                     padding="same",
                     data_format="channels_last",
-                    activation=activation,
+                    activation=activation_of(activation),
                     kernel_initializer=glorot(seed),
                     name=f"conv{i}",
                     dtype=trunk_dtype,
@@ -164,7 +167,7 @@ class Decoder(keras.layers.Layer):
             self.hidden = [
                 keras.layers.Dense(
                     units,
-                    activation=activation,
+                    activation=activation_of(activation),
                     kernel_initializer=glorot(seed),
                     name=f"dense{i}",
                     dtype=trunk_dtype,
@@ -205,6 +208,14 @@ class Decoder(keras.layers.Layer):
             if len(self.frame_shape) == 3:
                 pixels = tf.transpose(tf.reshape(pixels, [-1, 3, height, width]), [0, 2, 3, 1])
         return tf.reshape(pixels, [-1, *self.frame_shape])
+
+
+def activation_of(name: str) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Return an activation, as Keras has it, by its name."""
+    if name != "leaky_relu":
+        return keras.activations.get(name)
+    # TensorFlow's own behind a convolution is a case that its graph optimizer complains of as an error.
+    return lambda inputs: tf.maximum(inputs, 0.2 * inputs)
 
 
 class UpscalingHead(keras.layers.Layer):

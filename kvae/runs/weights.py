@@ -22,7 +22,7 @@ class WeightsError(UserError):
 
 
 def named_weights(model: SequenceAutoencoder) -> dict[str, keras.Variable]:
-    """Return the model's learned variables by name.
+    """Return what a model has learned, or been told of the frames, by name.
 
     Args:
         model: a `KVAE` that has been built.
@@ -31,7 +31,7 @@ def named_weights(model: SequenceAutoencoder) -> dict[str, keras.Variable]:
         ArgumentError: it has not been built, so it has none.
     """
     check_built(model)
-    return {_name(model, variable): variable for variable in model.trainable_variables}
+    return {_name(model, variable): variable for variable in model.weights}
 
 
 def save_weights(model: SequenceAutoencoder, path: str | os.PathLike) -> None:

@@ -60,6 +60,6 @@ def check_weights(
         epoch: the epoch that has been trained.
         read: from a variable to an array.
     """
-    for variable in model.trainable_variables:
+    for variable in model.weights:
         if not np.isfinite(read(variable)).all():
             raise TrainingError(f"{variable.path} is not finite any more in epoch {epoch}: {_REMEDY}")

@@ -14,6 +14,7 @@ from kvae.data.batches import Batches, batches_of
 from kvae.data.dataset import Dataset
 from kvae.data.identity import digest
 from kvae.data.shards import Shards
+from kvae.models import adaptation
 from kvae.models.autoencoder import SequenceAutoencoder
 from kvae.runs import checkpoint
 from kvae.runs.options import read_identity
@@ -105,6 +106,9 @@ class _Training:
             self.model.optimizer.build(self.model.trainable_variables)
         path = self.folder.checkpoint
         is_resumed = path.exists()
+        if not is_resumed and self.model.needs_adapting:
+            with self.distribution.scope():
+                adaptation.adapt(self.model, batches_of(self.data, self.config.batch_size, self.mask).of())
         if is_resumed:
             self.progress = Progress.from_dict(checkpoint.restore(path, self.model), path)
             self._start -= self.progress.seconds

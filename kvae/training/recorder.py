@@ -61,7 +61,7 @@ class Recorder:
             self._twin = make_model(self.config, name=self.trained.name)
             self._twin.build_from_config(self.trained.get_build_config())
             self._twin.compile()
-        pairs = zip(self._twin.trainable_weights, self.trained.trainable_weights, strict=True)
+        pairs = zip(self._twin.weights, self.trained.weights, strict=True)
         for variable, trained in pairs:
             variable.assign(self.distribution.read(trained))
         return self._twin
@@ -144,7 +144,7 @@ class Recorder:
     def _warn(self, epoch: int) -> None:
         """Say what the codes do not see, once, when that has lasted for `_PATIENCE` evaluations."""
         for ways in (given_up, not_seen):
-            words = ways(self._motion)
+            words = ways(self._motion, self.config)
             self._lasting[ways.__name__] = self._lasting.get(ways.__name__, 0) + 1 if words else 0
             if self._lasting[ways.__name__] == _PATIENCE and ways.__name__ not in self._told:
                 self._told.add(ways.__name__)

@@ -7,6 +7,9 @@ import keras
 from kvae.config import Config
 from kvae.models.autoencoder import PHASE_ALL, PHASE_DYNAMICS, PHASE_VAE
 
+LEAST_WEIGHT = 0.01
+"""Of the codes in the objective, while it warms up."""
+
 
 class Schedule(keras.callbacks.Callback):
     """Train the parts of a KVAE in phases, with a learning rate that falls in a staircase.
@@ -40,6 +43,25 @@ class Schedule(keras.callbacks.Callback):
         """Return the learning rate of an epoch, counted from 0."""
         return self.config.init_lr * self.config.decay_rate ** (epoch // self.config.decay_steps)
 
+    def code_weight(self, epoch: int) -> float:
+        """Return the weight of log p(a) - log q(a|x) in the objective of an epoch, counted from 0.
+
+        For a fifth of config.warm_up it is hardly any, and then it rises to 1 as a parabola. From the start,
+        codes that no frame is decoded from yet would be told to be all the same, and obey: see Sonderby et
+        al., "Ladder variational autoencoders", NIPS 2016, whose weight rises on a line. With no weight at all
+        nothing would keep the variance of q(a|x) above zero.
+
+        Example:
+            >>> from kvae.config import Config
+            >>> schedule = Schedule(Config(num_epochs=20, warm_up=0.5))
+            >>> [round(schedule.code_weight(epoch), 2) for epoch in (0, 2, 6, 10)]
+            [0.01, 0.01, 0.25, 1.0]
+        """
+        epochs = self.config.warm_up * self.config.num_epochs
+        if not epochs:
+            return 1.0
+        return min(1.0, max(LEAST_WEIGHT, max(0.0, (epoch / epochs - 0.2) / 0.8) ** 2))
+
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Set the phase and the learning rate."""
         optimizer = self.model.optimizer
@@ -49,3 +71,4 @@ class Schedule(keras.callbacks.Callback):
             for variable in optimizer.variables:
                 variable.assign(keras.ops.zeros_like(variable))
         optimizer.learning_rate = self.learning_rate(epoch)
+        self.model.code_weight.assign(self.code_weight(epoch))

@@ -23,7 +23,11 @@ def test_along_each_axis_the_ball_moves_as_in_the_simulator(name):
         np.testing.assert_allclose(paths[inside], states[inside, :, axis], atol=1e-5)
 
 
-@pytest.mark.parametrize("hidden", [slice(4, 12), slice(4, 20)], ids=["a gap", "all that comes"])
+@pytest.mark.parametrize(
+    "hidden",
+    [slice(4, 12), pytest.param(slice(4, 20), marks=pytest.mark.slow)],
+    ids=["a gap", "all that comes"],
+)
 def test_motions_are_those_of_the_simulator_given_what_is_seen(hidden):
     """Beside starts near the true one that the simulator itself rolls out, by their density."""
     world, rng = make_world("box"), np.random.default_rng(0)

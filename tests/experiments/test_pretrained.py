@@ -22,7 +22,14 @@ KEPT = ROOT / "pretrained"
 WORLDS = sorted(path.parent.name for path in KEPT.glob("*/config.json"))
 
 
-@pytest.mark.parametrize("world", WORLDS)
+# Of those that are slow another world has the same options.
+@pytest.mark.parametrize(
+    "world",
+    [
+        pytest.param(world, marks=pytest.mark.slow if world in ("box_gravity", "polygon") else ())
+        for world in WORLDS
+    ],
+)
 def test_a_kept_model_fills_in_what_it_has_not_seen(world):
     model = kvae.load(KEPT / world)
     assert (KEPT / world / "model.keras").stat().st_size < 1e6

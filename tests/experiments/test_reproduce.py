@@ -12,10 +12,11 @@ import simulation.generate
 from experiments import reproduce
 from experiments.compare import command_of
 from kvae.config.command_line import parse
+from kvae.evaluation import pictures
 from kvae.runs.options import read_options
 
 SMALL = (
-    "--kf_update_steps 1 --num_filters 4,4 --alpha_units 4 --batch_size 8 --generate_step 9 "
+    "--kf_update_steps 0 --num_filters 4,4 --alpha_units 4 --batch_size 8 --generate_step 9 "
     "--n_steps_gen 10 --t_steps_mask 4 --precision float32"
 ).split()
 
@@ -33,12 +34,16 @@ def command(tmp_path, monkeypatch):
         started.append(arguments)
         if "--resume" not in arguments:
             small = (
-                [*SMALL, *"--num_paths 10 --K 3 --refine_epochs 0".split()] if "kvae" in arguments else SMALL
+                [*SMALL, *"--num_paths 10 --K 3 --refine_epochs 0 --kf_elbo sampled".split()]
+                if "kvae" in arguments
+                else SMALL
             )
             arguments = [*arguments, *small]
         return SimpleNamespace(returncode=run_kvae.main(arguments))
 
     monkeypatch.setattr(reproduce, "subprocess", SimpleNamespace(run=start))
+    # They are not looked at.
+    monkeypatch.setattr(pictures, "draw", lambda *arguments, **named: None)
 
     def run(*options):
         output = ["--output_dir", str(tmp_path / "out"), "--run_options", "num_epochs=1"]

@@ -43,8 +43,17 @@ def test_an_option_of_the_networks_is_refused():
         screen_dynamics.with_new_dynamics(tiny(), "K=2,activation=tanh")
 
 
-def test_a_row_for_each_trial(run_folder, capsys):
-    arguments = [str(run_folder), "", "K=2,learn_offset=True", "--epochs", "1"]
+@pytest.mark.parametrize(
+    "trials",
+    [
+        ["K=2,learn_offset=True"],
+        # All is compiled for every trial.
+        pytest.param(["", "K=2,learn_offset=True"], marks=pytest.mark.slow),
+    ],
+    ids=len,
+)
+def test_a_row_for_each_trial(trials, run_folder, capsys):
+    arguments = [str(run_folder), *trials, "--epochs", "1"]
     assert screen_dynamics.main([*arguments, "--num_sequences", "5"]) == 0
     printed = capsys.readouterr().out
     rows = [line.split("|")[1:-1] for line in printed.splitlines() if line.startswith("|")]
@@ -54,7 +63,9 @@ def test_a_row_for_each_trial(run_folder, capsys):
         *"1 5 9 11 15".split(),
         "seconds",
     ]
-    assert [row[0].strip() for row in rows[2:]] == ["as it was", "K=2, learn_offset=True"]
+    assert [row[0].strip() for row in rows[2:]] == [
+        trial.replace(",", ", ") or "as it was" for trial in trials
+    ]
     for row in rows[2:]:
         assert all(0 <= float(value) <= 1 for cell in row[2:7] for value in cell.split("/"))
 

@@ -4,13 +4,17 @@ import json
 from experiments import summarise
 from kvae.config import Config
 
+SEEN = {"explained": 0.9123, "unseen": 0.0456, "alive": 2.0}
 
-def finished_run(path, options, bound, methods):
+
+def finished_run(path, options, bound, methods, motion=None):
     """A finished run; methods is a dictionary from name to the wrong pixels at one and three frames."""
     path.mkdir()
     (path / "config.json").write_text(json.dumps({"options": Config(**options).to_dict()}))
-    of_bound = {"total": bound, "state_space": 1.0, "exact": 1.5}
-    (path / "evaluation.json").write_text(json.dumps({"test_bound": of_bound, "best_epoch": 2}))
+    found = {"test_bound": {"total": bound, "state_space": 1.0, "exact": 1.5}, "best_epoch": 2}
+    if motion:
+        found["motion"] = motion
+    (path / "evaluation.json").write_text(json.dumps(found))
     (path / "metrics.csv").write_text("epoch,train_time_seconds\n1,60\n2,120\n")
     with (path / "imputation_planning.csv").open("w", newline="") as file:
         writer = csv.writer(file)
@@ -24,7 +28,7 @@ def test_the_best_bound_comes_first_with_the_options_that_differ(tmp_path, capsy
     smoothing = {"smoothing": (0.01, 0.03), "filtering": (0.02, 0.04), "generation": (0.05, 0.05)}
     runs = [
         finished_run(tmp_path / "a", {"K": 3}, -5.0, smoothing | {"sampling": (0.004, 0.006)}),
-        finished_run(tmp_path / "b", {"K": 5, "num_paths": 0}, -4.0, smoothing),
+        finished_run(tmp_path / "b", {"K": 5, "num_paths": 0}, -4.0, smoothing, SEEN),
     ]
     assert summarise.main([*runs, "--title", "Box"]) == 0
     printed = capsys.readouterr().out
@@ -32,10 +36,11 @@ def test_the_best_bound_comes_first_with_the_options_that_differ(tmp_path, capsy
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in printed.splitlines() if "|" in line]
     assert rows[0] == [
         *("K", "num_paths", "test bound per frame"),
-        *("sampling", "smoothing", "filtering", "generation", "best epoch", "minutes"),
+        *("sampling", "smoothing", "filtering", "generation", "explained", "unseen", "alive"),
+        *("best epoch", "minutes"),
     ]
-    assert rows[2] == ["5", "0", "-3.50", "", "0.0200", "0.0300", "0.0500", "2", "2"]
-    assert rows[3] == ["3", "1000", "-4.50", "0.0050", "0.0200", "0.0300", "0.0500", "2", "2"]
+    assert rows[2] == ["5", "0", "-3.50", "", "0.0200", "0.0300", "0.0500", "0.912", "0.046", "2", "2", "2"]
+    assert rows[3] == ["3", "1000", "-4.50", "0.0050", "0.0200", "0.0300", "0.0500", "", "", "", "2", "2"]
 
 
 def test_an_unfinished_run_is_told(tmp_path, capsys):

@@ -23,6 +23,10 @@ from kvae.videos import frames, sources
 from kvae.videos.frames import Look, read_clip
 
 ROOT = Path(__file__).parents[3]
+pytestmark = [
+    pytest.mark.usefixtures("module_eagerly"),
+    pytest.mark.filterwarnings("ignore:Even though the .* option is set"),
+]
 TINY = (
     "--timesteps 8 --frame_size 16 --num_filters 4 --alpha_units 4 --K 2 --num_epochs 1 --refine_epochs 0 "
     # What takes XLA and posterior sampling long to compile has tests of its own.
@@ -54,7 +58,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def trained(folder, tmp_path_factory):
+def trained(folder, tmp_path_factory, module_eagerly):
     places = tmp_path_factory.mktemp("places")
     words = ["--dataset", str(folder), "--data_dir", str(places / "data"), "--log_dir", str(places / "logs")]
     assert run_kvae.main([*words, *TINY, "--run_name", "mine"]) == 0

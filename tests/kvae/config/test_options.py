@@ -34,7 +34,7 @@ WHAT_MAKES_IT_MATTER = {
     + [("init_kf_matrices", -0.01), ("seed", 2**31), ("num_paths", 1)]
     + [(name, value) for name in ABOVE_ZERO for value in (0.0, -0.5, float("nan"), float("inf"))]
     + [("decay_rate", value) for value in (0.0, -0.1, 1.01, float("nan"))]
-    + [("train_miss_prob", value) for value in (-0.01, 1.01, float("nan"))]
+    + [(name, value) for name in ("train_miss_prob", "warm_up") for value in (-0.01, 1.01, float("nan"))]
     + [("num_filters", value) for value in ((0,), (4, -4))]
     + [("frame_size", [])]
     + [("dataset", ""), ("run_name", "a/b"), ("run_name", "a\\b"), ("run_name", "a\0b")]

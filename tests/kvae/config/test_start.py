@@ -77,9 +77,21 @@ def test_it_gives_way_to_whatever_is_asked_for(dataset, preset):
     [
         ("--model vae_rnn", {"model": "vae_rnn"}, "dim_z K learn_noise learn_offset"),
         ("--model=ae_rnn", {"model": "ae_rnn"}, "dim_z K learn_noise learn_offset refine_epochs"),
-        ("--out_distr bernoulli", {"out_distr": "bernoulli"}, "noise_pixel_var learn_pixel_var"),
-        ("--out_distr=bernoulli", {"out_distr": "bernoulli"}, "noise_pixel_var learn_pixel_var"),
-        ("--out-distr bernoulli", {"out_distr": "bernoulli"}, "noise_pixel_var learn_pixel_var"),
+        (
+            "--out_distr bernoulli",
+            {"out_distr": "bernoulli"},
+            "noise_pixel_var learn_pixel_var pixel_var_from_errors",
+        ),
+        (
+            "--out_distr=bernoulli",
+            {"out_distr": "bernoulli"},
+            "noise_pixel_var learn_pixel_var pixel_var_from_errors",
+        ),
+        (
+            "--out-distr bernoulli",
+            {"out_distr": "bernoulli"},
+            "noise_pixel_var learn_pixel_var pixel_var_from_errors",
+        ),
         ("--conv False", {"conv": False}, ""),
         ("--conv=False --vae_num_units 10", {"conv": False, "vae_num_units": 10}, ""),
         ("--learn_u", {"learn_u": True}, ""),
@@ -137,12 +149,12 @@ def test_who_contradicts_himself_is_refused(words, capsys):
 
 def test_what_comes_with_a_model_that_is_trained_on():
     assert trained_on() == set(
-        "preset model channels out_distr conv activation filter_size num_filters vae_num_units num_layers "
-        "noise_pixel_var learn_pixel_var use_vae dim_a dim_z dim_u K noise_emission noise_transition "
-        "init_cov init_kf_matrices alpha_rnn alpha_units alpha_layers alpha_activation fifo_size learn_noise "
-        "learn_offset learn_u".split()
+        "preset model channels out_distr conv activation standardise filter_size num_filters vae_num_units "
+        "num_layers noise_pixel_var learn_pixel_var pixel_var_from_errors use_vae dim_a dim_z dim_u K "
+        "noise_emission noise_transition init_cov init_kf_matrices alpha_rnn alpha_units alpha_layers "
+        "alpha_activation fifo_size learn_noise learn_offset learn_u".split()
     )
-    assert first_phases_over() == {"only_vae_epochs": 0, "kf_update_steps": 0}
+    assert first_phases_over() == {"warm_up": 0, "only_vae_epochs": 0, "kf_update_steps": 0}
 
 
 def test_of_own_videos_goes_on_with_a_world():

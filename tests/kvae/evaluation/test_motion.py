@@ -8,8 +8,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from kvae.config import Config
+from kvae.config.presets import OWN_VIDEOS
 from kvae.data.dataset import Dataset
-from kvae.evaluation.motion import Motion, motion_of
+from kvae.evaluation.motion import Motion, motion_of, not_seen
 from kvae.models.kvae import KVAE
 from tests.kvae.evaluation.small import tiny, videos
 
@@ -86,6 +87,18 @@ def test_a_small_thing_beside_a_large_one_is_missed():
     (region,) = found.regions
     assert region.rows[0] >= 7
     assert region.size > 150
+
+
+def test_what_helps_is_what_a_run_has_not_got():
+    # What own videos start from; a world of ours, whose pixels are 0 and 1; and a run that has it all.
+    found = of("a ball of one pixel")
+    said = not_seen(found, Config(out_distr="gaussian"))
+    missing = "--standardise True --warm_up 0.5 --activation leaky_relu"
+    assert f"Try {missing} --learn_pixel_var True --pixel_var_from_errors True, or --scale_rec" in said
+    assert f"Try {missing}, or --scale_reconstruction 3, or more codes" in not_seen(found, Config())
+    assert "More epochs may bring it; if not, try --scale_reconstruction 3" in not_seen(
+        found, Config(**OWN_VIDEOS)
+    )
 
 
 def test_noise_is_not_something_that_moves():

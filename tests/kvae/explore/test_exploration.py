@@ -151,7 +151,7 @@ def test_nothing_is_traced_again(box):
         (1, 0, {"channels": 3}),
     ],
 )
-def test_every_kind_of_model_is_shown(dim_a, dim_u, options):
+def test_every_kind_of_model_is_shown(dim_a, dim_u, options, eagerly):
     model, dataset = tiny(dim_u, dim_a=dim_a, **options)
     exploration = Exploration(model, dataset, num_paths=10)
     assert exploration.plane.note
@@ -167,7 +167,7 @@ def test_every_kind_of_model_is_shown(dim_a, dim_u, options):
 
 
 @pytest.mark.parametrize("num_paths", [0, 6])
-def test_as_many_paths_are_followed_as_the_run_says(num_paths, monkeypatch):
+def test_as_many_paths_are_followed_as_the_run_says(num_paths, monkeypatch, eagerly):
     given = []
     sample = KVAE.sample_posterior
 
@@ -178,7 +178,7 @@ def test_as_many_paths_are_followed_as_the_run_says(num_paths, monkeypatch):
     monkeypatch.setattr(KVAE, "sample_posterior", noted)
     model, dataset = tiny(num_paths=num_paths)
     look = Exploration(model, dataset).look(0, (2, 3))
-    assert given == [num_paths]
+    assert set(given) == {num_paths}
     assert np.isfinite(look.filled).all()
 
 

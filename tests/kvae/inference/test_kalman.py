@@ -181,7 +181,7 @@ def test_a_graph_of_unknown_sizes_gives_the_same():
         np.testing.assert_allclose(of_graph, eager, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("by_coordinate", [False, True])
+@pytest.mark.parametrize("by_coordinate", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_gradients_are_finite_differences(by_coordinate):
     model = reference.random_model(7, batch=2, num_steps=4, by_coordinate=by_coordinate)
     weights = reference.random_model(8, batch=2, num_steps=4).y

@@ -68,9 +68,9 @@ def quadrature(model, codes, mask, u):
     [
         {},
         {"rnn": False, "fifo_size": 2},
-        {"learn_u": True},
+        pytest.param({"learn_u": True}, marks=pytest.mark.slow),
         {"dim_z": 1, "dim_u": 2},
-        {"learn_noise": True, "learn_offset": True},
+        pytest.param({"learn_noise": True, "learn_offset": True}, marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.parametrize("hidden", [[2], [1, 2], [2, 4], [0], [4]])
@@ -112,7 +112,10 @@ def test_the_papers_procedure_is_another_where_alpha_depends_on_the_hidden_codes
     assert np.abs(plain.codes[0, 0, 1:3, 0] - smoothed_codes[1:3]).max() > 0.05
 
 
-@pytest.mark.parametrize("options", [{}, {"dim_a": 1, "dim_z": 1}, {"dim_a": 3, "dim_u": 2}])
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param({}, marks=pytest.mark.slow), {"dim_a": 1, "dim_z": 1}, {"dim_a": 3, "dim_u": 2}],
+)
 def test_with_one_model_sampling_is_the_exact_smoother(options):
     """Then alpha depends on nothing, and the filter is exact under any mask."""
     model, codes, u = model_and_sequences(3, 12, K=1, **options)

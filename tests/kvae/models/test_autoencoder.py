@@ -1,3 +1,5 @@
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -53,18 +55,24 @@ def test_every_option_trains(options, masked):
     assert idle == expected
 
 
+SMALLEST = {
+    "frame": dict(batch=1, num_steps=1),
+    "two": dict(batch=1, num_steps=2),
+    "three": dict(batch=2, num_steps=3, height=4, width=10),
+}
+SOME_OF_SMALLEST = [("frame", 1, False), ("two", 2, True), ("three", 1, True)]
+"""Each side of each choice; all the others take a minute."""
+
+
 @pytest.mark.parametrize(
-    "shape",
+    ("shape", "K", "masked"),
     [
-        dict(batch=1, num_steps=1),
-        dict(batch=1, num_steps=2),
-        dict(batch=2, num_steps=3, height=4, width=10),
+        pytest.param(*case, marks=() if case in SOME_OF_SMALLEST else pytest.mark.slow)
+        for case in itertools.product(SMALLEST, (1, 2), (False, True))
     ],
 )
-@pytest.mark.parametrize("K", [1, 2])
-@pytest.mark.parametrize("masked", [False, True])
 def test_the_smallest_shapes_work(shape, K, masked):
-    images = videos(**{"height": 4, "width": 4, **shape})
+    images = videos(**{"height": 4, "width": 4, **SMALLEST[shape]})
     batch, num_steps = images.shape[:2]
     model = tiny(images, K=K, dim_a=1, dim_z=1, dim_u=1)
     model.compile()
@@ -183,11 +191,13 @@ def test_training_scales_the_reconstruction_and_reports_the_bound_at_scale_one()
         np.testing.assert_allclose((weight.numpy() - old) / 1e-2, gradient, rtol=2e-2, atol=2e-2)
 
 
-def test_fit_learns_and_one_seed_ends_in_one_place():
+# What XLA compiles takes as long as all else, and is compiled elsewhere too.
+@pytest.mark.parametrize("kf_elbo", ["sampled", pytest.param("exact", marks=pytest.mark.slow)])
+def test_fit_learns_and_one_seed_ends_in_one_place(kf_elbo):
     images = videos(batch=10)
     ends = []
     for _ in range(2):
-        model = KVAE(Config(**TINY))
+        model = KVAE(Config(**TINY, kf_elbo=kf_elbo))
         model.compile(keras.optimizers.Adam(0.01))
         # 10 sequences in batches of 4: the last one is not full.
         history = model.fit({"images": images}, batch_size=4, epochs=8, shuffle=False, verbose=0)

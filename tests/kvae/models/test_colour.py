@@ -18,12 +18,7 @@ PERCEPTRON = {"conv": False, "num_filters": (), "vae_num_units": 5}
 GAUSSIAN = {"out_distr": "gaussian", "noise_pixel_var": 0.2, "learn_pixel_var": True}
 
 
-@pytest.fixture
-def eagerly():
-    """Nothing is traced and compiled, which takes most of the time; what is computed is the same."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+pytestmark = pytest.mark.filterwarnings("ignore:Even though the .* option is set")
 
 
 @pytest.mark.parametrize(
@@ -68,6 +63,7 @@ def test_the_density_is_of_every_value_of_every_pixel(eagerly):
     assert float(model.elbo(binary, sample=False).log_px) == pytest.approx(log_px, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_model_learns_colours():
     images = coloured()
     model = make_model(Config(**{**TINY, "num_filters": (8, 8)}, init_lr=0.02, kf_elbo="sampled"))
@@ -88,6 +84,9 @@ def test_a_model_of_colour_is_saved_and_loaded(eagerly, tmp_path):
     loaded = kvae.load(tmp_path / "model.keras")
     assert loaded.frame_shape == (8, 8, 3)
     np.testing.assert_array_equal(loaded.smooth(images).images, model.smooth(images).images)
+    found = loaded.predict({"images": images, "mask": MASK}, verbose=0)
+    np.testing.assert_allclose(found, model.predict({"images": images, "mask": MASK}, verbose=0), atol=1e-6)
+    assert found.shape == images.shape
     save_weights(model, tmp_path / "weights.npz")
     other = make_model(model.config)
     other.build(images.shape)

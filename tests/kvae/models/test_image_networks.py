@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from kvae.models import image_networks
-from kvae.models.image_networks import Decoder, Encoder
+from kvae.models.image_networks import Decoder, Encoder, activation_of
 
 CONV = dict(conv=True, widths=(4, 8), filter_size=3, activation="relu")
 DENSE = dict(conv=False, widths=(5, 5), filter_size=3, activation="tanh")
@@ -111,3 +111,9 @@ def test_the_head_is_upscaling_then_a_convolution():
     np.testing.assert_allclose(head(inputs), expected + 0.5, rtol=1e-5, atol=1e-6)
     # What comes in as bfloat16 is multiplied in float32.
     assert head(tf.cast(inputs, tf.bfloat16)).dtype == tf.float32
+
+
+def test_activations_are_those_of_keras():
+    x = tf.linspace(-3.0, 3.0, 11)
+    for name in ("relu", "leaky_relu", "tanh", "elu"):
+        np.testing.assert_allclose(activation_of(name)(x), keras.activations.get(name)(x), rtol=1e-6)

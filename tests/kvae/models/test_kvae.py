@@ -15,7 +15,7 @@ from tests.kvae.models.small import tiny, videos
         dict(conv=False, num_filters=(32, 32, 32), evaluate_on_samples=True),
     ],
 )
-def test_a_saved_model_gives_identical_outputs(tmp_path, options):
+def test_a_saved_model_gives_identical_outputs(tmp_path, options, eagerly):
     images = videos()
     model = tiny(**options)
     model.compile()

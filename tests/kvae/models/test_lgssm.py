@@ -75,7 +75,7 @@ def test_an_offset_turns_a_velocity_around_at_a_wall():
     np.testing.assert_allclose(predicted[0, 1, 0], 14 - np.sum(filtered[0, 0]), rtol=1e-6)
 
 
-@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("masked", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_the_compiled_likelihood_has_the_same_value_and_gradients(masked):
     model = state_space_model(K=2, learn_u=True, learn_noise=True, learn_offset=True)
     codes, u = codes_and_controls(num_steps=4)

@@ -29,8 +29,8 @@ np.savez("found.npz", **{f"imputed_{k}": v for k, v in imputed.items()},
 @pytest.mark.parametrize(
     ("images", "options"),
     [
-        (videos(), dict(num_paths=20)),
-        (coloured(), dict(num_paths=0, learn_noise=True, learn_offset=True, dim_u=2, alpha_rnn=False)),
+        pytest.param(videos(), dict(num_paths=20), marks=pytest.mark.slow),
+        (coloured(), dict(num_paths=20, learn_noise=True, learn_offset=True, dim_u=2, alpha_rnn=False)),
     ],
     ids=["grey", "colour"],
 )

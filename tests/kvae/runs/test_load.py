@@ -10,6 +10,9 @@ from kvae.runs.load import load
 from kvae.runs.options import RunFolderError
 from tests.kvae.runs.small import FRAMES, TINY
 
+# Nothing of it is of graphs.
+pytestmark = pytest.mark.usefixtures("module_eagerly")
+
 
 def random_model(config):
     model = KVAE(config)

@@ -5,6 +5,8 @@ from kvae.config import Config
 from kvae.models.kvae import KVAE
 from kvae.runs.weights import WeightsError, load_weights, named_weights, save_weights
 
+# Nothing of it is of graphs.
+pytestmark = pytest.mark.usefixtures("module_eagerly")
 TINY = dict(num_filters=(4,), K=2, alpha_units=4, precision="float32")
 
 

@@ -1,16 +1,7 @@
 import pytest
-import tensorflow as tf
 
 from kvae.evaluation import pictures
 from kvae.training.recorder import Recorder
-
-
-@pytest.fixture
-def eagerly():
-    """Run without tracing: for a few steps of a tiny model that is quicker."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def test_without_controls_they_are_zero_and_without_noise_the_codes_are_the_mean
     np.testing.assert_array_equal(found.stddev, np.zeros([10, 5, 2]))
 
 
-@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("masked", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_the_motion_is_found(masked):
     """The likelihood ends near that of the true model, also if half of the frames must do."""
     model, codes = tiny(K=1, learn_noise=True), lines()

@@ -1,0 +1,132 @@
+"""What frames look like, as a model is told before it is trained: their mean, their scale, their components.
+
+A network that must first learn what stands still, which is most of a frame, has moved far by then, and may
+have lost what little its codes said of what moves: so it starts from the mean. Where codes say nothing, small
+steps do not better the bound: so they start with what the frames differ by most.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from kvae.arguments import ArgumentError
+from kvae.errors import UserError
+
+NUM_FRAMES = 4096
+"""Frames, evenly spaced over a dataset's, that are looked at, or up to twice as many."""
+
+RAREST = 1e-3
+"""The least and the most that a pixel is taken to be 1 by, in the mean of frames of zeros and ones."""
+
+
+class Adaptable(Protocol):
+    """What `adapt` needs of a `kvae.models.frame_autoencoder.FrameAutoencoder`."""
+
+    config: Any
+    encoder: Any
+    decoder: Any
+    frame_mean: Any
+    frame_scale: Any
+    pixel_errors: Any
+
+    def pixels(self, images: Any) -> tf.Tensor:
+        """Return frames as the model sees them."""
+
+    def set_pixel_errors(self, errors: tf.Tensor, is_shared: bool) -> None:
+        """Let the variances of pixels be their mean squared errors [H, W], or the mean of those."""
+
+    def standardised(self, frames: tf.Tensor) -> tf.Tensor:
+        """Return frames [N, H, W] as the encoder sees them."""
+
+
+def unit_of(scale: tf.Tensor) -> tf.Tensor:
+    """Return what a difference of 1 is to the networks; 1 of a model that has not been adapted."""
+    scale = tf.convert_to_tensor(scale)
+    return tf.where(scale > 0, scale, tf.ones_like(scale))
+
+
+def logits_of(mean: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+    """Return the logits of a mean of zeros and ones; zeros of a model that has not been adapted."""
+    share = tf.clip_by_value(tf.convert_to_tensor(mean), RAREST, 1 - RAREST)
+    return tf.where(tf.convert_to_tensor(scale) > 0, tf.math.log(share / (1 - share)), tf.zeros_like(share))
+
+
+def adapt(model: Adaptable, batches: Iterable[Mapping[str, Any]]) -> None:
+    """Set a model's mean and scale of frames, and let its code begin as principal components.
+
+    The scale is the root of the mean variance of pixels, each weighed with its variance: what moves counts,
+    however much stands still. The code's head takes the first components of what the untrained convolutions
+    make of a frame, each with variance 1; the decoder begins with the mean frame.
+
+    Args:
+        model: it is built, and has config.standardise.
+        batches: dictionaries of `images` [B, T, H, W] and, as they are there, `mask` [B, T], `weight` [B].
+
+    Raises:
+        UserError: config.standardise is off.
+        ArgumentError: there is no frame.
+    """
+    if model.frame_mean is None:
+        raise UserError("adapt means nothing to a model whose config.standardise is False")
+    frames = _chosen(model, batches)
+    # Of millions of float32 in float32 they would be some digits short.
+    mean, variance = (of(frames, axis=0, dtype=np.float64) for of in (np.mean, np.var))
+    total = variance.sum()
+    scale = float(np.sqrt((variance**2).sum() / total)) if total > 0 else 1.0
+    model.frame_mean.assign(mean)
+    model.frame_scale.assign(scale)
+    if model.pixel_errors is not None:
+        # What errors are while the decoder knows the mean frame alone.
+        model.set_pixel_errors(tf.constant(variance, tf.float32), is_shared=bool(model.config.warm_up))
+    model.decoder.out.kernel.assign(tf.zeros_like(model.decoder.out.kernel))
+    parts = [model.standardised(tf.constant(part)) for part in np.array_split(frames, -(-len(frames) // 512))]
+    features = np.concatenate([tf.cast(model.encoder.features(part), tf.float32).numpy() for part in parts])
+    head = model.encoder.mean
+    kernel, bias = head.kernel.numpy(), head.bias.numpy()
+    directions, spread, centre = _components(features.astype(np.float64), kernel.shape[1])
+    for i in range(len(spread)):
+        kernel[:, i] = directions[:, i] / spread[i]
+        bias[i] = -centre @ kernel[:, i]
+    head.kernel.assign(kernel)
+    head.bias.assign(bias)
+
+
+def _components(features: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return directions [F, C], standard deviations [C] along them, and the mean [F] of features [N, F].
+
+    There are fewer than `count` where the features vary in fewer directions.
+    """
+    centre = features.mean(axis=0)
+    deviations = features - centre
+    values, vectors = np.linalg.eigh(deviations.T @ deviations / len(features))
+    values, vectors = values[::-1][:count], vectors[:, ::-1][:, :count]
+    there = values > 1e-10 * max(values[0], 1e-10)
+    values, vectors = values[there], vectors[:, there]
+    # Either sign is right: take the one whose largest entry is positive.
+    largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])]
+    return vectors * np.sign(largest), np.sqrt(values), centre
+
+
+def _chosen(model: Adaptable, batches: Iterable[Mapping[str, Any]]) -> np.ndarray:
+    """Return frames [N, H, W] as the model sees them, evenly spaced, fewer than twice `NUM_FRAMES`."""
+    kept: list[np.ndarray] = []
+    stride, count = 1, 0
+    for batch in batches:
+        images = tf.convert_to_tensor(batch["images"])
+        seen = np.ones(images.shape[:2], bool)
+        if batch.get("mask") is not None:
+            seen &= np.asarray(batch["mask"]) > 0
+        if batch.get("weight") is not None:
+            seen &= np.asarray(batch["weight"])[:, None] > 0
+        for frame in model.pixels(images).numpy()[seen]:
+            if count % stride == 0:
+                kept.append(frame)
+            count += 1
+            if len(kept) == 2 * NUM_FRAMES:
+                # Every other one of those so far, and of those to come.
+                kept, stride = kept[::2], 2 * stride
+    if not kept:
+        raise ArgumentError("There is no frame to adapt to: all are hidden")
+    return np.stack(kept)

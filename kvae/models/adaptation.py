@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from kvae.arguments import ArgumentError
 from kvae.errors import UserError
+from kvae.models import pixel_errors
 
 NUM_FRAMES = 4096
 """Frames, evenly spaced over a dataset's, that are looked at, or up to twice as many."""
@@ -21,21 +22,16 @@ RAREST = 1e-3
 """The least and the most that a pixel is taken to be 1 by, in the mean of frames of zeros and ones."""
 
 
-class Adaptable(Protocol):
+class Adaptable(pixel_errors.HasPixels, Protocol):
     """What `adapt` needs of a `kvae.models.frame_autoencoder.FrameAutoencoder`."""
 
-    config: Any
     encoder: Any
     decoder: Any
     frame_mean: Any
     frame_scale: Any
-    pixel_errors: Any
 
     def pixels(self, images: Any) -> tf.Tensor:
         """Return frames as the model sees them."""
-
-    def set_pixel_errors(self, errors: tf.Tensor, is_shared: bool) -> None:
-        """Let the variances of pixels be their mean squared errors [H, W], or the mean of those."""
 
     def standardised(self, frames: tf.Tensor) -> tf.Tensor:
         """Return frames [N, H, W] as the encoder sees them."""
@@ -79,7 +75,7 @@ def adapt(model: Adaptable, batches: Iterable[Mapping[str, Any]]) -> None:
     model.frame_scale.assign(scale)
     if model.pixel_errors is not None:
         # What errors are while the decoder knows the mean frame alone.
-        model.set_pixel_errors(tf.constant(variance, tf.float32), is_shared=bool(model.config.warm_up))
+        pixel_errors.assign(model, tf.constant(variance, tf.float32), is_shared=bool(model.config.warm_up))
     model.decoder.out.kernel.assign(tf.zeros_like(model.decoder.out.kernel))
     parts = [model.standardised(tf.constant(part)) for part in np.array_split(frames, -(-len(frames) // 512))]
     features = np.concatenate([tf.cast(model.encoder.features(part), tf.float32).numpy() for part in parts])

@@ -11,7 +11,7 @@ import tensorflow as tf
 from kvae import arguments
 from kvae.config import ModelOptions
 from kvae.errors import UserError
-from kvae.models import keras_data, replicas
+from kvae.models import keras_data, pixel_errors, replicas
 from kvae.models.arguments import check_built, controls_of, given_mask, weight_of
 from kvae.models.frame_autoencoder import FrameAutoencoder
 from kvae.models.outputs import Bound, CodeTerm, Inference, Sequences, TensorLike
@@ -20,10 +20,6 @@ from kvae.system.device import has_gpu
 
 # What each phase of training trains: every phase adds a group to the one before.
 PHASE_VAE, PHASE_DYNAMICS, PHASE_ALL = range(3)
-
-
-ERROR_RATE = 0.02
-"""What the newest batch counts in the running mean of the pixels' errors."""
 
 
 class SequenceAutoencoder(FrameAutoencoder):
@@ -374,31 +370,14 @@ class SequenceAutoencoder(FrameAutoencoder):
             for gradient, variable in zip(gradients, variables, strict=True)
         ]
         gradients = replicas.sum_over_replicas(gradients)
-        errors = self._new_pixel_errors(variables, gradients)
+        errors = pixel_errors.running(self, variables, gradients)
         gradients, norm = tf.clip_by_global_norm(gradients, self.config.max_grad_norm)
         # The optimizer would add them up over the replicas once more.
         count = replicas.num_replicas()
         self.optimizer.apply([gradient / count for gradient in gradients], variables)
         if errors is not None:
-            self.set_pixel_errors(errors, is_shared=self.code_weight < 1)
+            pixel_errors.assign(self, errors, is_shared=self.code_weight < 1)
         return self._update_metrics(bound, gradient_norm=norm)
-
-    def _new_pixel_errors(
-        self, variables: list[keras.Variable], gradients: list[tf.Tensor]
-    ) -> tf.Tensor | None:
-        """Return a running mean of the pixels' squared errors [H, W]; their variances get no gradient.
-
-        The gradient of the mean of log p(x|a) by the log of a pixel's variance v is (e / v - 1) / 2, where
-        its mean squared error is e: so e is known, of all replicas together.
-        """
-        if self.pixel_errors is None:
-            return None
-        (index,) = (i for i, variable in enumerate(variables) if variable is self.log_pixel_var)
-        slope = -gradients[index] / self.config.scale_reconstruction
-        error = tf.maximum(tf.exp(self.log_pixel_var) * (1 + 2 * slope), 0.0)
-        gradients[index] = tf.zeros_like(gradients[index])
-        # A batch in which no frame is seen has no gradient, and says that all is as expected.
-        return self.pixel_errors + ERROR_RATE * (error - self.pixel_errors)
 
     def test_step(self, data: Any, seed: SeedLike | None = None) -> dict[str, tf.Tensor]:
         """Compute the bound of a batch, with both state space terms; arguments as `train_step` and `elbo`."""

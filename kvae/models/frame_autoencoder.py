@@ -24,9 +24,6 @@ from kvae.system.device import trunk_policy, use_full_float32
 
 tfd = tfp.distributions
 
-LEAST_ERROR = 1e-6
-"""Of a pixel, mean squared: a quarter of a grey level, which frames of 256 of them are rounded by."""
-
 
 class FrameAutoencoder(keras.Model):
     """An encoder and a decoder of single frames, and where their random numbers come from.
@@ -296,25 +293,6 @@ class FrameAutoencoder(keras.Model):
             for i in range(0, len(images), 32)
         )
         adaptation.adapt(self, batches)
-
-    def set_pixel_errors(self, errors: tf.Tensor, is_shared: tf.Tensor | bool) -> None:
-        """Let variances follow the mean squared errors of the pixels.
-
-        Shared: what is not explained yet weighs most. Each its own: what cannot be explained, which is noise,
-        weighs no more than what is. But by its own error alone a pixel that hardly ever moves, as most do,
-        would weigh a thousand times as much as one that does, and letting nothing move would be best.
-
-        Args:
-            errors: [H, W].
-            is_shared: whether the variance of all pixels is the mean of their errors; else each has its own,
-                and at least that.
-        """
-        assert self.pixel_errors is not None
-        assert self.log_pixel_var is not None
-        self.pixel_errors.assign(errors)
-        shared = tf.maximum(tf.reduce_mean(errors), LEAST_ERROR)
-        variances = tf.where(is_shared, shared, tf.maximum(errors, shared))
-        self.log_pixel_var.assign(tf.math.log(variances))
 
     def standardised(self, frames: tf.Tensor) -> tf.Tensor:
         """Return frames [N, H, W] as the encoder sees them: their difference from the mean, in its units."""

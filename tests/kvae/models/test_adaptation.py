@@ -7,7 +7,7 @@ import kvae
 from kvae.arguments import ArgumentError
 from kvae.config import Config
 from kvae.errors import UserError
-from kvae.models import adaptation
+from kvae.models import adaptation, pixel_errors
 from kvae.models.kvae import KVAE
 from kvae.training.schedule import Schedule
 
@@ -150,7 +150,7 @@ def test_the_variance_of_a_pixel_is_its_error():
     expected = np.maximum(variance, variance.mean())
     np.testing.assert_allclose(np.exp(model.log_pixel_var), expected, rtol=1e-3)
     # Far from what they are now, so that a step tells.
-    model.set_pixel_errors(tf.constant(100 * variance, tf.float32), is_shared=False)
+    pixel_errors.assign(model, tf.constant(100 * variance, tf.float32), is_shared=False)
     model.compile()
     mask = np.ones([8, 5], np.float32)
     mask[0, :3] = 0

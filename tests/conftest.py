@@ -33,9 +33,11 @@ def _nobody_is_trusted(monkeypatch):
 def _nothing_is_traced():
     import tensorflow as tf
 
+    before = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(True)
     yield
-    tf.config.run_functions_eagerly(False)
+    # A test may be asked for it within a module that is.
+    tf.config.run_functions_eagerly(before)
 
 
 @pytest.fixture

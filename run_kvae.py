@@ -22,6 +22,7 @@ from kvae.config import Config, ConfigError
 from kvae.config.command_line import given_options, parse
 from kvae.config.datasets import cut_of, environment_options, is_environment, is_own_videos
 from kvae.config.frames import for_frames, words_of_padding
+from kvae.config.length import for_sequences
 from kvae.data import identity
 from kvae.errors import UserError
 from kvae.runs.options import (
@@ -73,7 +74,7 @@ def run(
     config: Config,
     signals: StopSignals,
     after_epoch: "AfterEpoch | None" = None,
-    given: Collection[str] = (),
+    given: Collection[str] | None = None,
 ) -> Path | None:
     """Get the data, train a model or reload one, evaluate it, and leave a run folder.
 
@@ -81,7 +82,7 @@ def run(
         config: a `Config`.
         signals: a `StopSignals`.
         after_epoch: what `kvae.training.loop.train` calls after every epoch, if anything.
-        given: names of the options that were given explicitly, which data may not change.
+        given: names of the options that were given explicitly, which data may not change; None: all were.
 
     Returns:
         The path of the run folder; None of a worker that is not the chief, who has none.
@@ -111,10 +112,14 @@ def run(
     found = identity.identity(*files, config.use_controls)
     _check_identity(config, resumed, source, known, found)
     where = _devices(config)
-    train_data, test_data = _load_data(config, *files, known)
+    train_data, validation, test_data = _load_data(config, *files, known)
     if train_data is not None:
         found |= {"classes": train_data.classes} if train_data.classes else {}
-        config = config if source else _fitted(config, train_data, given)
+        if not source:
+            config = _of_length(_fitted(config, train_data, given or ()), train_data, validation, given)
+    for data in (train_data, test_data):
+        if data is not None:
+            _check_masks(config, data)
     config = for_frames(config, test_data.shape[2:])
     if note := words_of_padding(config, test_data.shape[2:]):
         print(note)
@@ -124,10 +129,10 @@ def run(
             again = _command_of_reload(config.reload_model, config)
             _report(model, test_data, folder, 0, {"reloaded": config.reload_model}, again)
         else:
-            best_epoch = _train(model, train_data, test_data, folder, signals, after_epoch, where)
+            best_epoch = _train(model, train_data, validation, test_data, folder, signals, after_epoch, where)
             if not where.is_chief:
                 return None
-            best_model = _load_best(folder, best_epoch)
+            best_model = _load_best(folder, best_epoch, is_chosen=validation is not None)
             # That of the last row: the refinement's updates count too.
             last_step = last_row(folder.path, "step")
             again = _command_of_reload(folder.path)
@@ -190,9 +195,9 @@ def _devices(config: Config) -> "Distribution":
 
 def _load_data(
     config: Config, train_file: Path, test_file: Path, known: identity.Identity | None
-) -> "tuple[Dataset | Shards | None, Dataset]":
-    """Return training data, None where there is nothing to train, and test data."""
-    from kvae.data import controls, dataset, shards
+) -> "tuple[Dataset | Shards | None, Dataset | None, Dataset]":
+    """Return training data, None where there is nothing to train, those held out of them, and test data."""
+    from kvae.data import controls, dataset, shards, validation
 
     # Where the model learns its own, those of the data are not looked at.
     use_controls = config.use_controls and not config.learn_u
@@ -201,17 +206,19 @@ def _load_data(
         if classes is None and use_controls:
             classes = dataset.read_classes(train_file)
         test_data = _in_channels(config, dataset.load(test_file, use_controls, classes), test_file)
-        _check_masks(config, test_data)
-        return None, test_data
+        return None, None, test_data
     read = shards.Shards if train_file.is_dir() else dataset.load
     train_data = _in_channels(config, read(train_file, use_controls), train_file)
     test_data = _in_channels(config, dataset.load(test_file, use_controls, train_data.classes), test_file)
-    for data in (train_data, test_data):
-        _check_masks(config, data)
     if train_data.classes:
         print(f"{train_file}: {controls.in_words(train_data.classes)}")
-    print(f"Learning from {train_file}: {_describe(train_data)}; testing on {_describe(test_data)}")
-    return train_data, test_data
+    train_data, held_out = validation.split(train_data, config.validation_split)
+    print(
+        f"Learning from {train_file}: {_describe(train_data)}; "
+        + (f"choosing the model by {held_out.shape[0]:,} more; " if held_out else "")
+        + f"testing on {_describe(test_data)}"
+    )
+    return train_data, held_out, test_data
 
 
 def _in_channels(config: Config, data: "Dataset | Shards", file: Path) -> Any:
@@ -236,6 +243,22 @@ def _fitted(config: Config, data: "Dataset | Shards", given: Collection[str]) ->
             "out, or the controls with --use_controls=False"
         )
     return dataclasses.replace(config, dim_u=data.dim_u)
+
+
+def _of_length(
+    config: Config,
+    train_data: "Dataset | Shards",
+    validation: "Dataset | None",
+    given: Collection[str] | None,
+) -> Config:
+    """Return the options of a new run with as many epochs as its data ask for; tell where that is news."""
+    if given is None:
+        return config
+    count = train_data.shape[0] + (validation.shape[0] if validation else 0)
+    found = for_sequences(config, count, train_data.shape[1], given)
+    if found.num_epochs != config.num_epochs:
+        print(f"{count:,} sequences: {found.num_epochs} epochs, as --num_epochs was not given")
+    return found
 
 
 def _make_model(
@@ -302,19 +325,20 @@ def _open_folder(
 def _train(
     model: "SequenceAutoencoder",
     train_data: "Dataset | Shards",
+    validation: "Dataset | None",
     test_data: "Dataset",
     folder: "RunFolder",
     signals: StopSignals,
     after_epoch: "AfterEpoch | None",
     where: "Distribution",
 ) -> int:
-    """Train the model, say how to go on where that ends early, and return the best epoch."""
+    """Train the model, say how to go on where that ends early, and return the epoch that is kept."""
     from kvae.training.distribution import WorkerLost
     from kvae.training.loop import train
 
     try:
         with where.guard():
-            return train(model, train_data, test_data, folder, signals, after_epoch, where)
+            return train(model, train_data, test_data, folder, signals, after_epoch, where, validation)
     except (Stopped, WorkerLost, OSError):
         if where.is_chief:
             name = shlex.quote(str(folder.path))
@@ -322,13 +346,13 @@ def _train(
         raise
 
 
-def _load_best(folder: "RunFolder", best_epoch: int) -> "SequenceAutoencoder":
-    """Return the best model of a training, the one in the folder, and tell which it is."""
+def _load_best(folder: "RunFolder", best_epoch: int, is_chosen: bool) -> "SequenceAutoencoder":
+    """Return the model that a training keeps, the one in the folder, and tell which it is."""
     from kvae.runs.load import load
 
     model = load(folder.path)
     which = f"that of epoch {best_epoch}" if best_epoch else "the one it began with"
-    print(f"Evaluating the best model, {which}", flush=True)
+    print(f"Evaluating the {'best' if is_chosen else 'last'} model, {which}", flush=True)
     return model
 
 

@@ -239,6 +239,9 @@ class TrainingOptions(OptionGroup):
     """Probability of hiding a frame in training; a sequence keeps its mask in every epoch."""
     t_init_train_miss: Annotated[int, at_least(0), IdleWith("train_miss_prob", 0)] = 3
     """First frames of a sequence that training never hides."""
+    validation_split: Annotated[float, Bound("at least 0 and below 1", lambda share: 0 <= share < 1)] = 0.1
+    """Share of the training sequences, the last ones and 256 at most, that are not learned from: the model of
+    the epoch with the best bound on them is kept. 0: the model of the last epoch is."""
     shuffle: bool = True
     """Shuffle the training sequences in every epoch."""
     seed: Annotated[int, at_least(0), Bound("below 2147483648", lambda seed: seed < 2**31)] = 0

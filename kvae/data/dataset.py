@@ -62,6 +62,15 @@ class Dataset(NamedTuple):
         mask = None if self.mask is None else self.mask[:count]
         return Dataset(self.images[:count], self.controls[:count], None, mask, self.classes)
 
+    def split(self, count: int) -> tuple["Dataset", "Dataset"]:
+        """Return all sequences but the last `count`, and those."""
+        kept = len(self.images) - count
+        parts = []
+        for part in (slice(None, kept), slice(kept, None)):
+            states, mask = (None if array is None else array[part] for array in (self.states, self.mask))
+            parts.append(Dataset(self.images[part], self.controls[part], states, mask, self.classes))
+        return parts[0], parts[1]
+
 
 ARRAYS = ("images", "mask", "controls", "states", "metadata")
 """What is read of a dataset file."""

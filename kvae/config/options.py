@@ -233,6 +233,11 @@ class TrainingOptions(OptionGroup):
     refine_epochs: Annotated[int, at_least(0), IdleWith("model", "ae_rnn")] = 0
     """Last phase, after num_epochs: epochs that train the dynamics alone, on codes encoded once. Each takes a
     few hundredths of the time of another. Not with ae_rnn."""
+    refine_miss_prob: Annotated[
+        float, Bound("at least 0 and below 1", lambda share: 0 <= share < 1), IdleWith("refine_epochs", 0)
+    ] = 0.0
+    """Probability of hiding a frame in that phase, drawn anew in each step: so dynamics learn to fill in, and
+    do not learn sequences by heart."""
     sample_z: Annotated[bool, KVAE_ALONE] = False
     """Decode the smoothed codes in training, in place of the encoded ones."""
     train_miss_prob: Annotated[float, Bound("between 0 and 1", lambda share: 0 <= share <= 1)] = 0.0

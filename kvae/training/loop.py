@@ -182,7 +182,9 @@ class _Training:
             return
         model = self.recorder.local_model()
         codes = refinement.encode(model, self.data, masks.both(self.data.mask, self.mask))
-        updates = refinement.refine(model, codes, config.refine_epochs, config.init_lr)
+        held_out = self.recorder.validation
+        validation = None if held_out is None else refinement.encode(model, held_out, held_out.mask)
+        updates = refinement.refine(model, codes, config.refine_epochs, config.init_lr, validation)
         check_weights(model, config.num_epochs + config.refine_epochs)
         if model is not self.model:
             # Where replicas share the training it was a copy that was refined.

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
+from scipy import ndimage
 
 from kvae.arguments import ArgumentError
 from kvae.errors import UserError
@@ -17,6 +18,12 @@ from kvae.models import pixel_errors
 
 NUM_FRAMES = 4096
 """Frames, evenly spaced over a dataset's, that are looked at, or up to twice as many."""
+
+BLUR = 0.4
+"""Width of the blur by which frames are laid out, as a share of their sides."""
+
+RIDGE = 1e-3
+"""What is added to the diagonal of the features' covariance, as a share of its mean."""
 
 RAREST = 1e-3
 """The least and the most that a pixel is taken to be 1 by, in the mean of frames of zeros and ones."""
@@ -79,14 +86,38 @@ def adapt(model: Adaptable, batches: Iterable[Mapping[str, Any]]) -> None:
     model.decoder.out.kernel.assign(tf.zeros_like(model.decoder.out.kernel))
     parts = [model.standardised(tf.constant(part)) for part in np.array_split(frames, -(-len(frames) // 512))]
     features = np.concatenate([tf.cast(model.encoder.features(part), tf.float32).numpy() for part in parts])
-    head = model.encoder.mean
+    _start_code(model.encoder.mean, features.astype(np.float64), _layout(frames - mean))
+
+
+def _start_code(head: Any, features: np.ndarray, layout: np.ndarray) -> None:
+    """Let a layer [F, C] begin as what tells a layout [N, C] best of features [N, F]; entries beyond it stay."""
     kernel, bias = head.kernel.numpy(), head.bias.numpy()
-    directions, spread, centre = _components(features.astype(np.float64), kernel.shape[1])
-    for i in range(len(spread)):
-        kernel[:, i] = directions[:, i] / spread[i]
-        bias[i] = -centre @ kernel[:, i]
+    centre = features.mean(axis=0)
+    deviations = features - centre
+    gram = deviations.T @ deviations / len(features)
+    gram += RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
+    found = np.linalg.solve(gram, deviations.T @ layout / len(features))
+    count = min(layout.shape[1], kernel.shape[1])
+    kernel[:, :count] = found[:, :count]
+    bias[:count] = -(centre @ found)[:count]
     head.kernel.assign(kernel)
     head.bias.assign(bias)
+
+
+def _layout(deviations: np.ndarray) -> np.ndarray:
+    """Return where frames [N, H, W] or [N, H, W, 3] lie beside each other: principal components, [N, C].
+
+    Those of frames blurred until whatever moves overlaps with itself wherever it goes. Of sharp frames they
+    would be waves as long as it is wide: things at opposite edges would have one code, and a network whose
+    codes are folded does not unfold them.
+    """
+    sides = deviations.shape[1:3]
+    widths = [0, *(BLUR * side for side in sides), 0][: deviations.ndim]
+    blurred = ndimage.gaussian_filter(deviations, widths, mode="constant")
+    coarse = blurred[:, :: max(1, sides[0] // 16), :: max(1, sides[1] // 16)]
+    components, spread, _ = _components(coarse.reshape(len(coarse), -1).astype(np.float64), 1000)
+    flat = coarse.reshape(len(coarse), -1)
+    return (flat - flat.mean(axis=0)) @ components / spread
 
 
 def _components(features: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

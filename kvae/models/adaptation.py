@@ -90,7 +90,7 @@ def adapt(model: Adaptable, batches: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _start_code(head: Any, features: np.ndarray, layout: np.ndarray) -> None:
-    """Let a layer [F, C] begin as what tells a layout [N, C] best of features [N, F]; entries beyond it stay."""
+    """Let a layer [F, C] begin as what best tells a layout [N, C] of features [N, F]; others stay."""
     kernel, bias = head.kernel.numpy(), head.bias.numpy()
     centre = features.mean(axis=0)
     deviations = features - centre

@@ -195,7 +195,7 @@ def test_the_dynamics_that_are_best_on_codes_held_out_are_kept(monkeypatch):
     monkeypatch.setattr(refinement._Judge, "look", look)
     refinement.refine(model, lines(), num_epochs=8, learning_rate=0.01, validation=lines(5))
     assert len(seen) == 4
-    for found, wanted, last in zip(model.dynamics_variables, seen[1], seen[3], strict=True):
+    for found, wanted in zip(model.dynamics_variables, seen[1], strict=True):
         np.testing.assert_array_equal(found, wanted)
     assert any(not np.array_equal(wanted, last) for wanted, last in zip(seen[1], seen[3], strict=True))
 

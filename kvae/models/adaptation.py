@@ -19,8 +19,11 @@ from kvae.models import pixel_errors
 NUM_FRAMES = 4096
 """Frames, evenly spaced over a dataset's, that are looked at, or up to twice as many."""
 
-BLUR = 0.4
+BLUR = 0.5
 """Width of the blur by which frames are laid out, as a share of their sides."""
+
+COARSE = 16
+"""Pixels along a side that are enough for a frame that is blurred, or up to twice as many."""
 
 RIDGE = 1e-3
 """What is added to the diagonal of the features' covariance, as a share of its mean."""
@@ -86,7 +89,7 @@ def adapt(model: Adaptable, batches: Iterable[Mapping[str, Any]]) -> None:
     model.decoder.out.kernel.assign(tf.zeros_like(model.decoder.out.kernel))
     parts = [model.standardised(tf.constant(part)) for part in np.array_split(frames, -(-len(frames) // 512))]
     features = np.concatenate([tf.cast(model.encoder.features(part), tf.float32).numpy() for part in parts])
-    _start_code(model.encoder.mean, features.astype(np.float64), _layout(frames - mean))
+    _start_code(model.encoder.mean, features.astype(np.float64), _layout(frames - mean, model.config.dim_a))
 
 
 def _start_code(head: Any, features: np.ndarray, layout: np.ndarray) -> None:
@@ -104,20 +107,26 @@ def _start_code(head: Any, features: np.ndarray, layout: np.ndarray) -> None:
     head.bias.assign(bias)
 
 
-def _layout(deviations: np.ndarray) -> np.ndarray:
-    """Return where frames [N, H, W] or [N, H, W, 3] lie beside each other: principal components, [N, C].
+def _layout(deviations: np.ndarray, count: int) -> np.ndarray:
+    """Return where frames [N, H, W] or [N, H, W, 3] lie beside each other: principal components, [N, count].
 
     Those of frames blurred until whatever moves overlaps with itself wherever it goes. Of sharp frames they
     would be waves as long as it is wide: things at opposite edges would have one code, and a network whose
     codes are folded does not unfold them.
     """
-    sides = deviations.shape[1:3]
-    widths = [0, *(BLUR * side for side in sides), 0][: deviations.ndim]
-    blurred = ndimage.gaussian_filter(deviations, widths, mode="constant")
-    coarse = blurred[:, :: max(1, sides[0] // 16), :: max(1, sides[1] // 16)]
-    components, spread, _ = _components(coarse.reshape(len(coarse), -1).astype(np.float64), 1000)
-    flat = coarse.reshape(len(coarse), -1)
-    return (flat - flat.mean(axis=0)) @ components / spread
+    strides = [max(1, side // COARSE) for side in deviations.shape[1:3]]
+    coarse = ndimage.uniform_filter(deviations, [0, *strides, 0][: deviations.ndim])[
+        :, strides[0] // 2 :: strides[0], strides[1] // 2 :: strides[1]
+    ]
+    widths = [BLUR * side for side in coarse.shape[1:3]]
+    # Beyond the edges too: what is blurred over one would look fainter, and not further away.
+    around = [(0, 0), *((round(width),) * 2 for width in widths), (0, 0)][: deviations.ndim]
+    blurred = ndimage.gaussian_filter(
+        np.pad(coarse, around), [0, *widths, 0][: deviations.ndim], mode="constant"
+    )
+    flat = blurred.reshape(len(blurred), -1).astype(np.float64)
+    components, spread, centre = _components(flat, count)
+    return (flat - centre) @ components / spread
 
 
 def _components(features: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -60,7 +60,7 @@ def logits_of(mean: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
 
 
 def adapt(model: Adaptable, batches: Iterable[Mapping[str, Any]]) -> None:
-    """Set a model's mean and scale of frames, and let its code begin as principal components.
+    """Set a model's mean and scale of frames, and let its code begin as things lie in a frame.
 
     The scale is the root of the mean variance of pixels, each weighed with its variance: what moves counts,
     however much stands still. The code's head takes the first components of what the untrained convolutions
@@ -94,6 +94,8 @@ def adapt(model: Adaptable, batches: Iterable[Mapping[str, Any]]) -> None:
 
 def _start_code(head: Any, features: np.ndarray, layout: np.ndarray) -> None:
     """Let a layer [F, C] begin as what best tells a layout [N, C] of features [N, F]; others stay."""
+    if not layout.shape[1]:
+        return
     kernel, bias = head.kernel.numpy(), head.bias.numpy()
     centre = features.mean(axis=0)
     deviations = features - centre

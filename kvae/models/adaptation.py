@@ -1,8 +1,9 @@
-"""What frames look like, as a model is told before it is trained: their mean, their scale, their components.
+"""What frames look like, as a model is told before it is trained: their mean, their scale, their layout.
 
 A network that must first learn what stands still, which is most of a frame, has moved far by then, and may
 have lost what little its codes said of what moves: so it starts from the mean. Where codes say nothing, small
-steps do not better the bound: so they start with what the frames differ by most.
+steps do not better the bound; where they are folded, with one code for things at opposite edges, small steps
+do not unfold them: so they start as things lie in the frames.
 """
 
 from collections.abc import Iterable, Mapping
@@ -63,8 +64,8 @@ def adapt(model: Adaptable, batches: Iterable[Mapping[str, Any]]) -> None:
     """Set a model's mean and scale of frames, and let its code begin as things lie in a frame.
 
     The scale is the root of the mean variance of pixels, each weighed with its variance: what moves counts,
-    however much stands still. The code's head takes the first components of what the untrained convolutions
-    make of a frame, each with variance 1; the decoder begins with the mean frame.
+    however much stands still. The code's head takes from what the untrained convolutions make of a frame what
+    tells best, by least squares, where things lie in it; the decoder begins with the mean frame.
 
     Args:
         model: it is built, and has config.standardise.

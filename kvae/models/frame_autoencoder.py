@@ -264,7 +264,7 @@ class FrameAutoencoder(keras.Model):
         return self.config.standardise and (self.frame_scale is None or float(self.frame_scale.numpy()) == 0)
 
     def adapt(self, images: TensorLike, mask: TensorLike | None = None) -> None:
-        """Learn the mean of all frames and how much they differ, and let codes be principal components.
+        """Learn the mean of all frames and how much they differ, and let codes lie as things in frames do.
 
         As `adapt` of Keras' preprocessing layers: before training, on the frames to be trained on. `fit` does
         it by itself where it is given arrays.

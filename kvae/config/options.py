@@ -126,7 +126,8 @@ class ModelOptions(OptionGroup):
     zero in the first steps, and for good; leaky_relu cannot."""
     standardise: bool = False
     """Start from what the frames are: the encoder sees how a frame differs from the mean of all, in units of
-    how much frames do, the decoder adds that to the mean, and the first codes lie beside each other as things lie in the frames."""
+    how much frames do, the decoder adds that to the mean, and the first codes lie beside each other as things
+    do in the frames."""
     filter_size: Annotated[int, at_least(1), at_most(64), IdleWith("conv", False)] = 3
     """Side of the convolution kernels."""
     num_filters: Annotated[tuple[int, ...], _FILTERS, IdleWith("conv", False)] = ()

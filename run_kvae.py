@@ -22,7 +22,7 @@ from kvae.config import Config, ConfigError
 from kvae.config.command_line import given_options, parse
 from kvae.config.datasets import cut_of, environment_options, is_environment, is_own_videos
 from kvae.config.frames import for_frames, words_of_padding
-from kvae.config.length import for_sequences
+from kvae.config.size import for_pixels, for_sequences
 from kvae.data import identity
 from kvae.errors import UserError
 from kvae.runs.options import (
@@ -116,7 +116,7 @@ def run(
     if train_data is not None:
         found |= {"classes": train_data.classes} if train_data.classes else {}
         if not source:
-            config = _of_length(_fitted(config, train_data, given or ()), train_data, validation, given)
+            config = _of_size(_fitted(config, train_data, given or ()), train_data, validation, given)
     for data in (train_data, test_data):
         if data is not None:
             _check_masks(config, data)
@@ -245,19 +245,24 @@ def _fitted(config: Config, data: "Dataset | Shards", given: Collection[str]) ->
     return dataclasses.replace(config, dim_u=data.dim_u)
 
 
-def _of_length(
+def _of_size(
     config: Config,
     train_data: "Dataset | Shards",
     validation: "Dataset | None",
     given: Collection[str] | None,
 ) -> Config:
-    """Return the options of a new run with as many epochs as its data ask for; tell where that is news."""
+    """Return the options of a new run with what follows from its data; tell what is news."""
     if given is None:
         return config
     count = train_data.shape[0] + (validation.shape[0] if validation else 0)
     found = for_sequences(config, count, train_data.shape[1], given)
+    found = for_pixels(found, train_data.is_two_valued, given)
     if found.num_epochs != config.num_epochs:
         print(f"{count:,} sequences: {found.num_epochs} epochs, as --num_epochs was not given")
+    if found.alpha_rnn != config.alpha_rnn:
+        print("They are few: an MLP of the last two codes learns how they move, as --alpha_rnn was not given")
+    if found.out_distr != config.out_distr:
+        print("Every pixel is black or white: --out_distr bernoulli, as no other was given")
     return found
 
 

@@ -49,6 +49,12 @@ class Dataset(NamedTuple):
         """Entries of a control, 0 if there are none."""
         return self.controls.shape[-1]
 
+    @property
+    def is_two_valued(self) -> bool:
+        """Whether every pixel is black or white."""
+        white = 255 if self.images.dtype == np.uint8 else 1
+        return bool(np.all((self.images == 0) | (self.images == white)))
+
     def order_of_epoch(self, seed: int, epoch: int) -> np.ndarray:
         """Return the order of the sequences in an epoch: new in every epoch, the same in every run."""
         return np.random.default_rng([seed, epoch]).permutation(len(self.images))

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from kvae.config.size import REFINE_BATCH
 from kvae.data import masks
 from kvae.data.batches import batches_of
 from kvae.data.dataset import Dataset
@@ -18,7 +19,7 @@ from kvae.data.shards import Shards
 from kvae.errors import TrainingError
 from kvae.models.autoencoder import SequenceAutoencoder
 
-BATCH_SIZE = 64
+BATCH_SIZE = REFINE_BATCH
 MAX_GRADIENT_NORM = 10.0
 NUM_JUDGED = 20
 """How often the dynamics are judged by codes that were held out."""

@@ -1,4 +1,7 @@
-"""How long a training is, by how many sequences it learns from. Imports no TensorFlow."""
+"""What follows from the data, where it was not given: how long a training is, and what learns the dynamics.
+
+Imports no TensorFlow.
+"""
 
 import dataclasses
 import math
@@ -6,24 +9,38 @@ from collections.abc import Collection
 from typing import Any
 
 from kvae.config.config import Config
-from kvae.config.presets import WORLD_PRESETS
+from kvae.config.datasets import is_own_videos
+from kvae.config.presets import OWN_VIDEOS, WORLD_PRESETS
 from kvae.config.start import preset_options
 
 SEQUENCES_OF_A_WORLD = 5000
 """What the epochs of `WORLD_PRESETS` are meant for."""
 SEQUENCES_OF_ONES_OWN = 540
 """What the epochs of `OWN_VIDEOS` are meant for."""
+FEW_FRAMES = 30_000
+"""Of so many an LSTM's weights of the mixture are better than an MLP's: results/few_videos.md."""
+FEW = {"alpha_rnn": False, "alpha_units": 50, "fifo_size": 2, "refine_miss_prob": 0.4}
+"""What learns the dynamics of fewer frames."""
+OF_PIXELS = ("out_distr", "learn_pixel_var", "pixel_var_from_errors", "noise_pixel_var")
+"""What a pixel is."""
+REFINE_BATCH = 64
+"""Sequences in a batch of the last phase."""
+REFINE_UPDATES = 4000
+"""Updates that the last phase makes at least, if there is one."""
 LEAST_EPOCHS = 15
 """In which the learning rate can fall step by step."""
 
 
 def for_sequences(config: Config, num_sequences: int, num_steps: int, given: Collection[str]) -> Config:
-    """Return the options of a new run with the length of its training, where that was not given.
+    """Return the options of a new run with what follows from its data, where that was not given.
 
     As many updates are made whatever the number of sequences, but no fewer epochs than `LEAST_EPOCHS`. The
     learning rate falls as often, the first phases are as large a part of the whole, and there are as many
     lines of progress and sets of films. Where sequences have too few frames for those that imputation is
     given and those hidden, a fifth is given, and three fifths are hidden.
+
+    Of fewer than `FEW_FRAMES` an LSTM learns the weights of the mixture by heart: an MLP of the last two
+    codes, which tell place and velocity, takes its place, and the last phase hides frames, see `FEW`.
 
     Args:
         config: the options, those of the dataset's preset where none are given.
@@ -39,7 +56,24 @@ def for_sequences(config: Config, num_sequences: int, num_steps: int, given: Col
     changes = _masks(config, num_steps, given)
     if config.preset not in ("none", "original"):
         changes |= _epochs(config, num_sequences, given)
+        if num_sequences * num_steps < FEW_FRAMES:
+            changes |= _few(config, given)
     return dataclasses.replace(config, **changes)
+
+
+def for_pixels(config: Config, is_two_valued: bool, given: Collection[str]) -> Config:
+    """Return the options of a new run with pixels of 0 and 1 where own videos hold nothing else.
+
+    Args:
+        config: the options, those of the dataset's preset where none are given.
+        is_two_valued: whether every pixel is black or white.
+        given: names of the options that were given explicitly, which stay as they are.
+    """
+    usual = {name: getattr(Config, name) for name in OF_PIXELS}
+    starts_grey = all(getattr(config, name) == OWN_VIDEOS.get(name, usual[name]) for name in OF_PIXELS)
+    if not is_two_valued or not starts_grey or {*OF_PIXELS} & {*given} or not is_own_videos(config.dataset):
+        return config
+    return dataclasses.replace(config, **usual)
 
 
 def _masks(config: Config, num_steps: int, given: Collection[str]) -> dict[str, Any]:
@@ -47,6 +81,17 @@ def _masks(config: Config, num_steps: int, given: Collection[str]) -> dict[str, 
     if {"t_init_mask", "t_steps_mask"} & set(given) or config.t_init_mask + config.t_steps_mask <= num_steps:
         return {}
     return {"t_init_mask": max(1, num_steps // 5), "t_steps_mask": max(1, 3 * num_steps // 5)}
+
+
+def _few(config: Config, given: Collection[str]) -> dict[str, Any]:
+    """Return what is better for few frames; nothing of alpha where anything of it was given."""
+    is_given = any(name.startswith("alpha_") or name == "fifo_size" for name in given)
+    if config.model != "kvae" or is_given or not config.alpha_rnn:
+        return {}
+    changes = dict(FEW)
+    if "refine_miss_prob" in given or not config.refine_epochs:
+        del changes["refine_miss_prob"]
+    return changes
 
 
 def _epochs(config: Config, num_sequences: int, given: Collection[str]) -> dict[str, Any]:
@@ -70,4 +115,7 @@ def _epochs(config: Config, num_sequences: int, given: Collection[str]) -> dict[
         # Not more often: they take their time.
         "generate_step": max(usual.generate_step, round(usual.generate_step * share)),
     }
+    if usual.refine_epochs:
+        steps = math.ceil(num_sequences / REFINE_BATCH)
+        counted["refine_epochs"] = max(usual.refine_epochs, round(REFINE_UPDATES / steps))
     return {name: value for name, value in counted.items() if name not in given}

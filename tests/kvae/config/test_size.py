@@ -1,11 +1,12 @@
+import dataclasses
 import math
 
 import pytest
 
 from kvae.config import Config
 from kvae.config.command_line import given_options, parse
-from kvae.config.length import LEAST_EPOCHS, for_sequences
 from kvae.config.presets import WORLD_PRESETS
+from kvae.config.size import FEW, LEAST_EPOCHS, REFINE_BATCH, for_pixels, for_sequences
 
 FALLS = 15
 """How often the learning rate falls, in what worlds and own videos start from."""
@@ -37,7 +38,47 @@ def test_a_training_has_as_many_updates_whatever_the_number_of_sequences(dataset
 @pytest.mark.parametrize("dataset", [*WORLD_PRESETS, "my.npz"])
 def test_as_many_sequences_as_are_meant_change_nothing(dataset):
     count = 5000 if dataset in WORLD_PRESETS else 540
-    assert of(count, "--dataset", dataset) == parse(["--dataset", dataset], None)
+    found, start = of(count, "--dataset", dataset), parse(["--dataset", dataset], None)
+    if count < 5000:
+        # But for few frames another network learns the dynamics.
+        found = dataclasses.replace(found, **{name: getattr(start, name) for name in (*FEW, "refine_epochs")})
+    assert found == start
+
+
+@pytest.mark.parametrize(
+    ("dataset", "is_two_valued", "words", "pixels"),
+    [
+        ("my.npz", True, (), ("bernoulli", False)),
+        ("my.npz", False, (), ("gaussian", True)),
+        ("my.npz", True, ("--out_distr", "gaussian"), ("gaussian", True)),
+        ("my.npz", True, ("--noise_pixel_var", "0.02"), ("gaussian", True)),
+        ("my.npz", True, ("--preset", "none"), ("bernoulli", False)),
+        ("box", True, (), ("bernoulli", False)),
+        ("pendulum", True, (), ("gaussian", True)),
+    ],
+)
+def test_own_videos_in_black_and_white_have_pixels_of_0_and_1(dataset, is_two_valued, words, pixels):
+    words = ("--dataset", dataset, *words)
+    config = for_pixels(parse(words, None), is_two_valued, given_options(words))
+    assert (config.out_distr, config.learn_pixel_var) == pixels
+    assert config.K == parse(words, None).K
+
+
+@pytest.mark.parametrize("dataset", ["box", "pong", "my.npz"])
+def test_of_few_frames_an_mlp_learns_the_dynamics(dataset):
+    few, many = (of(count, "--dataset", dataset) for count in (100, 5000))
+    assert FEW.items() <= few.to_dict().items()
+    assert (many.alpha_rnn, many.refine_miss_prob) == (True, 0.0)
+    assert few.refine_epochs * math.ceil(100 / REFINE_BATCH) == 4000
+    assert many.refine_epochs == 100
+    # Whoever has said anything of it has chosen; and who wants no last phase hides nothing in it.
+    assert of(100, "--dataset", dataset, "--alpha_units", "30").alpha_rnn
+    assert of(100, "--dataset", dataset, "--refine_miss_prob", "0.1").refine_miss_prob == 0.1
+    assert of(100, "--dataset", dataset, "--refine_epochs", "0").refine_miss_prob == 0.0
+    assert of(100, "--dataset", dataset, "--model", "vae_rnn").alpha_rnn
+    assert of(100, "--dataset", dataset, "--preset", "none").alpha_rnn
+    # Long videos have as many frames as many short ones.
+    assert of(100, "--dataset", dataset, num_steps=500).alpha_rnn
 
 
 def test_what_is_given_stays():

@@ -20,6 +20,7 @@ from experiments import compare, summarise, trivial_fills
 from kvae.config import Config, ConfigError
 from kvae.data import identity
 from kvae.evaluation import pictures
+from kvae.runs import data_files
 from kvae.runs.load import load
 from simulation.worlds import registry
 
@@ -445,12 +446,12 @@ def test_a_run_folder_names_no_code_that_is_run(tmp_path, monkeypatch, capsys):
     for name in ("their_worlds:circle", "gym:their_worlds:Circle-v0"):
         config = Config(dataset=name, data_dir="data")
         monkeypatch.setattr(registry, "_trusted", set())
-        monkeypatch.setattr(run_kvae, "read_options", lambda folder, config=config: config.to_dict())
+        monkeypatch.setattr(data_files, "read_options", lambda folder, config=config: config.to_dict())
         with pytest.raises(ConfigError, match="names code, the module their_worlds, which is not run unless"):
-            run_kvae._dataset_files(config, "theirs", None)
+            data_files.dataset_files(config, "theirs", None, run_kvae._simulated)
         assert not Path("sprung").exists()
         with pytest.raises(ConfigError):
-            run_kvae._dataset_files(config, "", None)
+            data_files.dataset_files(config, "", None, run_kvae._simulated)
         assert Path("sprung").exists()
         Path("sprung").unlink()
         sys.modules.pop("their_worlds")

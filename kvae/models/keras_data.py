@@ -101,7 +101,7 @@ def check_rank(name: str, rank: int | None, shape: Any) -> None:
 def checked(x: Any, sample_weight: Any = None) -> Any:
     """Check arrays whose values are there to be seen, before anything is traced.
 
-    Datasets and generators pass: their batches are met by `unpack`.
+    Datasets and generators pass: their batches are looked at as they come, by `kvae.models.incoming`.
 
     Returns:
         x without its Nones. Where there are weights it is a dictionary that holds them: Keras loses a

@@ -112,6 +112,10 @@ def checked(x: Any, sample_weight: Any = None) -> Any:
         ArgumentError: a mask is not of 0 and 1, a weight is negative or not finite, or frames that are seen
             are none; see `kvae.arguments`.
     """
+    if x is None:
+        raise BatchError(
+            f"x must be frames {_SHAPES['images']}, or a dictionary of: {_KNOWN}. Received: None"
+        )
     if isinstance(x, list | tuple):
         as_dictionary(x)
     if not isinstance(x, np.ndarray | tf.Tensor | Mapping):

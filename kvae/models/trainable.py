@@ -1,12 +1,14 @@
 """What `fit`, `evaluate` and `predict` of a model are given: checked before Keras sees it."""
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from kvae import arguments
 from kvae.errors import UserError
 from kvae.models import keras_data
 from kvae.models.frame_autoencoder import FrameAutoencoder
@@ -16,6 +18,18 @@ _NOT_ADAPTED = (
     "config.standardise is to know the frames before training, and batches are not looked at twice: call "
     "model.adapt(images) first"
 )
+
+
+_LEAST = {
+    "batch_size": 1,
+    "validation_batch_size": 1,
+    "epochs": 0,
+    "initial_epoch": 0,
+    "steps_per_epoch": 1,
+    "validation_steps": 1,
+    "steps": 1,
+}
+"""Counts among the arguments of Keras' methods, which takes 0 for None, or ends in an error of its own."""
 
 
 class Trainable(FrameAutoencoder):
@@ -58,14 +72,15 @@ class Trainable(FrameAutoencoder):
         x = incoming.watched(keras_data.checked(x, sample_weight))
         if self.needs_adapting:
             self._adapt_to(x)
-        if kwargs.get("validation_data") is not None:
+        options = _named(super().fit, x, None, *args, **kwargs)
+        if options.get("validation_data") is not None:
             # Now, and not at the end of the first epoch.
-            validated, targets, weight = keras.utils.unpack_x_y_sample_weight(kwargs["validation_data"])
+            validated, targets, weight = keras.utils.unpack_x_y_sample_weight(options["validation_data"])
             keras_data.check_targets(targets)
             # A tuple, as Keras takes a dictionary for a dataset.
-            kwargs["validation_data"] = (incoming.watched(keras_data.checked(validated, weight)),)
+            options["validation_data"] = (incoming.watched(keras_data.checked(validated, weight)),)
         with incoming.told():
-            return super().fit(x, None, *args, **kwargs)
+            return super().fit(**options)
 
     def _adapt_to(self, x: Any) -> None:
         """Adapt to the frames of what `fit` was given."""
@@ -87,7 +102,7 @@ class Trainable(FrameAutoencoder):
         incoming = Incoming()
         x = incoming.watched(keras_data.checked(x, sample_weight))
         with incoming.told():
-            return super().evaluate(x, None, *args, **kwargs)
+            return super().evaluate(**_named(super().evaluate, x, None, *args, **kwargs))
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Return frames [N, T, H, W] as the model sees them, from what `fit` takes.
@@ -99,7 +114,7 @@ class Trainable(FrameAutoencoder):
         incoming = Incoming()
         x = incoming.watched(keras_data.checked(x))
         with incoming.told():
-            return super().predict(x, *args, **kwargs)
+            return super().predict(**_named(super().predict, x, *args, **kwargs))
 
     def train_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, **kwargs: Any
@@ -119,6 +134,23 @@ class Trainable(FrameAutoencoder):
     def predict_on_batch(self, x: Any) -> Any:
         """Return frames as `predict` does, of one batch."""
         return super().predict_on_batch(keras_data.checked(x))
+
+
+def _named(method: Callable[..., Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
+    """Return the arguments of a method of Keras by name, its counts and shares checked.
+
+    Raises:
+        ArgumentError: a count is no whole number, or too small; or the share for validation is none.
+        TypeError: the method has no such argument.
+    """
+    given = inspect.signature(method).bind(*args, **kwargs).arguments
+    given |= given.pop("kwargs", {})
+    for name, least in _LEAST.items():
+        if given.get(name) is not None:
+            given[name] = arguments.count(given[name], name, least)
+    if "validation_split" in given:
+        given["validation_split"] = arguments.probability(given["validation_split"] or 0, "validation_split")
+    return given
 
 
 def check_classes(class_weight: Any) -> None:

@@ -136,6 +136,9 @@ def test_what_cannot_be():
         KVAE(Config(**SMALL)).adapt(images)
     with pytest.raises(ArgumentError, match="no frame to adapt to"):
         adapted(images, np.zeros(images.shape[:2]))
+    for mask in (np.ones(images.shape[1]), 255 * np.ones(images.shape[:2])):
+        with pytest.raises(ArgumentError, match="mask must "):
+            adapted(images, mask)
 
 
 # --- variances that follow the errors ---

@@ -61,6 +61,41 @@ def test_a_batch_has_weights_and_no_targets(model):
         model.test_on_batch(FRAMES, FRAMES)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 0}, "batch_size must be a whole number, at least 1. Received: 0"),
+        ({"batch_size": -1}, "batch_size .* Received: -1"),
+        ({"batch_size": 2.0}, "batch_size .* Received: float"),
+        ({"epochs": "3"}, "epochs .* Received: str"),
+        ({"steps_per_epoch": 0}, "steps_per_epoch must be"),
+        ({"validation_split": 1.5}, "validation_split must be a number from 0 to 1"),
+        ({"x": None}, r"x must be frames \[N, T, H, W\].* Received: None"),
+        ({"validation_data": (HOLED,)}, "finite where frames are seen"),
+    ],
+)
+def test_other_arguments_are_checked_too(model, options, message):
+    with pytest.raises(UserError, match=message):
+        model.fit(**{"x": FRAMES, "verbose": 0, **options})
+    if "batch_size" in options or "x" in options:
+        for method in (model.evaluate, model.predict):
+            with pytest.raises(UserError, match=message):
+                method(**{"x": FRAMES, "verbose": 0, **options})
+
+
+@pytest.mark.filterwarnings("ignore:Even though the .* option is set")
+def test_arguments_have_the_places_that_keras_gives_them(model):
+    history = model.fit(FRAMES, None, np.int64(2), 3, 0, initial_epoch=2)
+    assert history.epoch == [2]
+    assert history.params["steps"] == 1
+    with pytest.raises(UserError, match="finite where frames are seen"):
+        model.fit(FRAMES, None, 2, 1, 0, None, 0.0, (HOLED,))
+    assert np.isfinite(model.evaluate(FRAMES, None, 1, 0)).all()
+    assert model.predict(FRAMES, 1, 0).shape == FRAMES.shape
+    with pytest.raises(TypeError, match="unexpected keyword argument 'epoch'"):
+        model.fit(FRAMES, epoch=1)
+
+
 @pytest.mark.filterwarnings("ignore:Even though the .* option is set")
 def test_one_batch_is_not_all_frames():
     model = kvae.KVAE(kvae.Config(num_filters=(4,), out_distr="gaussian", standardise=True))

@@ -158,8 +158,9 @@ def weights_of(folder, layer):
 
 
 def test_a_model_can_be_trained_on(trained, data_dir, tmp_path, capsys, monkeypatch):
-    # What is evaluated in the end is not looked at.
-    monkeypatch.setattr(run_kvae, "_report", lambda *arguments: None)
+    # What is evaluated in the end is not looked at, but for the step that it is told at.
+    steps = []
+    monkeypatch.setattr(run_kvae, "_report", lambda *arguments: steps.append(arguments[3]))
     begin = ["--init_model", str(trained), "--n_steps_gen", "12", "--generate_step", "9"]
     dynamics = [*begin, "--num_epochs", "0", "--refine_epochs", "300", "--seed", "4"]
     assert run(data_dir, tmp_path, "dynamics", *dynamics) == 0
@@ -167,6 +168,9 @@ def test_a_model_can_be_trained_on(trained, data_dir, tmp_path, capsys, monkeypa
     said = capsys.readouterr().out
     metrics = read_csv(folder / "metrics.csv")
     assert [row["epoch"] for row in metrics] == ["0", "300"]
+    # The refinement's updates count.
+    assert steps == [int(metrics[1]["step"])]
+    assert steps[0] >= 300
     # But for the draws of the codes.
     first = json.loads((trained / "evaluation.json").read_text())["test_bound"]
     assert float(metrics[0]["test_elbo_total"]) == pytest.approx(first["total"], rel=1e-2)
@@ -319,8 +323,12 @@ def test_the_command_itself(tmp_path):
             capture_output=True,
             text=True,
             cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(tmp_path)},
             check=False,
         )
+
+    # Said at once: TensorFlow, which takes seconds to load, and has much to say itself, is not needed.
+    (tmp_path / "tensorflow.py").write_text("raise SystemExit('TensorFlow is loaded')")
 
     help_text = command("--help")
     assert help_text.returncode == 0
@@ -329,10 +337,12 @@ def test_the_command_itself(tmp_path):
     assert wrong.returncode == 2
     assert "--dataset" in wrong.stderr
     assert "Traceback" not in wrong.stderr
-    # Said at once: TensorFlow, which has much to say itself, is not even loaded.
     missing = command("--dataset", "clips/")
     assert missing.returncode == 2
     assert missing.stderr == "Error: No data for --dataset clips/: There is no file or folder clips\n"
+    nowhere = command("--reload_model", "nowhere")
+    assert nowhere.returncode == 2
+    assert nowhere.stderr == "Error: nowhere is not a run folder: it has no config.json\n"
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):

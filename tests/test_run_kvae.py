@@ -22,6 +22,7 @@ from kvae.data import identity
 from kvae.evaluation import pictures
 from kvae.runs import data_files
 from kvae.runs.load import load
+from kvae.training.recorder import Recorder
 from simulation.worlds import registry
 
 ROOT = Path(__file__).parent.parent
@@ -132,6 +133,7 @@ def test_reloading_gives_the_same_curves_without_training(trained, data_dir):
 def without_pictures(monkeypatch):
     """Leave out what takes long, and is not looked at."""
     monkeypatch.setattr(pictures, "draw", lambda *arguments, **named: None)
+    monkeypatch.setattr(Recorder, "_imputation", lambda self, model: {})
 
 
 def test_a_finished_run_that_is_resumed_is_evaluated_again(trained, tmp_path, capsys, without_pictures):
@@ -157,7 +159,7 @@ def weights_of(folder, layer):
     return getattr(model, layer).get_weights()
 
 
-def test_a_model_can_be_trained_on(trained, data_dir, tmp_path, capsys, monkeypatch):
+def test_a_model_can_be_trained_on(trained, data_dir, tmp_path, capsys, monkeypatch, without_pictures):
     # What is evaluated in the end is not looked at, but for the step that it is told at.
     steps = []
     monkeypatch.setattr(run_kvae, "_report", lambda *arguments: steps.append(arguments[3]))

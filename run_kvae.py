@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 from kvae.config import Config, ConfigError
 from kvae.config.command_line import given_options, parse
-from kvae.config.datasets import cut_of, environment_options, is_environment, is_own_videos
+from kvae.config.datasets import environment_options, is_environment
 from kvae.config.frames import for_frames, words_of_padding
 from kvae.config.size import for_pixels, for_sequences
 from kvae.data import identity
-from kvae.errors import UserError
+from kvae.runs.data_files import check_identity, command_of_reload, dataset_files
 from kvae.runs.options import (
     check_free,
     check_model,
@@ -102,15 +102,15 @@ def run(
         has_checkpoint = check_resumable(resumed, config.to_dict())
         if has_checkpoint and (Path(resumed) / "evaluation.json").exists():
             print(f"The run in {resumed} is finished: it is trained and evaluated")
-            _say_what_next(Path(resumed), _command_of_reload(resumed))
+            _say_what_next(Path(resumed), command_of_reload(resumed))
             return Path(resumed)
         if not has_checkpoint:
             print(f"{resumed} has no checkpoint yet: it starts from the beginning")
     elif source:
         check_model(source)
-    files = _dataset_files(config, source, known)
+    files = dataset_files(config, source, known, _simulated)
     found = identity.identity(*files, config.use_controls)
-    _check_identity(config, resumed, source, known, found)
+    check_identity(config, resumed, source, known, found)
     where = _devices(config)
     train_data, validation, test_data = _load_data(config, *files, known)
     if train_data is not None:
@@ -126,7 +126,7 @@ def run(
     model = _make_model(config, train_data, test_data, where, resumed)
     with _open_folder(config, model, where, resumed, found) as folder:
         if train_data is None:
-            again = _command_of_reload(config.reload_model, config)
+            again = command_of_reload(config.reload_model, config)
             _report(model, test_data, folder, 0, {"reloaded": config.reload_model}, again)
         else:
             best_epoch = _train(model, train_data, validation, test_data, folder, signals, after_epoch, where)
@@ -135,50 +135,9 @@ def run(
             best_model = _load_best(folder, best_epoch, is_chosen=validation is not None)
             # That of the last row: the refinement's updates count too.
             last_step = last_row(folder.path, "step")
-            again = _command_of_reload(folder.path)
+            again = command_of_reload(folder.path)
             _report(best_model, test_data, folder, last_step, {"best_epoch": best_epoch}, again)
     return folder.path
-
-
-def _check_identity(
-    config: Config, resumed: str, source: str, known: identity.Identity | None, found: identity.Identity
-) -> None:
-    """Refuse a run that is resumed on other data than its own, and warn where a model meets other data."""
-    if not source:
-        return
-    if known is None:
-        print(f"Note: {source} does not say what its data were: whether these are the same is not known")
-        return
-    changes = "; ".join(identity.differences(known, found))
-    if not changes:
-        return
-    if not resumed:
-        print(f"Warning: these are not the data of the run in {source}: {changes}", file=sys.stderr)
-        return
-    raise ConfigError(
-        f"The data of --dataset {config.dataset} in {config.data_dir} are not those that the run in "
-        f"{resumed} learned from: {changes}. {_how_to_get_back(config, known)}"
-    )
-
-
-def _how_to_get_back(config: Config, known: identity.Identity | None) -> str:
-    """Say how a run gets its own data again."""
-    if identity.is_of_videos(known):
-        return f"Put the videos back as they were, or the run's files back into {config.data_dir}"
-    if command := identity.command_of_recipe(known, config.data_dir):
-        return f"Move those away that are there; then simulate the run's own:  {command}"
-    return f"Put the run's own files back into {config.data_dir}"
-
-
-def _command_of_reload(path: str | Path, config: Config | None = None) -> str:
-    """Return the command that evaluates the model of a run folder, on the data of `config` if given."""
-    words = ["--reload_model", str(path)]
-    if config is not None:
-        own = read_options(path)
-        for name in ("dataset", "data_dir"):
-            if own.get(name) != getattr(config, name):
-                words += [f"--{name}", getattr(config, name)]
-    return f"python run_kvae.py {shlex.join(words)}"
 
 
 def _devices(config: Config) -> "Distribution":
@@ -387,72 +346,26 @@ def _say_what_next(path: Path, again: str) -> None:
     print(f"Evaluate again:  {again}")
 
 
-def _dataset_files(config: Config, source: str, known: identity.Identity | None) -> tuple[Path, Path]:
-    """Return the paths of the training and test data, made first if they are not there.
-
-    Args:
-        config: a `Config`.
-        source: the run folder it comes from, perhaps somebody else's: that must not say where in the system
-            to write. Empty: none.
-        known: what that run's data were, if it is known and they are to be simulated anew.
-    """
-    folder = Path(config.data_dir)
-    is_outside = bool(source) and not folder.resolve().is_relative_to(Path.cwd())
-    is_own = source and read_options(source).get("dataset", Config.dataset) == config.dataset
-    if is_own_videos(config.dataset) or (is_own and identity.is_of_videos(known)):
-        return _files_of_videos(config, not is_outside, known)
+def _simulated(config: Config, recipe: dict[str, Any] | None, is_named_by_user: bool) -> tuple[Path, Path]:
+    """Return the files of a world, simulated first where they are not there; see `data_files.Simulate`."""
     from simulation import dataset
     from simulation.worlds.registry import modules_named, trust
 
-    train, test = (dataset.dataset_path(folder, config.dataset, split) for split in ("train", "test"))
-    recipe = identity.arguments_of_recipe(known) if is_own else None
-    if not (test.exists() and (train.exists() or train.with_suffix("").is_dir())):
-        if is_outside:
-            command = identity.command_of_recipe(known, folder) if recipe else None
-            default = f"python -m simulation.generate --dataset {config.dataset} --data_dir {folder}"
-            raise ConfigError(
-                f"The run's data are not in {folder}. To simulate them there:  {command or default}"
-            )
-        if is_own and known and not recipe:
-            raise ConfigError(f"The run's data are not in {folder}. {_how_to_get_back(config, known)}")
-        if source and not recipe:
-            print(f"The data are not in {folder}: they are simulated with the defaults of {config.dataset}")
-        if recipe and recipe["world_name"] == config.dataset:
-            print(
-                f"The run's data are not in {folder}: they are simulated anew, as the run's were", flush=True
-            )
-            try:
-                return dataset.generate(data_dir=folder, **recipe)
-            except (ValueError, TypeError, OSError) as error:
-                raise ConfigError(f"The run's data cannot be simulated anew: {error}") from error
+    if recipe is not None:
+        try:
+            return dataset.generate(data_dir=config.data_dir, **recipe)
+        except (ValueError, TypeError, OSError) as error:
+            raise ConfigError(f"The run's data cannot be simulated anew: {error}") from error
     asked, num_steps = environment_options(config) if is_environment(config.dataset) else ({}, None)
     try:
-        if not source:
-            # The user names it, and not a run folder, which may be anybody's.
+        if is_named_by_user:
+            # A run folder may be anybody's.
             trust(*modules_named(config.dataset, asked))
         return dataset.ensure(
             config.dataset, config.data_dir, quiet=config.quiet, options=asked, num_steps=num_steps
         )
     except (ValueError, OSError) as error:
         raise ConfigError(f"No data for --dataset {config.dataset}: {error}") from error
-
-
-def _files_of_videos(config: Config, may_write: bool, known: identity.Identity | None) -> tuple[Path, Path]:
-    """Return the paths of the training and test data of the user's own videos."""
-    # It does not import TensorFlow, whose talk is held back only later.
-    from kvae.videos import dataset as video_dataset
-
-    cut = cut_of(config)
-    if known is not None and not Path(config.dataset).exists():
-        for files in video_dataset.find_files(config.dataset, config.data_dir, cut):
-            if not identity.differences(known, identity.identity(*files[:2], config.use_controls)):
-                print(f"{config.dataset} is not there, but the run's sequences of it are: {files.train}")
-                return files.train, files.test
-    try:
-        files = video_dataset.ensure(config.dataset, config.data_dir, cut, may_write)
-    except (UserError, OSError) as error:
-        raise ConfigError(f"No data for --dataset {config.dataset}: {error}") from error
-    return files.train, files.test
 
 
 def _check_masks(config: Config, dataset: "Dataset | Shards") -> None:

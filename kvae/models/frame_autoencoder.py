@@ -16,7 +16,7 @@ from kvae.config.frames import for_frames
 from kvae.data.colour import per_pixel
 from kvae.data.pixels import to_pixels
 from kvae.models import adaptation, parts, seeds
-from kvae.models.arguments import check_built, check_sides
+from kvae.models.arguments import check_built, check_sides, given_mask
 from kvae.models.image_networks import Decoder, Encoder
 from kvae.models.outputs import Decoded, TensorLike
 from kvae.models.seeds import SeedLike
@@ -286,8 +286,9 @@ class FrameAutoencoder(keras.Model):
             >>> np.allclose(model.frame_mean, videos.mean(axis=(0, 1)) / 255)
             True
         """
+        mask = given_mask(mask, arguments.shaped_frames(images))
         images = self.checked(images, mask)
-        mask = None if mask is None else np.asarray(mask, np.float32)
+        mask = None if mask is None else np.asarray(mask)
         batches = (
             {"images": images[i : i + 32]} | ({} if mask is None else {"mask": mask[i : i + 32]})
             for i in range(0, len(images), 32)

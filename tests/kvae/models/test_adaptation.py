@@ -101,7 +101,7 @@ def test_frames_that_are_all_alike_are_no_mistake():
     assert np.isfinite(model.elbo(np.full([3, 4, 8, 8], 7, np.uint8)).total)
 
 
-def test_it_is_saved_and_not_done_again(tmp_path):
+def test_it_is_saved_and_not_done_again(tmp_path, eagerly):
     images = faint_dots()
     model = adapted(images)
     model.save(tmp_path / "model.keras")
@@ -125,7 +125,7 @@ def test_weights_alone_hold_it_too(tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
-def test_fit_adapts_to_what_it_is_given():
+def test_fit_adapts_to_what_it_is_given(eagerly):
     images = faint_dots(8)
     model = KVAE(Config(**GREY))
     assert model.needs_adapting
@@ -145,12 +145,15 @@ def test_what_cannot_be():
         KVAE(Config(**SMALL)).adapt(images)
     with pytest.raises(ArgumentError, match="no frame to adapt to"):
         adapted(images, np.zeros(images.shape[:2]))
+    for mask in (np.ones(images.shape[1]), 255 * np.ones(images.shape[:2])):
+        with pytest.raises(ArgumentError, match="mask must "):
+            adapted(images, mask)
 
 
 # --- variances that follow the errors ---
 
 
-def test_the_variance_of_a_pixel_is_its_error():
+def test_the_variance_of_a_pixel_is_its_error(eagerly):
     images = faint_dots(8)
     options = {"learn_pixel_var": True, "pixel_var_from_errors": True, "scale_reconstruction": 0.3}
     model = adapted(images, **options)
@@ -169,7 +172,7 @@ def test_the_variance_of_a_pixel_is_its_error():
     np.testing.assert_allclose(model.pixel_errors, 98 * variance + 0.02 * error, rtol=1e-3, atol=1e-8)
 
 
-def test_while_it_warms_up_all_pixels_have_one_variance():
+def test_while_it_warms_up_all_pixels_have_one_variance(eagerly):
     images = faint_dots(8)
     model = adapted(images, learn_pixel_var=True, pixel_var_from_errors=True, warm_up=0.5, num_epochs=4)
     schedule = Schedule(model.config)
@@ -184,7 +187,7 @@ def test_while_it_warms_up_all_pixels_have_one_variance():
         np.testing.assert_allclose(variances, np.broadcast_to(least, variances.shape), rtol=1e-4)
 
 
-def test_it_tells_the_same_as_a_gradient_where_there_is_none():
+def test_it_tells_the_same_as_a_gradient_where_there_is_none(eagerly):
     """Nothing but the variances differs between the two after a step."""
     images = faint_dots(4)
     models = [
@@ -205,7 +208,7 @@ def test_it_tells_the_same_as_a_gradient_where_there_is_none():
 # --- the weight of the codes ---
 
 
-def test_codes_weigh_little_first_and_then_as_much_as_ever():
+def test_codes_weigh_little_first_and_then_as_much_as_ever(eagerly):
     images = faint_dots(4)
     model = adapted(images, warm_up=0.5, num_epochs=20, max_grad_norm=1e9)
     schedule = Schedule(model.config)

@@ -218,8 +218,10 @@ def _of_size(
     found = for_pixels(found, train_data.is_two_valued, given)
     if found.num_epochs != config.num_epochs:
         print(f"{count:,} sequences: {found.num_epochs} epochs, as --num_epochs was not given")
+    if found.refine_miss_prob != config.refine_miss_prob:
+        print(f"They are few: the last phase hides frames, --refine_miss_prob {found.refine_miss_prob:g}")
     if found.alpha_rnn != config.alpha_rnn:
-        print("They are few: an MLP of the last two codes learns how they move, as --alpha_rnn was not given")
+        print("They are very few: an MLP of the last two codes learns the mixture, --alpha_rnn False")
     if found.out_distr != config.out_distr:
         print("Every pixel is black or white: --out_distr bernoulli, as no other was given")
     return found

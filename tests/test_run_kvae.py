@@ -430,7 +430,8 @@ def test_an_environment_from_nothing_to_a_run_folder(tmp_path, capsys, without_p
     places = ["--dataset", name, "--data_dir", data, "--log_dir", logs]
     shorter = "--num_epochs 1 --kf_elbo sampled --num_paths 0 --t_steps_mask 3 --t_init_mask 2".split()
     assert run_kvae.main([*places, *SMALL_KVAE, *shorter, "--run_name", "cart"]) == 0
-    assert "9 sequences of 10 frames, 16x16, 2 controls a step" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "8 sequences of 10 frames, 16x16, 2 controls a step; choosing the model by 1 more" in said
     options = json.loads((tmp_path / "logs" / "cart_kvae" / "config.json").read_text())["options"]
     assert (options["dataset"], options["dim_u"], options["out_distr"]) == (name, 2, "gaussian")
     # Asked for otherwise than it is there.

@@ -17,10 +17,12 @@ SEQUENCES_OF_A_WORLD = 5000
 """What the epochs of `WORLD_PRESETS` are meant for."""
 SEQUENCES_OF_ONES_OWN = 540
 """What the epochs of `OWN_VIDEOS` are meant for."""
-FEW_FRAMES = 30_000
-"""Of so many an LSTM's weights of the mixture are better than an MLP's: results/few_videos.md."""
-FEW = {"alpha_rnn": False, "alpha_units": 50, "fifo_size": 2, "refine_miss_prob": 0.4}
-"""What learns the dynamics of fewer frames."""
+FEW_FRAMES, FEWEST_FRAMES = 20_000, 8_000
+"""Of fewer the last phase hides frames; of still fewer an MLP learns the mixture: results/few_videos.md."""
+FEW = {"refine_miss_prob": 0.4}
+"""What is better for the dynamics of fewer than `FEW_FRAMES`."""
+FEWEST = {"alpha_rnn": False, "alpha_units": 50, "fifo_size": 2}
+"""And of fewer than `FEWEST_FRAMES`."""
 OF_PIXELS = ("out_distr", "learn_pixel_var", "pixel_var_from_errors", "noise_pixel_var")
 """What a pixel is."""
 REFINE_BATCH = 64
@@ -39,8 +41,9 @@ def for_sequences(config: Config, num_sequences: int, num_steps: int, given: Col
     lines of progress and sets of films. Where sequences have too few frames for those that imputation is
     given and those hidden, a fifth is given, and three fifths are hidden.
 
-    Of fewer than `FEW_FRAMES` an LSTM learns the weights of the mixture by heart: an MLP of the last two
-    codes, which tell place and velocity, takes its place, and the last phase hides frames, see `FEW`.
+    An LSTM learns the weights of the mixture by heart where frames are few. So the last phase hides some, of
+    fewer than `FEW_FRAMES`; and of fewer than `FEWEST_FRAMES` an MLP of the last two codes, which tell place
+    and velocity, takes the LSTM's place.
 
     Args:
         config: the options, those of the dataset's preset where none are given.
@@ -56,8 +59,7 @@ def for_sequences(config: Config, num_sequences: int, num_steps: int, given: Col
     changes = _masks(config, num_steps, given)
     if config.preset not in ("none", "original"):
         changes |= _epochs(config, num_sequences, given)
-        if num_sequences * num_steps < FEW_FRAMES:
-            changes |= _few(config, given)
+        changes |= _dynamics(config, num_sequences * num_steps, given)
     return dataclasses.replace(config, **changes)
 
 
@@ -83,14 +85,14 @@ def _masks(config: Config, num_steps: int, given: Collection[str]) -> dict[str, 
     return {"t_init_mask": max(1, num_steps // 5), "t_steps_mask": max(1, 3 * num_steps // 5)}
 
 
-def _few(config: Config, given: Collection[str]) -> dict[str, Any]:
+def _dynamics(config: Config, num_frames: int, given: Collection[str]) -> dict[str, Any]:
     """Return what is better for few frames; nothing of alpha where anything of it was given."""
+    changes: dict[str, Any] = {}
+    if num_frames < FEW_FRAMES and config.refine_epochs and "refine_miss_prob" not in given:
+        changes |= FEW
     is_given = any(name.startswith("alpha_") or name == "fifo_size" for name in given)
-    if config.model != "kvae" or is_given or not config.alpha_rnn:
-        return {}
-    changes = dict(FEW)
-    if "refine_miss_prob" in given or not config.refine_epochs:
-        del changes["refine_miss_prob"]
+    if num_frames < FEWEST_FRAMES and config.model == "kvae" and config.alpha_rnn and not is_given:
+        changes |= FEWEST
     return changes
 
 
@@ -115,7 +117,8 @@ def _epochs(config: Config, num_sequences: int, given: Collection[str]) -> dict[
         # Not more often: they take their time.
         "generate_step": max(usual.generate_step, round(usual.generate_step * share)),
     }
-    if usual.refine_epochs:
+    # A rival may have no last phase.
+    if config.refine_epochs:
         steps = math.ceil(num_sequences / REFINE_BATCH)
         counted["refine_epochs"] = max(usual.refine_epochs, round(REFINE_UPDATES / steps))
     return {name: value for name, value in counted.items() if name not in given}

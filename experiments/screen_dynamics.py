@@ -109,7 +109,7 @@ def with_new_dynamics(trained, trial):
     model.build_from_config(trained.get_build_config())
     for name in ("encoder", "decoder"):
         getattr(model, name).set_weights(getattr(trained, name).get_weights())
-    for name in ("log_pixel_var", "pixel_errors", "frame_mean", "frame_scale"):
+    for name in ("log_pixel_var", "pixel_errors", "pixel_motion", "frame_mean", "frame_scale"):
         if getattr(trained, name) is not None:
             getattr(model, name).assign(getattr(trained, name))
     return model

@@ -144,7 +144,7 @@ class ModelOptions(OptionGroup):
     pixel_var_from_errors: Annotated[bool, IdleWith("learn_pixel_var", False)] = False
     """The variance of a pixel is its mean squared error over about the last 50 steps of training, and at
     least that of all pixels together, in place of what the learning rate lets it be. While training warms up,
-    see warm_up, it is that of all."""
+    see warm_up, the variances of all have one factor, and go with how much each moves."""
     use_vae: Annotated[bool, KVAE_ALONE] = True
     """Draw codes from q(a|x); False: use its mean, without the entropy term (an auto-encoder)."""
 

@@ -85,6 +85,7 @@ def adapt(model: Adaptable, batches: Iterable[Mapping[str, Any]]) -> None:
     model.frame_mean.assign(mean)
     model.frame_scale.assign(scale)
     if model.pixel_errors is not None:
+        model.pixel_motion.assign(variance)
         # What errors are while the decoder knows the mean frame alone.
         pixel_errors.assign(model, tf.constant(variance, tf.float32), is_shared=bool(model.config.warm_up))
     model.decoder.out.kernel.assign(tf.zeros_like(model.decoder.out.kernel))

@@ -58,6 +58,7 @@ class FrameAutoencoder(keras.Model):
         )
         self.log_pixel_var: keras.Variable | None = None
         self.pixel_errors: keras.Variable | None = None
+        self.pixel_motion: keras.Variable | None = None
         self.frame_mean: keras.Variable | None = None
         self.frame_scale: keras.Variable | None = None
 
@@ -86,6 +87,10 @@ class FrameAutoencoder(keras.Model):
             initializer = keras.initializers.Constant(noise)
             self.pixel_errors = self.add_weight(
                 frame_shape, initializer=initializer, trainable=False, name="pixel_errors"
+            )
+            # How much each moves; zeros: nobody knows, see `adapt`.
+            self.pixel_motion = self.add_weight(
+                frame_shape, initializer="zeros", trainable=False, name="pixel_motion"
             )
         if self.config.standardise:
             self.frame_mean = self.add_weight(

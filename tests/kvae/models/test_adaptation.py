@@ -264,9 +264,9 @@ def test_a_faint_dot_is_found_and_codes_stay_alive():
 
     images = faint_dots(100, 5)
     options = OWN_VIDEOS | {"num_filters": (16, 16), "alpha_units": 8, "K": 2, "precision": "float32"}
-    model = KVAE(Config(**(options | {"num_epochs": 30, "batch_size": 10, "warm_up": 0.5})))
+    model = KVAE(Config(**(options | {"num_epochs": 50, "batch_size": 10, "warm_up": 0.5})))
     model.compile()
-    model.fit(images, epochs=30, batch_size=10, verbose=0, callbacks=[Schedule(model.config)])
+    model.fit(images, epochs=50, batch_size=10, verbose=0, callbacks=[Schedule(model.config)])
     found = motion_of(model, Dataset(images, np.zeros([100, 5, 0], np.float32)))
     assert found.alive == 2
     assert found.explained > 0.15

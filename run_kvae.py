@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 from kvae.config import Config, ConfigError
 from kvae.config.command_line import given_options, parse
-from kvae.config.datasets import cut_of, environment_options, is_environment, is_own_videos
+from kvae.config.datasets import environment_options, is_environment
 from kvae.config.frames import for_frames, words_of_padding
+from kvae.config.size import for_pixels, for_sequences
 from kvae.data import identity
-from kvae.errors import UserError
+from kvae.runs.data_files import check_identity, command_of_reload, dataset_files
 from kvae.runs.options import (
     check_free,
     check_model,
@@ -73,7 +74,7 @@ def run(
     config: Config,
     signals: StopSignals,
     after_epoch: "AfterEpoch | None" = None,
-    given: Collection[str] = (),
+    given: Collection[str] | None = None,
 ) -> Path | None:
     """Get the data, train a model or reload one, evaluate it, and leave a run folder.
 
@@ -81,7 +82,7 @@ def run(
         config: a `Config`.
         signals: a `StopSignals`.
         after_epoch: what `kvae.training.loop.train` calls after every epoch, if anything.
-        given: names of the options that were given explicitly, which data may not change.
+        given: names of the options that were given explicitly, which data may not change; None: all were.
 
     Returns:
         The path of the run folder; None of a worker that is not the chief, who has none.
@@ -101,79 +102,42 @@ def run(
         has_checkpoint = check_resumable(resumed, config.to_dict())
         if has_checkpoint and (Path(resumed) / "evaluation.json").exists():
             print(f"The run in {resumed} is finished: it is trained and evaluated")
-            _say_what_next(Path(resumed), _command_of_reload(resumed))
+            _say_what_next(Path(resumed), command_of_reload(resumed))
             return Path(resumed)
         if not has_checkpoint:
             print(f"{resumed} has no checkpoint yet: it starts from the beginning")
     elif source:
         check_model(source)
-    files = _dataset_files(config, source, known)
+    files = dataset_files(config, source, known, _simulated)
     found = identity.identity(*files, config.use_controls)
-    _check_identity(config, resumed, source, known, found)
+    check_identity(config, resumed, source, known, found)
     where = _devices(config)
-    train_data, test_data = _load_data(config, *files, known)
+    train_data, validation, test_data = _load_data(config, *files, known)
     if train_data is not None:
         found |= {"classes": train_data.classes} if train_data.classes else {}
-        config = config if source else _fitted(config, train_data, given)
+        if not source:
+            config = _of_size(_fitted(config, train_data, given or ()), train_data, validation, given)
+    for data in (train_data, test_data):
+        if data is not None:
+            _check_masks(config, data)
     config = for_frames(config, test_data.shape[2:])
     if note := words_of_padding(config, test_data.shape[2:]):
         print(note)
     model = _make_model(config, train_data, test_data, where, resumed)
     with _open_folder(config, model, where, resumed, found) as folder:
         if train_data is None:
-            again = _command_of_reload(config.reload_model, config)
+            again = command_of_reload(config.reload_model, config)
             _report(model, test_data, folder, 0, {"reloaded": config.reload_model}, again)
         else:
-            best_epoch = _train(model, train_data, test_data, folder, signals, after_epoch, where)
+            best_epoch = _train(model, train_data, validation, test_data, folder, signals, after_epoch, where)
             if not where.is_chief:
                 return None
-            best_model = _load_best(folder, best_epoch)
+            best_model = _load_best(folder, best_epoch, is_chosen=validation is not None)
             # That of the last row: the refinement's updates count too.
             last_step = last_row(folder.path, "step")
-            again = _command_of_reload(folder.path)
+            again = command_of_reload(folder.path)
             _report(best_model, test_data, folder, last_step, {"best_epoch": best_epoch}, again)
     return folder.path
-
-
-def _check_identity(
-    config: Config, resumed: str, source: str, known: identity.Identity | None, found: identity.Identity
-) -> None:
-    """Refuse a run that is resumed on other data than its own, and warn where a model meets other data."""
-    if not source:
-        return
-    if known is None:
-        print(f"Note: {source} does not say what its data were: whether these are the same is not known")
-        return
-    changes = "; ".join(identity.differences(known, found))
-    if not changes:
-        return
-    if not resumed:
-        print(f"Warning: these are not the data of the run in {source}: {changes}", file=sys.stderr)
-        return
-    raise ConfigError(
-        f"The data of --dataset {config.dataset} in {config.data_dir} are not those that the run in "
-        f"{resumed} learned from: {changes}. {_how_to_get_back(config, known)}"
-    )
-
-
-def _how_to_get_back(config: Config, known: identity.Identity | None) -> str:
-    """Say how a run gets its own data again."""
-    if identity.is_of_videos(known):
-        return f"Put the videos back as they were, or the run's files back into {config.data_dir}"
-    if command := identity.command_of_recipe(known, config.data_dir):
-        return f"Move those away that are there; then simulate the run's own:  {command}"
-    return f"Put the run's own files back into {config.data_dir}"
-
-
-def _command_of_reload(path: str | Path, config: Config | None = None) -> str:
-    """Return the command that evaluates the model of a run folder, on the data of `config` if given."""
-    words = ["--reload_model", str(path)]
-    if config is not None:
-        own = read_options(path)
-        for name in ("dataset", "data_dir"):
-            if own.get(name) != getattr(config, name):
-                words += [f"--{name}", getattr(config, name)]
-    return f"python run_kvae.py {shlex.join(words)}"
 
 
 def _devices(config: Config) -> "Distribution":
@@ -190,9 +154,9 @@ def _devices(config: Config) -> "Distribution":
 
 def _load_data(
     config: Config, train_file: Path, test_file: Path, known: identity.Identity | None
-) -> "tuple[Dataset | Shards | None, Dataset]":
-    """Return training data, None where there is nothing to train, and test data."""
-    from kvae.data import controls, dataset, shards
+) -> "tuple[Dataset | Shards | None, Dataset | None, Dataset]":
+    """Return training data, None where there is nothing to train, those held out of them, and test data."""
+    from kvae.data import controls, dataset, shards, validation
 
     # Where the model learns its own, those of the data are not looked at.
     use_controls = config.use_controls and not config.learn_u
@@ -201,17 +165,19 @@ def _load_data(
         if classes is None and use_controls:
             classes = dataset.read_classes(train_file)
         test_data = _in_channels(config, dataset.load(test_file, use_controls, classes), test_file)
-        _check_masks(config, test_data)
-        return None, test_data
+        return None, None, test_data
     read = shards.Shards if train_file.is_dir() else dataset.load
     train_data = _in_channels(config, read(train_file, use_controls), train_file)
     test_data = _in_channels(config, dataset.load(test_file, use_controls, train_data.classes), test_file)
-    for data in (train_data, test_data):
-        _check_masks(config, data)
     if train_data.classes:
         print(f"{train_file}: {controls.in_words(train_data.classes)}")
-    print(f"Learning from {train_file}: {_describe(train_data)}; testing on {_describe(test_data)}")
-    return train_data, test_data
+    train_data, held_out = validation.split(train_data, config.validation_split)
+    print(
+        f"Learning from {train_file}: {_describe(train_data)}; "
+        + (f"choosing the model by {held_out.shape[0]:,} more; " if held_out else "")
+        + f"testing on {_describe(test_data)}"
+    )
+    return train_data, held_out, test_data
 
 
 def _in_channels(config: Config, data: "Dataset | Shards", file: Path) -> Any:
@@ -236,6 +202,29 @@ def _fitted(config: Config, data: "Dataset | Shards", given: Collection[str]) ->
             "out, or the controls with --use_controls=False"
         )
     return dataclasses.replace(config, dim_u=data.dim_u)
+
+
+def _of_size(
+    config: Config,
+    train_data: "Dataset | Shards",
+    validation: "Dataset | None",
+    given: Collection[str] | None,
+) -> Config:
+    """Return the options of a new run with what follows from its data; tell what is news."""
+    if given is None:
+        return config
+    count = train_data.shape[0] + (validation.shape[0] if validation else 0)
+    found = for_sequences(config, count, train_data.shape[1], given)
+    found = for_pixels(found, train_data.is_two_valued, given)
+    if found.num_epochs != config.num_epochs:
+        print(f"{count:,} sequences: {found.num_epochs} epochs, as --num_epochs was not given")
+    if found.refine_miss_prob != config.refine_miss_prob:
+        print(f"They are few: the last phase hides frames, --refine_miss_prob {found.refine_miss_prob:g}")
+    if found.alpha_rnn != config.alpha_rnn:
+        print("They are very few: an MLP of the last two codes learns the mixture, --alpha_rnn False")
+    if found.out_distr != config.out_distr:
+        print("Every pixel is black or white: --out_distr bernoulli, as no other was given")
+    return found
 
 
 def _make_model(
@@ -302,19 +291,20 @@ def _open_folder(
 def _train(
     model: "SequenceAutoencoder",
     train_data: "Dataset | Shards",
+    validation: "Dataset | None",
     test_data: "Dataset",
     folder: "RunFolder",
     signals: StopSignals,
     after_epoch: "AfterEpoch | None",
     where: "Distribution",
 ) -> int:
-    """Train the model, say how to go on where that ends early, and return the best epoch."""
+    """Train the model, say how to go on where that ends early, and return the epoch that is kept."""
     from kvae.training.distribution import WorkerLost
     from kvae.training.loop import train
 
     try:
         with where.guard():
-            return train(model, train_data, test_data, folder, signals, after_epoch, where)
+            return train(model, train_data, test_data, folder, signals, after_epoch, where, validation)
     except (Stopped, WorkerLost, OSError):
         if where.is_chief:
             name = shlex.quote(str(folder.path))
@@ -322,13 +312,13 @@ def _train(
         raise
 
 
-def _load_best(folder: "RunFolder", best_epoch: int) -> "SequenceAutoencoder":
-    """Return the best model of a training, the one in the folder, and tell which it is."""
+def _load_best(folder: "RunFolder", best_epoch: int, is_chosen: bool) -> "SequenceAutoencoder":
+    """Return the model that a training keeps, the one in the folder, and tell which it is."""
     from kvae.runs.load import load
 
     model = load(folder.path)
     which = f"that of epoch {best_epoch}" if best_epoch else "the one it began with"
-    print(f"Evaluating the best model, {which}", flush=True)
+    print(f"Evaluating the {'best' if is_chosen else 'last'} model, {which}", flush=True)
     return model
 
 
@@ -358,72 +348,26 @@ def _say_what_next(path: Path, again: str) -> None:
     print(f"Evaluate again:  {again}")
 
 
-def _dataset_files(config: Config, source: str, known: identity.Identity | None) -> tuple[Path, Path]:
-    """Return the paths of the training and test data, made first if they are not there.
-
-    Args:
-        config: a `Config`.
-        source: the run folder it comes from, perhaps somebody else's: that must not say where in the system
-            to write. Empty: none.
-        known: what that run's data were, if it is known and they are to be simulated anew.
-    """
-    folder = Path(config.data_dir)
-    is_outside = bool(source) and not folder.resolve().is_relative_to(Path.cwd())
-    is_own = source and read_options(source).get("dataset", Config.dataset) == config.dataset
-    if is_own_videos(config.dataset) or (is_own and identity.is_of_videos(known)):
-        return _files_of_videos(config, not is_outside, known)
+def _simulated(config: Config, recipe: dict[str, Any] | None, is_named_by_user: bool) -> tuple[Path, Path]:
+    """Return the files of a world, simulated first where they are not there; see `data_files.Simulate`."""
     from simulation import dataset
     from simulation.worlds.registry import modules_named, trust
 
-    train, test = (dataset.dataset_path(folder, config.dataset, split) for split in ("train", "test"))
-    recipe = identity.arguments_of_recipe(known) if is_own else None
-    if not (test.exists() and (train.exists() or train.with_suffix("").is_dir())):
-        if is_outside:
-            command = identity.command_of_recipe(known, folder) if recipe else None
-            default = f"python -m simulation.generate --dataset {config.dataset} --data_dir {folder}"
-            raise ConfigError(
-                f"The run's data are not in {folder}. To simulate them there:  {command or default}"
-            )
-        if is_own and known and not recipe:
-            raise ConfigError(f"The run's data are not in {folder}. {_how_to_get_back(config, known)}")
-        if source and not recipe:
-            print(f"The data are not in {folder}: they are simulated with the defaults of {config.dataset}")
-        if recipe and recipe["world_name"] == config.dataset:
-            print(
-                f"The run's data are not in {folder}: they are simulated anew, as the run's were", flush=True
-            )
-            try:
-                return dataset.generate(data_dir=folder, **recipe)
-            except (ValueError, TypeError, OSError) as error:
-                raise ConfigError(f"The run's data cannot be simulated anew: {error}") from error
+    if recipe is not None:
+        try:
+            return dataset.generate(data_dir=config.data_dir, **recipe)
+        except (ValueError, TypeError, OSError) as error:
+            raise ConfigError(f"The run's data cannot be simulated anew: {error}") from error
     asked, num_steps = environment_options(config) if is_environment(config.dataset) else ({}, None)
     try:
-        if not source:
-            # The user names it, and not a run folder, which may be anybody's.
+        if is_named_by_user:
+            # A run folder may be anybody's.
             trust(*modules_named(config.dataset, asked))
         return dataset.ensure(
             config.dataset, config.data_dir, quiet=config.quiet, options=asked, num_steps=num_steps
         )
     except (ValueError, OSError) as error:
         raise ConfigError(f"No data for --dataset {config.dataset}: {error}") from error
-
-
-def _files_of_videos(config: Config, may_write: bool, known: identity.Identity | None) -> tuple[Path, Path]:
-    """Return the paths of the training and test data of the user's own videos."""
-    # It does not import TensorFlow, whose talk is held back only later.
-    from kvae.videos import dataset as video_dataset
-
-    cut = cut_of(config)
-    if known is not None and not Path(config.dataset).exists():
-        for files in video_dataset.find_files(config.dataset, config.data_dir, cut):
-            if not identity.differences(known, identity.identity(*files[:2], config.use_controls)):
-                print(f"{config.dataset} is not there, but the run's sequences of it are: {files.train}")
-                return files.train, files.test
-    try:
-        files = video_dataset.ensure(config.dataset, config.data_dir, cut, may_write)
-    except (UserError, OSError) as error:
-        raise ConfigError(f"No data for --dataset {config.dataset}: {error}") from error
-    return files.train, files.test
 
 
 def _check_masks(config: Config, dataset: "Dataset | Shards") -> None:

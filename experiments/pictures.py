@@ -154,17 +154,17 @@ def draw_run(model, source, path):
 
 def replay(metrics, folder):
     """Record the rows of a metrics.csv in a `RunFolder` and its TensorBoard files; return the last step."""
-    from kvae.runs.columns import TAGS
+    from kvae.runs.columns import SPLITS, TAGS
 
     columns = {name: tag.replace("/", "_") for name, tag in TAGS.items()}
     with metrics.open() as file:
         rows = list(csv.DictReader(file))
     for row in rows:
-        train, test = (
+        train, validation, test = (
             {name: float(value) for name in columns if (value := row.get(f"{split}_{columns[name]}"))}
-            for split in ("train", "test")
+            for split in SPLITS
         )
-        folder.record(int(row["epoch"]), int(row["step"]), train, test)
+        folder.record(int(row["epoch"]), int(row["step"]), train, test, validation)
     return int(rows[-1]["step"])
 
 

@@ -25,7 +25,7 @@ from simulation.dataset import dataset_path
 HIDDEN = (1, 5, 9, 11, 15)
 OF_DYNAMICS = frozenset(
     "dim_z K noise_transition init_cov init_kf_matrices alpha_rnn alpha_units alpha_layers alpha_activation "
-    "fifo_size learn_noise learn_offset learn_u seed".split()
+    "fifo_size learn_noise learn_offset learn_u refine_miss_prob seed".split()
 )
 
 
@@ -43,6 +43,8 @@ class Options:
     """Learning rate at the start; it falls to zero along a cosine."""
     num_sequences: int = 200
     """Test sequences on which hidden frames are filled in; 0: only the likelihood."""
+    validation_split: float = 0.1
+    """Share of the training sequences that are held out: the dynamics that are best on them are kept."""
     data_dir: Path | None = None
     """Folder of the dataset, by default the run's."""
 
@@ -53,10 +55,10 @@ def main(arguments=None):
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = tyro.cli(Options, args=given, use_underscores=True)
     try:
-        trained, train_codes, test = _load(options)
+        trained, codes, test = _load(options)
         print("\n".join(_head(options, given, trained)))
         for trial in options.trials:
-            print(_row(options, trained, train_codes, test, trial), flush=True)
+            print(_row(options, trained, codes, test, trial), flush=True)
     except (OSError, KeyError, UserError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2
@@ -64,7 +66,11 @@ def main(arguments=None):
 
 
 def _load(options):
-    """Return the trained model, its `EncodedSequences` of the training data, and the test `Dataset`."""
+    """Return the trained model, its codes of what is learned from and of what is held out, and the test data.
+
+    Codes are `EncodedSequences`; of what is held out None where nothing is.
+    """
+    from kvae.data import validation
     from kvae.data.dataset import load
     from kvae.training import refinement
 
@@ -73,7 +79,8 @@ def _load(options):
         raise UserError(f"{options.run_folder} is a run of {model.config.model}; this is about the KVAE")
     folder, world = options.data_dir or model.config.data_dir, model.config.dataset
     train, test = (load(dataset_path(folder, world, split)) for split in ("train", "test"))
-    return model, refinement.encode(model, train), test
+    parts = validation.split(train, options.validation_split)
+    return model, [None if part is None else refinement.encode(model, part) for part in parts], test
 
 
 def with_new_dynamics(trained, trial):
@@ -92,12 +99,17 @@ def with_new_dynamics(trained, trial):
         raise UserError(
             f"{refused[0]} is no option of the dynamics. These are: {', '.join(sorted(OF_DYNAMICS))}"
         )
+    own = trained.config.to_dict()
+    if "refine_miss_prob" in changed:
+        # Which means nothing without a last phase: this is one.
+        own["refine_epochs"] = 1
+        words += ["--refine_epochs=1"]
     parsed = parse(["--preset", "none", *words], None).to_dict()
-    model = KVAE(Config.from_dict(trained.config.to_dict() | {name: parsed[name] for name in changed}))
+    model = KVAE(Config.from_dict(own | {name: parsed[name] for name in changed}))
     model.build_from_config(trained.get_build_config())
     for name in ("encoder", "decoder"):
         getattr(model, name).set_weights(getattr(trained, name).get_weights())
-    for name in ("log_pixel_var", "pixel_errors", "frame_mean", "frame_scale"):
+    for name in ("log_pixel_var", "pixel_errors", "pixel_motion", "frame_mean", "frame_scale"):
         if getattr(trained, name) is not None:
             getattr(model, name).assign(getattr(trained, name))
     return model
@@ -126,14 +138,15 @@ def _head(options, given, trained):
     return [*lines, "", row_of("trial", columns), row_of("---", ["---"] * len(columns))]
 
 
-def _row(options, trained, train_codes, test, trial):
+def _row(options, trained, codes, test, trial):
     from kvae import data, evaluation
     from kvae.data import masks
     from kvae.training import refinement
 
     model = with_new_dynamics(trained, trial)
     start = time.monotonic()
-    refinement.refine(model, train_codes, options.epochs, options.learning_rate)
+    train_codes, validation_codes = codes
+    refinement.refine(model, train_codes, options.epochs, options.learning_rate, validation_codes)
     seconds = time.monotonic() - start
     cells = [f"{state_space_term(model, refinement.encode(model, test)):.3f}"]
     if count := min(options.num_sequences, len(test.images)):

@@ -67,7 +67,7 @@ def test_the_run_knows_its_actions(trained):
     config = dataclasses.replace(load(run).config, reload_model=str(run))
     train_file = test_file.with_name(test_file.name.replace("_test", ""))
     for known in (read_identity(run), None):
-        _, again = run_kvae._load_data(config, train_file, test_file, known)
+        *_, again = run_kvae._load_data(config, train_file, test_file, known)
         np.testing.assert_array_equal(again.controls, found.controls)
 
 

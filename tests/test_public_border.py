@@ -162,7 +162,7 @@ def test_decode(model, codes):
 
 
 @given(num_sequences=some_count, num_steps=some_count, num_paths=some_count, num_samples=some_count)
-@EXAMPLES
+@settings(EXAMPLES, max_examples=20)
 def test_counts(model, eagerly, num_sequences, num_steps, num_paths, num_samples):
     answer(model.sample, num_sequences, num_steps)
     images = np.zeros([1, 4, SIDE, SIDE], np.uint8)

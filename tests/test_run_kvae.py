@@ -20,7 +20,9 @@ from experiments import compare, summarise, trivial_fills
 from kvae.config import Config, ConfigError
 from kvae.data import identity
 from kvae.evaluation import pictures
+from kvae.runs import data_files
 from kvae.runs.load import load
+from kvae.training.recorder import Recorder
 from simulation.worlds import registry
 
 ROOT = Path(__file__).parent.parent
@@ -131,6 +133,7 @@ def test_reloading_gives_the_same_curves_without_training(trained, data_dir):
 def without_pictures(monkeypatch):
     """Leave out what takes long, and is not looked at."""
     monkeypatch.setattr(pictures, "draw", lambda *arguments, **named: None)
+    monkeypatch.setattr(Recorder, "_imputation", lambda self, model: {})
 
 
 def test_a_finished_run_that_is_resumed_is_evaluated_again(trained, tmp_path, capsys, without_pictures):
@@ -156,9 +159,10 @@ def weights_of(folder, layer):
     return getattr(model, layer).get_weights()
 
 
-def test_a_model_can_be_trained_on(trained, data_dir, tmp_path, capsys, monkeypatch):
-    # What is evaluated in the end is not looked at.
-    monkeypatch.setattr(run_kvae, "_report", lambda *arguments: None)
+def test_a_model_can_be_trained_on(trained, data_dir, tmp_path, capsys, monkeypatch, without_pictures):
+    # What is evaluated in the end is not looked at, but for the step that it is told at.
+    steps = []
+    monkeypatch.setattr(run_kvae, "_report", lambda *arguments: steps.append(arguments[3]))
     begin = ["--init_model", str(trained), "--n_steps_gen", "12", "--generate_step", "9"]
     dynamics = [*begin, "--num_epochs", "0", "--refine_epochs", "300", "--seed", "4"]
     assert run(data_dir, tmp_path, "dynamics", *dynamics) == 0
@@ -166,6 +170,9 @@ def test_a_model_can_be_trained_on(trained, data_dir, tmp_path, capsys, monkeypa
     said = capsys.readouterr().out
     metrics = read_csv(folder / "metrics.csv")
     assert [row["epoch"] for row in metrics] == ["0", "300"]
+    # The refinement's updates count.
+    assert steps == [int(metrics[1]["step"])]
+    assert steps[0] >= 300
     # But for the draws of the codes.
     first = json.loads((trained / "evaluation.json").read_text())["test_bound"]
     assert float(metrics[0]["test_elbo_total"]) == pytest.approx(first["total"], rel=1e-2)
@@ -318,8 +325,12 @@ def test_the_command_itself(tmp_path):
             capture_output=True,
             text=True,
             cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(tmp_path)},
             check=False,
         )
+
+    # Said at once: TensorFlow, which takes seconds to load, and has much to say itself, is not needed.
+    (tmp_path / "tensorflow.py").write_text("raise SystemExit('TensorFlow is loaded')")
 
     help_text = command("--help")
     assert help_text.returncode == 0
@@ -328,10 +339,12 @@ def test_the_command_itself(tmp_path):
     assert wrong.returncode == 2
     assert "--dataset" in wrong.stderr
     assert "Traceback" not in wrong.stderr
-    # Said at once: TensorFlow, which has much to say itself, is not even loaded.
     missing = command("--dataset", "clips/")
     assert missing.returncode == 2
     assert missing.stderr == "Error: No data for --dataset clips/: There is no file or folder clips\n"
+    nowhere = command("--reload_model", "nowhere")
+    assert nowhere.returncode == 2
+    assert nowhere.stderr == "Error: nowhere is not a run folder: it has no config.json\n"
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
@@ -417,7 +430,8 @@ def test_an_environment_from_nothing_to_a_run_folder(tmp_path, capsys, without_p
     places = ["--dataset", name, "--data_dir", data, "--log_dir", logs]
     shorter = "--num_epochs 1 --kf_elbo sampled --num_paths 0 --t_steps_mask 3 --t_init_mask 2".split()
     assert run_kvae.main([*places, *SMALL_KVAE, *shorter, "--run_name", "cart"]) == 0
-    assert "9 sequences of 10 frames, 16x16, 2 controls a step" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "8 sequences of 10 frames, 16x16, 2 controls a step; choosing the model by 1 more" in said
     options = json.loads((tmp_path / "logs" / "cart_kvae" / "config.json").read_text())["options"]
     assert (options["dataset"], options["dim_u"], options["out_distr"]) == (name, 2, "gaussian")
     # Asked for otherwise than it is there.
@@ -445,12 +459,12 @@ def test_a_run_folder_names_no_code_that_is_run(tmp_path, monkeypatch, capsys):
     for name in ("their_worlds:circle", "gym:their_worlds:Circle-v0"):
         config = Config(dataset=name, data_dir="data")
         monkeypatch.setattr(registry, "_trusted", set())
-        monkeypatch.setattr(run_kvae, "read_options", lambda folder, config=config: config.to_dict())
+        monkeypatch.setattr(data_files, "read_options", lambda folder, config=config: config.to_dict())
         with pytest.raises(ConfigError, match="names code, the module their_worlds, which is not run unless"):
-            run_kvae._dataset_files(config, "theirs", None)
+            data_files.dataset_files(config, "theirs", None, run_kvae._simulated)
         assert not Path("sprung").exists()
         with pytest.raises(ConfigError):
-            run_kvae._dataset_files(config, "", None)
+            data_files.dataset_files(config, "", None, run_kvae._simulated)
         assert Path("sprung").exists()
         Path("sprung").unlink()
         sys.modules.pop("their_worlds")

@@ -126,7 +126,8 @@ class ModelOptions(OptionGroup):
     zero in the first steps, and for good; leaky_relu cannot."""
     standardise: bool = False
     """Start from what the frames are: the encoder sees how a frame differs from the mean of all, in units of
-    how much frames do, the decoder adds that to the mean, and the first codes are principal components."""
+    how much frames do, the decoder adds that to the mean, and the first codes lie beside each other as things
+    do in the frames."""
     filter_size: Annotated[int, at_least(1), at_most(64), IdleWith("conv", False)] = 3
     """Side of the convolution kernels."""
     num_filters: Annotated[tuple[int, ...], _FILTERS, IdleWith("conv", False)] = ()
@@ -143,7 +144,7 @@ class ModelOptions(OptionGroup):
     pixel_var_from_errors: Annotated[bool, IdleWith("learn_pixel_var", False)] = False
     """The variance of a pixel is its mean squared error over about the last 50 steps of training, and at
     least that of all pixels together, in place of what the learning rate lets it be. While training warms up,
-    see warm_up, it is that of all."""
+    see warm_up, the variances of all have one factor, and go with how much each moves."""
     use_vae: Annotated[bool, KVAE_ALONE] = True
     """Draw codes from q(a|x); False: use its mean, without the entropy term (an auto-encoder)."""
 
@@ -233,12 +234,20 @@ class TrainingOptions(OptionGroup):
     refine_epochs: Annotated[int, at_least(0), IdleWith("model", "ae_rnn")] = 0
     """Last phase, after num_epochs: epochs that train the dynamics alone, on codes encoded once. Each takes a
     few hundredths of the time of another. Not with ae_rnn."""
+    refine_miss_prob: Annotated[
+        float, Bound("at least 0 and below 1", lambda share: 0 <= share < 1), IdleWith("refine_epochs", 0)
+    ] = 0.0
+    """Probability of hiding a frame in that phase, drawn anew in each step: so dynamics learn to fill in, and
+    do not learn sequences by heart."""
     sample_z: Annotated[bool, KVAE_ALONE] = False
     """Decode the smoothed codes in training, in place of the encoded ones."""
     train_miss_prob: Annotated[float, Bound("between 0 and 1", lambda share: 0 <= share <= 1)] = 0.0
     """Probability of hiding a frame in training; a sequence keeps its mask in every epoch."""
     t_init_train_miss: Annotated[int, at_least(0), IdleWith("train_miss_prob", 0)] = 3
     """First frames of a sequence that training never hides."""
+    validation_split: Annotated[float, Bound("at least 0 and below 1", lambda share: 0 <= share < 1)] = 0.1
+    """Share of the training sequences, the last ones and 256 at most, that are not learned from: the model of
+    the epoch with the best bound on them is kept. 0: the model of the last epoch is."""
     shuffle: bool = True
     """Shuffle the training sequences in every epoch."""
     seed: Annotated[int, at_least(0), Bound("below 2147483648", lambda seed: seed < 2**31)] = 0

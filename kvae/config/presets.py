@@ -6,6 +6,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "original": {
         "kf_elbo": "sampled",
         "shuffle": False,
+        "validation_split": 0.0,
         "precision": "float32",
         "evaluate_on_samples": True,
     },

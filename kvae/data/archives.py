@@ -5,6 +5,7 @@ Imports no TensorFlow.
 
 import math
 import os
+import stat
 import zipfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -82,6 +83,13 @@ def read_arrays(path: str | os.PathLike, names: Collection[str] | None = None) -
         return arrays
 
 
+def check_is_file(path: str | os.PathLike) -> None:
+    """Raise an ArchiveError where a path is a pipe or a device, of which nothing may ever come."""
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise ArchiveError(f"{path} is no file, but a pipe, a socket or a device: copy it to a file")
+
+
 def free_memory() -> float:
     """Return the bytes of memory that this process may still take; infinity where the system does not say."""
     free = [math.inf]
@@ -102,6 +110,7 @@ def free_memory() -> float:
 @contextmanager
 def _opened(path: str | os.PathLike) -> Iterator[zipfile.ZipFile]:
     try:
+        check_is_file(path)
         with zipfile.ZipFile(path) as archive:
             yield archive
     except (FileNotFoundError, UserError):

@@ -49,6 +49,12 @@ class Dataset(NamedTuple):
         """Entries of a control, 0 if there are none."""
         return self.controls.shape[-1]
 
+    @property
+    def is_two_valued(self) -> bool:
+        """Whether every pixel is black or white."""
+        white = 255 if self.images.dtype == np.uint8 else 1
+        return bool(np.all((self.images == 0) | (self.images == white)))
+
     def order_of_epoch(self, seed: int, epoch: int) -> np.ndarray:
         """Return the order of the sequences in an epoch: new in every epoch, the same in every run."""
         return np.random.default_rng([seed, epoch]).permutation(len(self.images))
@@ -61,6 +67,15 @@ class Dataset(NamedTuple):
         """Return the first sequences, without their states."""
         mask = None if self.mask is None else self.mask[:count]
         return Dataset(self.images[:count], self.controls[:count], None, mask, self.classes)
+
+    def split(self, count: int) -> tuple["Dataset", "Dataset"]:
+        """Return all sequences but the last `count`, and those."""
+        kept = len(self.images) - count
+        parts = []
+        for part in (slice(None, kept), slice(kept, None)):
+            states, mask = (None if array is None else array[part] for array in (self.states, self.mask))
+            parts.append(Dataset(self.images[part], self.controls[part], states, mask, self.classes))
+        return parts[0], parts[1]
 
 
 ARRAYS = ("images", "mask", "controls", "states", "metadata")

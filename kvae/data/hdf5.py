@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kvae.data.archives import ArchiveError, Header, free_memory
+from kvae.data.archives import ArchiveError, Header, check_is_file, free_memory
 from kvae.errors import UserError
 
 SUFFIXES = (".h5", ".hdf5")
@@ -62,6 +62,7 @@ def _opened(path: str | os.PathLike) -> Iterator[Any]:
             f'{path} is read by h5py, which is not there:  pip install "h5py>=3.11,<4"'
         ) from None
     try:
+        check_is_file(path)
         with h5py.File(path, "r") as file:
             yield file
     except (FileNotFoundError, UserError):

@@ -2,6 +2,7 @@
 
 import bisect
 import collections
+import copy
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -85,6 +86,11 @@ class Shards:
         self._in_memory.clear()
         return self
 
+    @property
+    def is_two_valued(self) -> bool:
+        """Whether every pixel is black or white, of the first file."""
+        return self._file(0).is_two_valued
+
     def order_of_epoch(self, seed: int, epoch: int) -> NDArray[np.int64]:
         """Return the order of the sequences in an epoch: new in every epoch, the same in every run."""
         rng = np.random.default_rng([seed, epoch])
@@ -92,9 +98,24 @@ class Shards:
         order = []
         for first in range(0, len(files), self._files_in_window):
             window = files[first : first + self._files_in_window]
-            numbers = [np.arange(self._starts[i], self._starts[i + 1]) for i in window]
+            ends = [min(self._starts[i + 1], self.shape[0]) for i in window]
+            numbers = [np.arange(self._starts[i], end) for i, end in zip(window, ends, strict=True)]
             order.append(rng.permutation(np.concatenate(numbers)))
         return np.concatenate(order)
+
+    def split(self, count: int) -> tuple["Shards", Dataset]:
+        """Return all sequences but the last `count`, and those, in memory.
+
+        Raises:
+            DataError: a file cannot be read any more, or has changed.
+        """
+        kept, rest = self.shape[0] - count, copy.copy(self)
+        images, controls = self.take(np.arange(kept, self.shape[0]))
+        mask = None
+        if self.mask is not None:
+            rest.mask, mask = self.mask[:kept], self.mask[kept:]
+        rest.shape, rest._in_memory = (kept, *self.shape[1:]), collections.OrderedDict()
+        return rest, Dataset(images, controls, None, mask, self.classes)
 
     def take(self, indices: Sequence[int] | NDArray) -> tuple[NDArray, NDArray]:
         """Return frames [B, T, H, W] and controls [B, T, dim_u] of the sequences with these numbers.

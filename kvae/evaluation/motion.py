@@ -140,9 +140,27 @@ def not_seen(motion: Motion, config: Config) -> str:
     more = f", and {len(others)} smaller ones" if others else ""
     return (
         f"Something moves that the codes do not see: in rows {rows}, columns {columns} ({region.size} pixels"
-        f"{more}; plots/*motion.png shows where) less than half of it is explained. {_remedies(config)}, or "
-        "more codes (--dim_a, and --dim_z twice that)"
+        f"{more}; plots/*motion.png shows where) less than half of it is explained. {_remedies(config)}"
+        + (_with_codes(2 * config.dim_a, config, ", or more codes, {}") if _all_say(motion) else "")
     )
+
+
+def too_many(motion: Motion, config: Config) -> str:
+    """Say that fewer codes would do, and how many; empty: all say something, or something is not seen."""
+    if not motion.alive or _all_say(motion) or motion.regions:
+        return ""
+    codes = "code is" if motion.alive == 1 else "codes are"
+    return _with_codes(motion.alive, config, f"{motion.alive} {codes} enough, all is seen with that: {{}}")
+
+
+def _all_say(motion: Motion) -> bool:
+    return motion.alive == len(motion.code_variance)
+
+
+def _with_codes(count: int, config: Config, words: str) -> str:
+    """Return words with the options of a model of so many codes in them."""
+    of_state = f" --dim_z {2 * count}" if config.model == "kvae" else ""
+    return words.format(f"--dim_a {count}{of_state}")
 
 
 def _remedies(config: Config) -> str:

@@ -11,7 +11,7 @@ from kvae.config.datasets import dataset_name
 from kvae.data import Dataset
 from kvae.evaluation.bound import test_bound
 from kvae.evaluation.imputation import CurvePoint, can_be_judged, careless_guess, planning_curve, random_curve
-from kvae.evaluation.motion import given_up, metrics_of, motion_of, not_seen, sum_up
+from kvae.evaluation.motion import given_up, metrics_of, motion_of, not_seen, sum_up, too_many
 from kvae.models.autoencoder import SequenceAutoencoder
 from kvae.plots import figures
 from kvae.runs.run_folder import RunFolder
@@ -47,6 +47,8 @@ def evaluate(
     yield sum_up(motion)
     for words in filter(None, (of(motion, model.config) for of in (given_up, not_seen))):
         yield f"Warning: {words}"
+    if words := too_many(motion, model.config):
+        yield words
     if not_judged := int((~can_be_judged(model, dataset)).sum()):
         yield (
             f"{not_judged} of {len(dataset.images)} test sequences are not judged below: none of their first "

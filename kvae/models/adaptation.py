@@ -1,8 +1,9 @@
-"""What frames look like, as a model is told before it is trained: their mean, their scale, their components.
+"""What frames look like, as a model is told before it is trained: their mean, their scale, their layout.
 
 A network that must first learn what stands still, which is most of a frame, has moved far by then, and may
 have lost what little its codes said of what moves: so it starts from the mean. Where codes say nothing, small
-steps do not better the bound: so they start with what the frames differ by most.
+steps do not better the bound; where they are folded, with one code for things at opposite edges, small steps
+do not unfold them: so they start as things lie in the frames.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
+from scipy import ndimage
 
 from kvae.arguments import ArgumentError
 from kvae.errors import UserError
@@ -17,6 +19,15 @@ from kvae.models import pixel_errors
 
 NUM_FRAMES = 4096
 """Frames, evenly spaced over a dataset's, that are looked at, or up to twice as many."""
+
+BLUR = 0.5
+"""Width of the blur by which frames are laid out, as a share of their sides."""
+
+COARSE = 16
+"""Pixels along a side that are enough for a frame that is blurred, or up to twice as many."""
+
+RIDGE = 1e-3
+"""What is added to the diagonal of the features' covariance, as a share of its mean."""
 
 RAREST = 1e-3
 """The least and the most that a pixel is taken to be 1 by, in the mean of frames of zeros and ones."""
@@ -50,11 +61,11 @@ def logits_of(mean: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
 
 
 def adapt(model: Adaptable, batches: Iterable[Mapping[str, Any]]) -> None:
-    """Set a model's mean and scale of frames, and let its code begin as principal components.
+    """Set a model's mean and scale of frames, and let its code begin as things lie in a frame.
 
     The scale is the root of the mean variance of pixels, each weighed with its variance: what moves counts,
-    however much stands still. The code's head takes the first components of what the untrained convolutions
-    make of a frame, each with variance 1; the decoder begins with the mean frame.
+    however much stands still. The code's head takes from what the untrained convolutions make of a frame what
+    tells best, by least squares, where things lie in it; the decoder begins with the mean frame.
 
     Args:
         model: it is built, and has config.standardise.
@@ -74,19 +85,52 @@ def adapt(model: Adaptable, batches: Iterable[Mapping[str, Any]]) -> None:
     model.frame_mean.assign(mean)
     model.frame_scale.assign(scale)
     if model.pixel_errors is not None:
+        model.pixel_motion.assign(variance)
         # What errors are while the decoder knows the mean frame alone.
         pixel_errors.assign(model, tf.constant(variance, tf.float32), is_shared=bool(model.config.warm_up))
     model.decoder.out.kernel.assign(tf.zeros_like(model.decoder.out.kernel))
     parts = [model.standardised(tf.constant(part)) for part in np.array_split(frames, -(-len(frames) // 512))]
     features = np.concatenate([tf.cast(model.encoder.features(part), tf.float32).numpy() for part in parts])
-    head = model.encoder.mean
+    _start_code(model.encoder.mean, features.astype(np.float64), _layout(frames - mean, model.config.dim_a))
+
+
+def _start_code(head: Any, features: np.ndarray, layout: np.ndarray) -> None:
+    """Let a layer [F, C] begin as what best tells a layout [N, C] of features [N, F]; others stay."""
+    if not layout.shape[1]:
+        return
     kernel, bias = head.kernel.numpy(), head.bias.numpy()
-    directions, spread, centre = _components(features.astype(np.float64), kernel.shape[1])
-    for i in range(len(spread)):
-        kernel[:, i] = directions[:, i] / spread[i]
-        bias[i] = -centre @ kernel[:, i]
+    centre = features.mean(axis=0)
+    deviations = features - centre
+    gram = deviations.T @ deviations / len(features)
+    gram += RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
+    found = np.linalg.solve(gram, deviations.T @ layout / len(features))
+    count = min(layout.shape[1], kernel.shape[1])
+    kernel[:, :count] = found[:, :count]
+    bias[:count] = -(centre @ found)[:count]
     head.kernel.assign(kernel)
     head.bias.assign(bias)
+
+
+def _layout(deviations: np.ndarray, count: int) -> np.ndarray:
+    """Return where frames [N, H, W] or [N, H, W, 3] lie beside each other: principal components, [N, count].
+
+    Those of frames blurred until whatever moves overlaps with itself wherever it goes. Of sharp frames they
+    would be waves as long as it is wide: things at opposite edges would have one code, and a network whose
+    codes are folded does not unfold them.
+    """
+    strides = [max(1, side // COARSE) for side in deviations.shape[1:3]]
+    coarse = ndimage.uniform_filter(deviations, [0, *strides, 0][: deviations.ndim])[
+        :, strides[0] // 2 :: strides[0], strides[1] // 2 :: strides[1]
+    ]
+    widths = [BLUR * side for side in coarse.shape[1:3]]
+    # Beyond the edges too: what is blurred over one would look fainter, and not further away.
+    around = [(0, 0), *((round(width),) * 2 for width in widths), (0, 0)][: deviations.ndim]
+    blurred = ndimage.gaussian_filter(
+        np.pad(coarse, around), [0, *widths, 0][: deviations.ndim], mode="constant"
+    )
+    flat = blurred.reshape(len(blurred), -1).astype(np.float64)
+    components, spread, centre = _components(flat, count)
+    return (flat - centre) @ components / spread
 
 
 def _components(features: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

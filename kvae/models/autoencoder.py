@@ -1,11 +1,9 @@
 """What every model of videos here has: a bound and its training step."""
 
 import os
-from collections.abc import Mapping
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from kvae import arguments
@@ -13,16 +11,16 @@ from kvae.config import ModelOptions
 from kvae.errors import UserError
 from kvae.models import keras_data, pixel_errors, replicas
 from kvae.models.arguments import check_built, controls_of, given_mask, weight_of
-from kvae.models.frame_autoencoder import FrameAutoencoder
 from kvae.models.outputs import Bound, CodeTerm, Inference, Sequences, TensorLike
 from kvae.models.seeds import SeedLike
+from kvae.models.trainable import Trainable
 from kvae.system.device import has_gpu
 
 # What each phase of training trains: every phase adds a group to the one before.
 PHASE_VAE, PHASE_DYNAMICS, PHASE_ALL = range(3)
 
 
-class SequenceAutoencoder(FrameAutoencoder):
+class SequenceAutoencoder(Trainable):
     """An auto-encoder of frames, whose codes have dynamics: the part that `KVAE` and its rivals share.
 
     A subclass makes the layers of its dynamics, builds them in `build_dynamics`, and says in `code_term` what
@@ -262,81 +260,6 @@ class SequenceAutoencoder(FrameAutoencoder):
         """Compile a loaded model as it was, with room for the optimizer's saved moments."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
-
-    def fit(
-        self,
-        x: Any = None,
-        y: Any = None,
-        *args: Any,
-        class_weight: Any = None,
-        sample_weight: Any = None,
-        **kwargs: Any,
-    ) -> keras.callbacks.History:
-        """Train as `keras.Model.fit` does, with its arguments.
-
-        Args:
-            x: frames [N, T, H, W]; or a dictionary of those as `images` and, as wanted, `mask` [N, T],
-                `controls` [N, T, dim_u] and `weight` [N]; or batches of such, as Keras takes them.
-            y: None: there are no targets.
-            args: as Keras'.
-            class_weight: None: there are no classes.
-            sample_weight: [N], what each sequence counts, times its `weight`; 0: not at all.
-            kwargs: as Keras'. `validation_data` is x, or (x, None, sample_weight).
-
-        Returns:
-            A history of the bound's terms, per observed frame, and of `loss`, which is minus the `total`:
-            what Keras' callbacks look at by themselves, as `val_loss`. For `val_total` give them mode="max".
-
-        Raises:
-            UserError: there are y, classes, unknown keys or values that cannot be.
-        """
-        if class_weight is not None:
-            raise keras_data.BatchError(
-                "class_weight means nothing where there are no classes. sample_weight [N] weighs sequences"
-            )
-        keras_data.check_targets(y)
-        x = keras_data.checked(x, sample_weight)
-        if self.needs_adapting:
-            self._adapt_to(x)
-        if kwargs.get("validation_data") is not None:
-            # Now, and not at the end of the first epoch.
-            validated, targets, weight = keras.utils.unpack_x_y_sample_weight(kwargs["validation_data"])
-            keras_data.check_targets(targets)
-            # A tuple, as Keras takes a dictionary for a dataset.
-            kwargs["validation_data"] = (keras_data.checked(validated, weight),)
-        return super().fit(x, None, *args, **kwargs)
-
-    def _adapt_to(self, x: Any) -> None:
-        """Adapt to the frames of what `fit` was given."""
-        if not isinstance(x, np.ndarray | tf.Tensor | Mapping):
-            raise UserError(
-                "config.standardise is to know the frames before training, and batches are not looked at "
-                "twice: call model.adapt(images) first"
-            )
-        batch = keras_data.as_dictionary(x)
-        mask = np.ones(batch["images"].shape[:2], np.float32)
-        if "mask" in batch:
-            mask *= np.asarray(batch["mask"], np.float32)
-        if "weight" in batch:
-            mask *= np.asarray(batch["weight"], np.float32)[:, None] > 0
-        self.adapt(batch["images"], mask)
-
-    def evaluate(
-        self, x: Any = None, y: Any = None, *args: Any, sample_weight: Any = None, **kwargs: Any
-    ) -> Any:
-        """Return the bound's terms as `keras.Model.evaluate` does; arguments and errors as `fit`."""
-        keras_data.check_targets(y)
-        x = keras_data.checked(x, sample_weight)
-        return super().evaluate(x, None, *args, **kwargs)
-
-    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        """Return frames [N, T, H, W] as the model sees them, from what `fit` takes.
-
-        Every frame is encoded and decoded on its own, as by `reconstruct`. Frames that a mask hides are
-        estimated from all others, as by `smooth`; of a rival from those before, as by `filter`. Weights do
-        not matter.
-        """
-        return super().predict(keras_data.checked(x), *args, **kwargs)
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Take one step: one forward and one backward pass over a batch, metrics from the same pass.

@@ -16,7 +16,7 @@ from kvae.config.frames import for_frames
 from kvae.data.colour import per_pixel
 from kvae.data.pixels import to_pixels
 from kvae.models import adaptation, parts, seeds
-from kvae.models.arguments import check_built, check_sides
+from kvae.models.arguments import check_built, check_sides, given_mask
 from kvae.models.image_networks import Decoder, Encoder
 from kvae.models.outputs import Decoded, TensorLike
 from kvae.models.seeds import SeedLike
@@ -58,6 +58,7 @@ class FrameAutoencoder(keras.Model):
         )
         self.log_pixel_var: keras.Variable | None = None
         self.pixel_errors: keras.Variable | None = None
+        self.pixel_motion: keras.Variable | None = None
         self.frame_mean: keras.Variable | None = None
         self.frame_scale: keras.Variable | None = None
 
@@ -86,6 +87,10 @@ class FrameAutoencoder(keras.Model):
             initializer = keras.initializers.Constant(noise)
             self.pixel_errors = self.add_weight(
                 frame_shape, initializer=initializer, trainable=False, name="pixel_errors"
+            )
+            # How much each moves; zeros: nobody knows, see `adapt`.
+            self.pixel_motion = self.add_weight(
+                frame_shape, initializer="zeros", trainable=False, name="pixel_motion"
             )
         if self.config.standardise:
             self.frame_mean = self.add_weight(
@@ -264,7 +269,7 @@ class FrameAutoencoder(keras.Model):
         return self.config.standardise and (self.frame_scale is None or float(self.frame_scale.numpy()) == 0)
 
     def adapt(self, images: TensorLike, mask: TensorLike | None = None) -> None:
-        """Learn the mean of all frames and how much they differ, and let codes be principal components.
+        """Learn the mean of all frames and how much they differ, and let codes lie as things in frames do.
 
         As `adapt` of Keras' preprocessing layers: before training, on the frames to be trained on. `fit` does
         it by itself where it is given arrays.
@@ -286,8 +291,9 @@ class FrameAutoencoder(keras.Model):
             >>> np.allclose(model.frame_mean, videos.mean(axis=(0, 1)) / 255)
             True
         """
+        mask = given_mask(mask, arguments.shaped_frames(images))
         images = self.checked(images, mask)
-        mask = None if mask is None else np.asarray(mask, np.float32)
+        mask = None if mask is None else np.asarray(mask)
         batches = (
             {"images": images[i : i + 32]} | ({} if mask is None else {"mask": mask[i : i + 32]})
             for i in range(0, len(images), 32)

@@ -16,6 +16,9 @@ import tensorflow as tf
 from kvae.config.frames import FILTERS, num_convolutions, padded_sides
 from kvae.models.initializers import glorot
 
+LEAST_SHARE = 1e-6
+"""Of the largest variance of a code, the least: a standard deviation of a thousandth of the largest."""
+
 
 class Encoder(keras.layers.Layer):
     """The recognition network: a frame to the mean and variance of its code, q(a_t | x_t).
@@ -24,7 +27,7 @@ class Encoder(keras.layers.Layer):
 
     Args:
         dim_a: dimension of the code.
-        max_variance: upper bound of the variance, which is max_variance * sigmoid(s(x)).
+        max_variance: upper bound of the variance, which is max_variance * sigmoid(s(x)), and never zero.
         conv: convolutions of stride 2 (True), or dense layers.
         widths: filters of each convolution, or units of each dense layer; none: convolutions that fit the
             frames, see `kvae.config.frames`.
@@ -78,7 +81,9 @@ class Encoder(keras.layers.Layer):
     def call(self, frames: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Encode frames [M, H, W] or [M, H, W, 3]; return the codes' means and variances, [M, dim_a] each."""
         hidden = self.features(frames)
-        return self.mean(hidden), self.max_variance * tf.sigmoid(self.var(hidden))
+        # Of a large negative number the sigmoid is zero, whose logarithm is none.
+        share = tf.maximum(tf.sigmoid(self.var(hidden)), LEAST_SHARE)
+        return self.mean(hidden), self.max_variance * share
 
     def features(self, frames: tf.Tensor) -> tf.Tensor:
         """Return what the two heads see of frames [M, H, W] or [M, H, W, 3]: [M, F]."""

@@ -101,7 +101,7 @@ def check_rank(name: str, rank: int | None, shape: Any) -> None:
 def checked(x: Any, sample_weight: Any = None) -> Any:
     """Check arrays whose values are there to be seen, before anything is traced.
 
-    Datasets and generators pass: their batches are met by `unpack`.
+    Datasets and generators pass: their batches are looked at as they come, by `kvae.models.incoming`.
 
     Returns:
         x without its Nones. Where there are weights it is a dictionary that holds them: Keras loses a
@@ -112,6 +112,10 @@ def checked(x: Any, sample_weight: Any = None) -> Any:
         ArgumentError: a mask is not of 0 and 1, a weight is negative or not finite, or frames that are seen
             are none; see `kvae.arguments`.
     """
+    if x is None:
+        raise BatchError(
+            f"x must be frames {_SHAPES['images']}, or a dictionary of: {_KNOWN}. Received: None"
+        )
     if isinstance(x, list | tuple):
         as_dictionary(x)
     if not isinstance(x, np.ndarray | tf.Tensor | Mapping):

@@ -8,6 +8,9 @@ import tensorflow as tf
 LEAST_ERROR = 1e-6
 """Of a pixel, mean squared: a quarter of a grey level, which frames of 256 of them are rounded by."""
 
+MOVES = 1e-3
+"""A pixel moves if its variance is above this share of the largest."""
+
 ERROR_RATE = 0.02
 """What the newest batch counts in the running mean."""
 
@@ -17,6 +20,7 @@ class HasPixels(Protocol):
 
     config: Any
     pixel_errors: Any
+    pixel_motion: Any
     log_pixel_var: Any
 
 
@@ -44,17 +48,33 @@ def running(model: HasPixels, variables: Sequence[Any], gradients: list[tf.Tenso
 def assign(model: HasPixels, errors: tf.Tensor, is_shared: tf.Tensor | bool) -> None:
     """Let variances follow the mean squared errors of the pixels.
 
-    Shared: what is not explained yet weighs most. Each its own: what cannot be explained, which is noise,
-    weighs no more than what is. But by its own error alone a pixel that hardly ever moves, as most do, would
-    weigh a thousand times as much as one that does, and letting nothing move would be best.
+    Shared: what is not explained yet weighs most, wherever it is. Each its own: what cannot be explained,
+    which is noise, weighs no more than what is. But by its own error alone a pixel that hardly ever moves, as
+    most do, would weigh a thousand times as much as one that does, and letting nothing move would be best.
 
     Args:
         model: it has config.pixel_var_from_errors.
         errors: [H, W].
-        is_shared: whether the variance of all pixels is the mean of their errors; else each has its own,
-            and at least that.
+        is_shared: whether the variances of all pixels have one factor, and stand to each other as the roots
+            of how much the pixels move. With one variance for all, what is loud counts alone; as they move,
+            what is rare. Else each has its own error for one, and at least the mean of all.
     """
     model.pixel_errors.assign(errors)
-    shared = tf.maximum(tf.reduce_mean(errors), LEAST_ERROR)
-    variances = tf.where(is_shared, shared, tf.maximum(errors, shared))
-    model.log_pixel_var.assign(tf.math.log(variances))
+    unit, moves = _units(tf.convert_to_tensor(model.pixel_motion))
+    factor = tf.reduce_sum(moves * errors / unit) / tf.reduce_sum(moves)
+    shared = tf.maximum(factor * unit, LEAST_ERROR)
+    own = tf.maximum(errors, tf.maximum(tf.reduce_mean(errors), LEAST_ERROR))
+    model.log_pixel_var.assign(tf.math.log(tf.where(is_shared, shared, own)))
+
+
+def _units(motion: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return what errors [H, W] are measured in, and 1 where a pixel moves; what stands still has the mean.
+
+    Args:
+        motion: [H, W], variances of the pixels; zeros where these are not known: then all are alike.
+    """
+    largest = tf.reduce_max(motion)
+    moves = tf.cast(motion > MOVES * largest, tf.float32) + tf.cast(largest == 0, tf.float32)
+    unit = tf.where(largest > 0, tf.sqrt(motion), tf.ones_like(motion))
+    typical = tf.reduce_sum(moves * unit) / tf.reduce_sum(moves)
+    return tf.where(moves > 0, unit, typical), moves

@@ -19,7 +19,10 @@ TAGS = {
     "unseen": "motion/unseen",
     "alive": "codes/alive",
 }
-"""TensorBoard tag of every metric. The column in metrics.csv has `_` for `/`, after train_ or test_."""
+"""TensorBoard tag of every metric. The column in metrics.csv has `_` for `/`, after the split and another."""
+
+SPLITS = ("train", "validation", "test")
+"""Parts of the data that the numbers of an epoch are of; TensorBoard has a folder for each."""
 
 _TRAIN = "total log_px log_qa state_space exact gradient_norm encoder_variance learning_rate seconds"
 _TEST = (
@@ -30,5 +33,6 @@ COLUMNS = [
     "epoch",
     "step",
     *(f"train_{TAGS[name].replace('/', '_')}" for name in _TRAIN.split()),
+    f"validation_{TAGS['total'].replace('/', '_')}",
     *(f"test_{TAGS[name].replace('/', '_')}" for name in _TEST.split()),
 ]

@@ -12,10 +12,11 @@ from tensorboard.plugins.image import metadata as image_metadata
 
 from kvae.config import Config
 from kvae.config.config import hyperparameters
+from kvae.runs.columns import SPLITS
 
 
 class Events:
-    """The events of a run folder, in its folders `train` and `test`.
+    """The events of a run folder, in its folders `train`, `validation` and `test`.
 
     Every method raises OSError where they cannot be written, for example because the disk is full.
 
@@ -70,7 +71,7 @@ class Events:
 
     def files(self) -> list[Path]:
         """Return the files that are there."""
-        return [*self.path.glob("t*/events.out.tfevents.*")]
+        return [file for split in SPLITS for file in (self.path / split).glob("events.out.tfevents.*")]
 
     def close(self) -> None:
         """Close the files; writing again opens new ones."""

@@ -25,8 +25,8 @@ def read_options(path: str | os.PathLike) -> dict[str, Any]:
     """
     file = Path(path) / "config.json"
     try:
-        # A run from before there was a choice is one of grey frames.
-        options = {"channels": 1, **json.loads(file.read_text())["options"]}
+        # A run from before there was a choice is one of grey frames, which learned from all sequences.
+        options = {"channels": 1, "validation_split": 0.0, **json.loads(file.read_text())["options"]}
         Config.from_dict(options)
     except FileNotFoundError:
         raise RunFolderError(f"{path} is not a run folder: it has no config.json") from None

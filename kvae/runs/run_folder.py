@@ -23,7 +23,7 @@ from kvae.models.autoencoder import SequenceAutoencoder
 from kvae.models.factory import make_model
 from kvae.plots import canvas, films
 from kvae.runs import provenance
-from kvae.runs.columns import COLUMNS, TAGS
+from kvae.runs.columns import COLUMNS, SPLITS, TAGS
 from kvae.runs.events import Events, whole_records
 from kvae.runs.options import RunFolderError, in_use
 from kvae.system.files import make_folder, replacing, sync_file, sync_folder
@@ -116,7 +116,14 @@ class RunFolder:
         with replacing(self.path / name) as temporary:
             temporary.write_text(json.dumps(value, indent=2) + "\n")
 
-    def record(self, epoch: int, step: int, train: Mapping[str, float], test: Mapping[str, float]) -> None:
+    def record(
+        self,
+        epoch: int,
+        step: int,
+        train: Mapping[str, float],
+        test: Mapping[str, float],
+        validation: Mapping[str, float] | None = None,
+    ) -> None:
         """Append a row to metrics.csv, and the same numbers to TensorBoard.
 
         Args:
@@ -124,9 +131,10 @@ class RunFolder:
             step: updates completed.
             train: metrics of the epoch by name, see `TAGS`.
             test: metrics on test data by name; those that were not computed are left out.
+            validation: likewise, on the sequences that are held out, if any are.
         """
         row: dict[str, Any] = {"epoch": epoch, "step": step}
-        for split, metrics in (("train", train), ("test", test)):
+        for split, metrics in zip(SPLITS, (train, validation, test), strict=True):
             if not metrics:
                 continue
             by_tag = {TAGS[name]: value for name, value in metrics.items()}
@@ -193,7 +201,8 @@ class RunFolder:
         for path in files:
             sync_file(path)
         # Files that were deleted left their folders too.
-        for folder in {self.path, *(path for path in self.path.glob("t*") if path.is_dir())}:
+        splits = (self.path / split for split in SPLITS)
+        for folder in {self.path, *(path for path in splits if path.is_dir())}:
             sync_folder(folder)
         return {str(path.relative_to(self.path)): path.stat().st_size for path in files}
 

@@ -40,6 +40,7 @@ def train(
     signals: StopSignals,
     after_epoch: AfterEpoch | None = None,
     distribution: Distribution | None = None,
+    validation: Dataset | None = None,
 ) -> int:
     """Train a built model as its configuration says, recording into a run folder.
 
@@ -55,16 +56,20 @@ def train(
         signals: a `StopSignals`.
         after_epoch: called with the model and the number of epochs completed, after each one's evaluation.
         distribution: the `Distribution` in whose scope the model was built, by default none.
+        validation: sequences by whose bound the model that is kept is chosen; None: it is the last one.
 
     Returns:
-        The epoch whose model was the best by test bound, the one in the folder's model.keras; 0: the one of
+        The epoch of the model that is kept, the one in the folder's model.keras; 0: the one of
         config.init_model that training began with.
 
     Raises:
         TrainingError: the bound is not finite any more.
         Stopped: a signal came; the checkpoint has been written.
     """
-    training = _Training(model, train_data, test_data, folder, signals, distribution or Distribution())
+    distribution = distribution or Distribution()
+    # Through tqdm, which keeps lines and its progress bar apart.
+    recorder = Recorder(model, folder, test_data, validation, tqdm.write, distribution)
+    training = _Training(model, train_data, folder, signals, recorder, distribution)
     training.restore()
     training.run_epochs(after_epoch)
     training.refine()
@@ -72,21 +77,19 @@ def train(
 
 
 class _Training:
-    """What is trained, on what, and where that stands; arguments as `train`."""
+    """What is trained, on what, and where that stands; arguments as `train`, and the `Recorder`."""
 
     def __init__(
         self,
         model: SequenceAutoencoder,
         train_data: Dataset | Shards,
-        test_data: Dataset,
         folder: RunFolder,
         signals: StopSignals,
+        recorder: Recorder,
         distribution: Distribution,
     ):
         self.model, self.config, self.data = model, model.config, train_data
-        self.folder, self.signals, self.distribution = folder, signals, distribution
-        # Through tqdm, which keeps lines and its progress bar apart.
-        self.recorder = Recorder(model, folder, test_data, tqdm.write, distribution)
+        self.folder, self.signals, self.recorder, self.distribution = folder, signals, recorder, distribution
         self.schedule = Schedule(self.config)
         self.schedule.set_model(model)
         self.progress = Progress()
@@ -179,7 +182,9 @@ class _Training:
             return
         model = self.recorder.local_model()
         codes = refinement.encode(model, self.data, masks.both(self.data.mask, self.mask))
-        updates = refinement.refine(model, codes, config.refine_epochs, config.init_lr)
+        held_out = self.recorder.validation
+        validation = None if held_out is None else refinement.encode(model, held_out, held_out.mask)
+        updates = refinement.refine(model, codes, config.refine_epochs, config.init_lr, validation)
         check_weights(model, config.num_epochs + config.refine_epochs)
         if model is not self.model:
             # Where replicas share the training it was a copy that was refined.

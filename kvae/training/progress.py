@@ -15,8 +15,8 @@ class Progress:
     Attributes:
         epoch: epochs completed.
         batch: batches completed in the epoch after them.
-        best_bound: the best test bound so far.
-        best_epoch: the epoch that reached it, 0 if none has.
+        best_bound: the best bound so far on the sequences that are held out; -inf where none are.
+        best_epoch: the epoch whose model is kept, 0 if none has been.
         seconds: time spent in training, evaluations on the way included.
         file_sizes: of the files that grow, see `RunFolder.file_sizes`.
         refinement: updates of the dynamics alone, after all epochs; 0 until they are done.

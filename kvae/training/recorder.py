@@ -26,7 +26,8 @@ class Recorder:
 
     First, where config.init_model names a model to begin with, that one's test bound, as epoch 0. After every
     config.display_step epochs: the test bound, a row of metrics.csv, TensorBoard's scalars,
-    a line of progress; model.keras where the test bound is the best so far. After the first epoch the
+    a line of progress; model.keras where the bound on the sequences that are held out is the best so far, or
+    every time where none are. After the first epoch the
     graph of the bound. After the first and every config.generate_step: films and plots, and the imputation
     of the first test batch. The last epoch's films are left to the final evaluation, which uses the best
     model.
@@ -35,6 +36,7 @@ class Recorder:
         model: a built model.
         folder: the `RunFolder`.
         test: the test data.
+        validation: the sequences that are held out to choose the model by; None: the last one is kept.
         say: what to call with a line of progress.
         distribution: the `Distribution`; of several workers the chief alone evaluates and records.
     """
@@ -44,10 +46,12 @@ class Recorder:
         model: SequenceAutoencoder,
         folder: RunFolder,
         test: Dataset,
+        validation: Dataset | None = None,
         say: Callable[[str], object] = print,
         distribution: Distribution | None = None,
     ):
-        self.trained, self.config, self.folder, self.test, self.say = model, model.config, folder, test, say
+        self.trained, self.config, self.folder, self.say = model, model.config, folder, say
+        self.test, self.validation = test, validation
         self.distribution = distribution or Distribution()
         self._twin: SequenceAutoencoder | None = None
         self._lasting: dict[str, int] = {}
@@ -78,10 +82,10 @@ class Recorder:
         if not self.distribution.is_chief:
             return
         model = self.local_model()
-        test = self._evaluate(model, progress, 0)
+        test, validation = self._evaluate(model, progress, 0)
         self._add_graph(model)
-        self.folder.record(0, 0, {"seconds": 0.0}, test)
-        self.say(f"{self.config.init_model} begins with   test {test['total']:9.3f}")
+        self.folder.record(0, 0, {"seconds": 0.0}, test, validation)
+        self.say(f"{self.config.init_model} begins with   {_bounds_in_words(test, validation)}")
 
     def end_epoch(self, progress: Progress, step: int, seconds: float) -> None:
         """Evaluate and record, if it is time for it.
@@ -102,7 +106,7 @@ class Recorder:
         if not self.distribution.is_chief or not (look or done % self.config.display_step == 0):
             return
         model = self.local_model()
-        test = self._evaluate(model, progress, done)
+        test, validation = self._evaluate(model, progress, done)
         if done == 1 and not self.config.init_model:
             self._add_graph(model)
         if look:
@@ -110,11 +114,11 @@ class Recorder:
             if not last:
                 pictures.draw(model, self.test, self.folder, step, f"epoch_{done:03d}_")
         train |= {"learning_rate": Schedule(self.config).learning_rate(progress.epoch), "seconds": seconds}
-        self.folder.record(done, step, train, test)
+        self.folder.record(done, step, train, test, validation)
         left = seconds / done * (self.config.num_epochs - done)
         self.say(
             f"epoch {done:3d}/{self.config.num_epochs}   bound {train['total']:9.3f}   "
-            f"test {test['total']:9.3f}   {_motion_in_words(test)}{_duration(seconds)} gone, "
+            f"{_bounds_in_words(test, validation)}   {_motion_in_words(test)}{_duration(seconds)} gone, "
             f"{_duration(left)} left"
         )
         self._warn(done)
@@ -134,10 +138,10 @@ class Recorder:
             TrainingError: the bound is not finite any more; the model before stays saved.
         """
         done = self.config.num_epochs + self.config.refine_epochs
-        test = self._evaluate(model, progress, done)
-        self.folder.record(done, step, {"seconds": seconds}, test)
+        test, validation = self._evaluate(model, progress, done)
+        self.folder.record(done, step, {"seconds": seconds}, test, validation)
         self.say(
-            f"dynamics alone, {self.config.refine_epochs} epochs   test {test['total']:9.3f}   "
+            f"dynamics alone, {self.config.refine_epochs} epochs   {_bounds_in_words(test, validation)}   "
             f"{_duration(seconds)} gone"
         )
 
@@ -150,16 +154,23 @@ class Recorder:
                 self._told.add(ways.__name__)
                 self.say(f"Warning: after epoch {epoch}: {words}")
 
-    def _evaluate(self, model: SequenceAutoencoder, progress: Progress, epoch: int) -> dict[str, float]:
-        """Return the terms of the test bound; where that is the best so far, note it, and save the model."""
+    def _evaluate(
+        self, model: SequenceAutoencoder, progress: Progress, epoch: int
+    ) -> tuple[dict[str, float], dict[str, float]]:
+        """Return what is found on test data and on those held out; save the model if it is to be kept."""
+        validation = {}
+        if self.validation is not None:
+            validation["total"] = evaluation.test_bound(model, self.validation)["total"]
+            check_bound("validation", validation["total"], epoch)
         test = evaluation.test_bound(model, self.test)
         check_bound("test", test["total"], epoch)
         self._motion = motion_of(model, self.test.first(NUM_JUDGED))
         test |= metrics_of(self._motion)
-        if test["total"] > progress.best_bound:
-            progress.best_bound, progress.best_epoch = test["total"], epoch
+        if not validation or validation["total"] > progress.best_bound:
+            progress.best_bound = validation.get("total", progress.best_bound)
+            progress.best_epoch = epoch
             self.folder.save_model(model)
-        return test
+        return test, validation
 
     def _add_graph(self, model: SequenceAutoencoder) -> None:
         # The evaluation's, which has been traced anyway; most of a training step's graph is its gradient.
@@ -180,6 +191,13 @@ class Recorder:
         )
         errors = evaluation.imputation_errors(model, first, [mask])[0]
         return {method: error.wrong_pixels for method, error in errors.items()}
+
+
+def _bounds_in_words(test: Mapping[str, float], validation: Mapping[str, float]) -> str:
+    """Return what a line of progress says of the bound on data that are not learned from."""
+    return "   ".join(
+        f"{name} {of['total']:9.3f}" for name, of in (("validation", validation), ("test", test)) if of
+    )
 
 
 def _motion_in_words(test: Mapping[str, float]) -> str:

@@ -11,14 +11,18 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from kvae.config.size import REFINE_BATCH
+from kvae.data import masks
 from kvae.data.batches import batches_of
 from kvae.data.dataset import Dataset
 from kvae.data.shards import Shards
 from kvae.errors import TrainingError
 from kvae.models.autoencoder import SequenceAutoencoder
 
-BATCH_SIZE = 64
+BATCH_SIZE = REFINE_BATCH
 MAX_GRADIENT_NORM = 10.0
+NUM_JUDGED = 20
+"""How often the dynamics are judged by codes that were held out."""
 _STREAM = 7
 """What sets the random numbers of this phase apart from those of the epochs before."""
 
@@ -72,10 +76,18 @@ def encode(
     return EncodedSequences(mean, deviation, np.concatenate(controls), mask)
 
 
-def refine(model: SequenceAutoencoder, codes: EncodedSequences, num_epochs: int, learning_rate: float) -> int:
+def refine(
+    model: SequenceAutoencoder,
+    codes: EncodedSequences,
+    num_epochs: int,
+    learning_rate: float,
+    validation: EncodedSequences | None = None,
+) -> int:
     """Train the dynamics of a model by the likelihood of codes, drawn from q(a|x) anew at each step.
 
-    Every pass sees every sequence: the last batch is filled up with sequences of no weight.
+    Every pass sees every sequence: the last batch is filled up with sequences of no weight. Each code is
+    hidden with probability config.refine_miss_prob, drawn anew at each step too: so the dynamics learn to go
+    on from their own guesses, and do not learn sequences by heart.
     Adam starts afresh, with a learning rate that falls to zero along a cosine. The result depends on the
     model, the codes and config.seed alone.
 
@@ -84,6 +96,7 @@ def refine(model: SequenceAutoencoder, codes: EncodedSequences, num_epochs: int,
         codes: an `EncodedSequences`.
         num_epochs: passes over them.
         learning_rate: the first one.
+        validation: other codes, by whose likelihood the best of `NUM_JUDGED` times is kept; None: the last.
 
     Returns:
         The number of updates.
@@ -92,7 +105,7 @@ def refine(model: SequenceAutoencoder, codes: EncodedSequences, num_epochs: int,
         TrainingError: the likelihood is not finite any more.
     """
     variables = model.dynamics_variables
-    count, num_steps = codes.mean.shape[:2]
+    count = len(codes.mean)
     size = min(BATCH_SIZE, count)
     steps = -(-count // size)
     rate = keras.optimizers.schedules.CosineDecay(learning_rate, num_epochs * steps)
@@ -100,9 +113,7 @@ def refine(model: SequenceAutoencoder, codes: EncodedSequences, num_epochs: int,
     optimizer.build(variables)
 
     @tf.function(autograph=False)
-    def update(batch: tf.Tensor, controls: tf.Tensor, mask: tf.Tensor | None, is_one: tf.Tensor) -> tf.Tensor:
-        observed = is_one * num_steps if mask is None else is_one[:, None] * tf.cast(mask, tf.float32)
-        weight = tf.math.divide_no_nan(is_one, tf.reduce_sum(observed))
+    def update(batch: tf.Tensor, controls: tf.Tensor, mask: tf.Tensor | None, weight: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             loss = -model.codes_log_likelihood(batch, mask, controls, weight)
         sources = [variable.value for variable in variables]
@@ -110,6 +121,7 @@ def refine(model: SequenceAutoencoder, codes: EncodedSequences, num_epochs: int,
         optimizer.apply(gradients, variables)
         return loss
 
+    judge = None if validation is None else _Judge(model, validation)
     rng = np.random.default_rng([model.config.seed, _STREAM])
     hidden = model.config.quiet or None
     with tqdm(total=num_epochs * steps, unit="step", disable=hidden, dynamic_ncols=True, leave=False) as bar:
@@ -117,13 +129,7 @@ def refine(model: SequenceAutoencoder, codes: EncodedSequences, num_epochs: int,
             order = rng.permutation(count)
             for first in range(0, steps * size, size):
                 part = order[first : first + size]
-                noise = rng.standard_normal(codes.mean[part].shape, np.float32)
-                # One shape for all batches, so that what is compiled is compiled once.
-                filled = np.resize(np.arange(len(part)), size)
-                is_one = tf.constant(np.float32(np.arange(size) < len(part)))
-                batch = tf.constant((codes.mean[part] + codes.stddev[part] * noise)[filled])
-                mask = None if codes.mask is None else tf.constant(codes.mask[part][filled])
-                loss = update(batch, tf.constant(codes.controls[part][filled]), mask, is_one)
+                loss = update(*_drawn(codes, part, size, rng, model.config.refine_miss_prob))
                 if not np.isfinite(loss):
                     numbers = ", ".join(map(str, part))
                     raise TrainingError(
@@ -132,4 +138,69 @@ def refine(model: SequenceAutoencoder, codes: EncodedSequences, num_epochs: int,
                         "saved: leave them out, or try --refine_epochs 0"
                     )
                 bar.update()
+            # So many times, and after the last one.
+            if judge and (epoch + 1) * NUM_JUDGED // num_epochs > epoch * NUM_JUDGED // num_epochs:
+                judge.look()
+    if judge:
+        judge.restore()
     return num_epochs * steps
+
+
+class _Judge:
+    """Keep the dynamics that are best on codes they do not learn from.
+
+    Args:
+        model: a model whose dynamics change.
+        codes: an `EncodedSequences`, of which the same draws are looked at each time.
+    """
+
+    def __init__(self, model: SequenceAutoencoder, codes: EncodedSequences):
+        self.model, self.best = model, -np.inf
+        rng, count = np.random.default_rng([model.config.seed, _STREAM + 1]), len(codes.mean)
+        # Little is known from a few sequences drawn once.
+        number = np.resize(np.arange(count), max(count, BATCH_SIZE))
+        self._draws = _drawn(codes, number, len(number), rng, model.config.refine_miss_prob)
+        self._kept = self._values()
+        self._likelihood = tf.function(self._of, autograph=False)
+
+    def look(self) -> None:
+        """Keep the dynamics as they are now, if they are the best so far."""
+        found = float(self._likelihood(*self._draws))
+        if found > self.best:
+            self.best, self._kept = found, self._values()
+
+    def restore(self) -> None:
+        """Set the dynamics back to the best."""
+        for variable, value in zip(self.model.dynamics_variables, self._kept, strict=True):
+            variable.assign(value)
+
+    def _of(
+        self, batch: tf.Tensor, controls: tf.Tensor, mask: tf.Tensor | None, weight: tf.Tensor
+    ) -> tf.Tensor:
+        return self.model.codes_log_likelihood(batch, mask, controls, weight)
+
+    def _values(self) -> list[np.ndarray]:
+        return [variable.numpy() for variable in self.model.dynamics_variables]
+
+
+def _drawn(
+    codes: EncodedSequences, part: np.ndarray, size: int, rng: np.random.Generator, miss_prob: float
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None, tf.Tensor]:
+    """Draw codes of the sequences `part`, and fill them up to `size`.
+
+    Returns:
+        Codes [size, T, dim_a], controls [size, T, dim_u], mask [size, T] or None, and weights [size], which
+        make a mean over all that is seen of a sum over sequences.
+    """
+    shape = codes.mean[part].shape
+    batch = codes.mean[part] + codes.stddev[part] * rng.standard_normal(shape, np.float32)
+    # One shape for all batches, so that what is compiled is compiled once.
+    filled = np.resize(np.arange(len(part)), size)
+    is_one = (np.arange(size) < len(part)).astype(np.float32)
+    seen = None if codes.mask is None else codes.mask[part][filled].astype(np.float32)
+    if miss_prob:
+        seen = masks.both(seen, (rng.random([size, shape[1]]) >= miss_prob).astype(np.float32))
+    observed = is_one.sum() * shape[1] if seen is None else (is_one[:, None] * seen).sum()
+    weight = (is_one / max(observed, 1)).astype(np.float32)
+    mask = None if seen is None else tf.constant(seen)
+    return tf.constant(batch[filled]), tf.constant(codes.controls[part][filled]), mask, tf.constant(weight)

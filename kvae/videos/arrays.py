@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kvae.data import fields
 from kvae.data.files import read_arrays, read_headers
 from kvae.videos import stills, timing
-from kvae.videos.sources import VideoError
+from kvae.videos.errors import VideoError
 from kvae.videos.timing import Grid
 
 KNOWN = ("images", "mask", "controls", "states", "times", "metadata")

@@ -1,6 +1,8 @@
 """Films decoded by a process of ffmpeg: a crash there is not one here, and it reads that one file alone."""
 
 import contextlib
+import io
+import os
 import re
 import subprocess
 import tempfile
@@ -11,7 +13,8 @@ from typing import IO, NamedTuple
 import imageio_ffmpeg
 from PIL import Image
 
-from kvae.videos.sources import VideoError
+from kvae.videos import patience
+from kvae.videos.errors import VideoError
 
 _MOV = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 _STARTS = {
@@ -47,8 +50,7 @@ def demuxer_of(path: Path) -> str:
     Raises:
         VideoError: it is none of those that hold their frames themselves: a playlist names other files.
     """
-    with path.open("rb") as file:
-        head = file.read(377)
+    head = patience.answer(path, lambda: _head(path))
     for start, name in _STARTS.items():
         if head.startswith(start):
             return name
@@ -64,11 +66,16 @@ def demuxer_of(path: Path) -> str:
     )
 
 
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(377)
+
+
 def probe(path: Path) -> Film:
     """Return what a film says of itself, decoded once for the times of its frames.
 
     Raises:
-        VideoError: no frame can be decoded.
+        VideoError: no frame can be decoded, or nothing comes for `patience.LIMIT`.
     """
     # The protocol is named, as ffmpeg takes what stands before a colon for one.
     source: tuple[str, ...] = (
@@ -79,10 +86,10 @@ def probe(path: Path) -> Film:
         "-i",
         f"file:{path.resolve()}",
     )
-    done = subprocess.run(
-        _command("info", *source), capture_output=True, stdin=subprocess.DEVNULL, check=False
-    )
-    said = done.stderr.decode("utf-8", "replace")
+    with _running(path, _command("info", *source)) as (pipe, errors):
+        pipe.read()
+        errors.seek(0)
+        said = errors.read().decode("utf-8", "replace")
     stream = re.search(r"Stream #.*Video: (.*)", said)
     words = stream[1] if stream else ""
     alpha = bool(re.search(r"yuva|rgba|argb|bgra|abgr|gbrap|ya8|ya16|pal8|alpha_mode\s*: 1", said))
@@ -92,7 +99,7 @@ def probe(path: Path) -> Film:
     times: list[float] = []
     unit = 1.0
     output = ("-map", "0:v:0", "-fps_mode", "passthrough", "-enc_time_base", "demux", "-c:v", "rawvideo")
-    with _running(_command("error", *source, *output, "-f", "framecrc", "-")) as (pipe, errors):
+    with _running(path, _command("error", *source, *output, "-f", "framecrc", "-")) as (pipe, errors):
         for line in pipe:
             if found := re.match(rb"#tb 0: (\d+)/(\d+)", line):
                 unit = int(found[1]) / int(found[2])
@@ -106,7 +113,11 @@ def probe(path: Path) -> Film:
 
 
 def pictures(film: Film) -> Iterator[Image.Image]:
-    """Yield the frames of a film as they are decoded, turned as it says, RGB or RGBA."""
+    """Yield the frames of a film as they are decoded, turned as it says, RGB or RGBA.
+
+    Raises:
+        VideoError: nothing comes for `patience.LIMIT`.
+    """
     mode, pixel_format = ("RGBA", "rgba") if film.alpha else ("RGB", "rgb24")
     channels = len(mode)
     output = (
@@ -119,7 +130,7 @@ def pictures(film: Film) -> Iterator[Image.Image]:
         "-pix_fmt",
         pixel_format,
     )
-    with _running(_command("error", *film.options, *output, "-f", "image2pipe", "-")) as (pipe, _):
+    with _running(film.path, _command("error", *film.options, *output, "-f", "image2pipe", "-")) as (pipe, _):
         while header := _header(pipe):
             width, height = header["WIDTH"], header["HEIGHT"]
             pixels = pipe.read(width * height * channels)
@@ -134,17 +145,23 @@ def _command(level: str, *options: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def _running(command: list[str]) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
-    """Run a command; its output, and a file of its errors, which cannot block it."""
+def _running(path: Path, command: list[str]) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """Run a command that reads a file; its output, and a file of its errors, which cannot block it."""
     with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, bufsize=0
+        )
         assert process.stdout is not None
+        # One whose file has errors alone for a while is at work.
+        output = patience.Output(process.stdout, path, lambda: os.fstat(errors.fileno()).st_size)
         try:
-            yield process.stdout, errors
+            yield io.BufferedReader(output), errors
         finally:
             process.kill()
-            process.stdout.close()
-            process.wait()
+            output.close()
+            # One that waits for a disk ends with the disk alone.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=10)
 
 
 def _header(pipe: IO[bytes]) -> dict[str, int]:

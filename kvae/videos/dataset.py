@@ -26,8 +26,9 @@ import numpy as np
 from kvae.data.archives import ArchiveError, read_arrays, read_headers
 from kvae.plots import contact_sheet
 from kvae.system.files import replacing
+from kvae.videos.errors import VideoError
 from kvae.videos.frames import EITHER
-from kvae.videos.sources import Source, VideoError, find, fingerprint, short_name, test_of
+from kvae.videos.sources import Source, find, fingerprint, short_name, test_of
 from kvae.videos.steps import Columns, Part, Steps, read, warn
 from kvae.videos.steps import Cut as Cut
 

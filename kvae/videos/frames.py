@@ -18,7 +18,8 @@ from PIL import Image
 from kvae.data.resizing import cut_and_resize
 from kvae.videos import arrays, containers, stills, timing
 from kvae.videos.arrays import ArrayVideo, say_grid
-from kvae.videos.sources import ARRAY_SUFFIXES, PICTURE_SUFFIXES, Source, VideoError
+from kvae.videos.errors import VideoError
+from kvae.videos.sources import ARRAY_SUFFIXES, PICTURE_SUFFIXES, Source
 from kvae.videos.timing import Grid
 
 EITHER = 0

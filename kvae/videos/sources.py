@@ -13,7 +13,8 @@ from typing import NamedTuple
 from PIL import Image
 
 from kvae.data import hdf5
-from kvae.errors import UserError
+from kvae.videos import patience
+from kvae.videos.errors import VideoError as VideoError
 
 VIDEO_SUFFIXES = (
     *(".mp4", ".gif", ".avi", ".mov", ".webm", ".mkv", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts"),
@@ -28,10 +29,6 @@ UNDERSTOOD = (
     f"videos ({', '.join(VIDEO_SUFFIXES)}), arrays ({', '.join(ARRAY_SUFFIXES)}), and folders that each hold "
     f"the frames of one video as pictures ({', '.join(PICTURE_SUFFIXES)})"
 )
-
-
-class VideoError(UserError):
-    """A video, or a folder of videos, that cannot be used; the message names it and says why."""
 
 
 class Source(NamedTuple):
@@ -80,11 +77,14 @@ def find(path: str | os.PathLike[str]) -> list[Source]:
             out of it.
     """
     path = Path(path)
-    if path.is_file():
+    kind = patience.answer(path, lambda: _kind(path))
+    if kind == "file":
         if path.suffix.lower() not in (*VIDEO_SUFFIXES, *ARRAY_SUFFIXES) and not _is_film(path):
             raise VideoError(f"{path} is none of the files that are understood: {UNDERSTOOD}")
         return [Source(path.name, (path,))]
-    if not path.is_dir():
+    if kind == "neither":
+        raise VideoError(f"{path} is neither a file nor a folder, but a pipe, a socket or a device")
+    if not kind:
         raise VideoError(f"There is no file or folder {path}")
     found = []
     if pictures := _pictures(path, path):
@@ -92,10 +92,18 @@ def find(path: str | os.PathLike[str]) -> list[Source]:
     left_out: list[str] = []
     _search(path, path, found, left_out)
     if not found:
-        raise VideoError(f"{path} holds no video. These are understood: {UNDERSTOOD}")
+        named = f", but {_named(left_out)}" if left_out else ""
+        raise VideoError(f"{path} holds no video{named}. These are understood: {UNDERSTOOD}")
     if left_out:
         print(f"Warning: {len(left_out)} files of {path} are left out: {_named(left_out)}", file=sys.stderr)
     return found
+
+
+def _kind(path: Path) -> str:
+    """Return `file`, `folder`, `neither`, or nothing where nothing is there."""
+    if path.is_file() or path.is_dir():
+        return "file" if path.is_file() else "folder"
+    return "neither" if path.exists() else ""
 
 
 def _search(folder: Path, root: Path, found: list[Source], left_out: list[str]) -> None:
@@ -110,6 +118,10 @@ def _search(folder: Path, root: Path, found: list[Source], left_out: list[str]) 
             if pictures := _pictures(entry, root):
                 found.append(Source(name, pictures, _places(entry, pictures)))
             _search(entry, root, found, left_out)
+        elif not entry.is_file():
+            # A pipe may never end, or never begin.
+            what = "a pipe, a socket or a device" if entry.exists() else "a link to nothing"
+            left_out.append(f"{name} ({what})")
         elif entry.suffix.lower() in (*VIDEO_SUFFIXES, *ARRAY_SUFFIXES) or _is_film(entry):
             found.append(Source(name, (entry,)))
         elif entry.suffix.lower() not in PICTURE_SUFFIXES:

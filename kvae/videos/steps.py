@@ -6,8 +6,9 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from kvae.videos.errors import VideoError
 from kvae.videos.frames import EITHER, Clip, Look, clips_of, has_colour
-from kvae.videos.sources import Source, VideoError, of_test
+from kvae.videos.sources import Source, of_test
 
 _LEAST_CHANGE = 4
 """Grey levels between the darkest and the brightest that a pixel is, in a video where something moves."""

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageOps, ImageSequence
 
 from kvae.errors import UserError
-from kvae.videos.sources import VideoError
+from kvae.videos.errors import VideoError
 
 _FORMATS = ["PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP"]
 

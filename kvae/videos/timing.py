@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kvae.videos.sources import VideoError
+from kvae.videos.errors import VideoError
 
 _LARGEST_GROWTH = 20
 """How many times more frames than there are the grid may have, before it is taken for damage."""

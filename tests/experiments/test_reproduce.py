@@ -14,6 +14,7 @@ from experiments.compare import command_of
 from kvae.config.command_line import parse
 from kvae.evaluation import pictures
 from kvae.runs.options import read_options
+from kvae.training.recorder import Recorder
 
 SMALL = (
     "--kf_update_steps 0 --num_filters 4,4 --alpha_units 4 --batch_size 8 --generate_step 9 "
@@ -44,6 +45,7 @@ def command(tmp_path, monkeypatch):
     monkeypatch.setattr(reproduce, "subprocess", SimpleNamespace(run=start))
     # They are not looked at.
     monkeypatch.setattr(pictures, "draw", lambda *arguments, **named: None)
+    monkeypatch.setattr(Recorder, "_imputation", lambda self, model: {})
 
     def run(*options):
         output = ["--output_dir", str(tmp_path / "out"), "--run_options", "num_epochs=1"]

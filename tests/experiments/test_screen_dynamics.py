@@ -36,6 +36,8 @@ def test_new_dynamics_stand_behind_the_same_encoder_and_decoder():
     images = np.random.default_rng(0).random([2, 3, 32, 32], np.float32)
     np.testing.assert_array_equal(model.call(images), trained.call(images))
     assert screen_dynamics.with_new_dynamics(trained, "").config == trained.config
+    hiding = screen_dynamics.with_new_dynamics(trained, "refine_miss_prob=0.4")
+    assert hiding.config.refine_miss_prob == 0.4
 
 
 def test_an_option_of_the_networks_is_refused():

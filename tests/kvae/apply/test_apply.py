@@ -18,6 +18,7 @@ from kvae.config import Config
 from kvae.models.kvae import KVAE
 from kvae.models.rivals import RecurrentAutoencoder
 from kvae.runs import run_folder
+from kvae.runs.data_files import dataset_files
 from kvae.runs.options import read_identity, read_options
 from kvae.videos import frames, sources
 from kvae.videos.frames import Look, read_clip
@@ -128,7 +129,7 @@ def test_a_run_finds_its_videos_again(trained, folder, monkeypatch):
     before = {path: path.stat().st_mtime_ns for path in data_dir.iterdir()}
     config = Config.from_dict(read_options(trained))
     monkeypatch.setattr(frames, "clips_of", None)
-    files = run_kvae._dataset_files(config, str(trained), read_identity(trained))
+    files = dataset_files(config, str(trained), read_identity(trained), run_kvae._simulated)
     assert set(files) < set(before)
     assert {path: path.stat().st_mtime_ns for path in data_dir.iterdir()} == before
 
@@ -282,7 +283,7 @@ def test_black_and_white(folder, tmp_path):
     options = {"out_distr": "bernoulli", "num_filters": (4,), "alpha_units": 4, "K": 2, "num_paths": 0}
     places = {"dataset": str(folder), "data_dir": str(tmp_path / "data")}
     config = Config(**options, **places, frame_size=(16,), timesteps=8)
-    for file in run_kvae._dataset_files(config, "", None):
+    for file in dataset_files(config, "", None, run_kvae._simulated):
         assert set(np.unique(np.load(file)["images"])) == {0, 255}
     model = KVAE(config)
     model.build((None, None, 16, 16))

@@ -112,7 +112,13 @@ def test_every_option_can_be_given(name):
 
 
 def test_explicit_options_win_over_the_preset():
-    original = dict(kf_elbo="sampled", shuffle=False, precision="float32", evaluate_on_samples=True)
+    original = dict(
+        kf_elbo="sampled",
+        shuffle=False,
+        validation_split=0.0,
+        precision="float32",
+        evaluate_on_samples=True,
+    )
     assert configure("--preset", "original") == Config(preset="original", **original)
     assert configure("--preset=original", "--K", "5") == Config(preset="original", K=5, **original)
     expected = Config(preset="original", **{**original, "shuffle": True, "kf_elbo": "exact"})

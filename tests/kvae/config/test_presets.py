@@ -10,6 +10,7 @@ def test_presets_are_sets_of_options_that_work():
     assert PRESETS["original"] == {
         "kf_elbo": "sampled",
         "shuffle": False,
+        "validation_split": 0.0,
         "precision": "float32",
         "evaluate_on_samples": True,
     }

@@ -10,7 +10,7 @@ import tensorflow_probability as tfp
 from kvae.config import Config
 from kvae.config.presets import OWN_VIDEOS
 from kvae.data.dataset import Dataset
-from kvae.evaluation.motion import Motion, motion_of, not_seen
+from kvae.evaluation.motion import Motion, motion_of, not_seen, too_many
 from kvae.models.kvae import KVAE
 from tests.kvae.evaluation.small import tiny, videos
 
@@ -95,10 +95,35 @@ def test_what_helps_is_what_a_run_has_not_got():
     said = not_seen(found, Config(out_distr="gaussian"))
     missing = "--standardise True --warm_up 0.5 --activation leaky_relu"
     assert f"Try {missing} --learn_pixel_var True --pixel_var_from_errors True, or --scale_rec" in said
-    assert f"Try {missing}, or --scale_reconstruction 3, or more codes" in not_seen(found, Config())
+    assert f"Try {missing}, or --scale_reconstruction 3, or more codes, --dim_a 4 --dim_z 8" in not_seen(
+        found, Config()
+    )
     assert "More epochs may bring it; if not, try --scale_reconstruction 3" in not_seen(
         found, Config(**OWN_VIDEOS)
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "alive", "enough", "more"),
+    [
+        ("nothing else", 2, "", ""),
+        ("nothing else", 1, "1 code is enough, all is seen with that: --dim_a 1 --dim_z 2", ""),
+        # Who has codes to spare needs no more.
+        ("a ball of one pixel", 1, "", "if not, try --scale_reconstruction 3"),
+        ("a ball of one pixel", 2, "", "or more codes, --dim_a 4 --dim_z 8"),
+    ],
+)
+def test_how_many_codes_are_enough(kind, alive, enough, more):
+    found, config = of(kind, alive=alive), Config(**OWN_VIDEOS)
+    assert too_many(found, config) == enough
+    said = not_seen(found, config)
+    assert said.endswith(more)
+    assert bool(said) == bool(more)
+
+
+def test_a_rival_has_no_states():
+    found = of("a ball of one pixel")
+    assert not_seen(found, Config(model="ae_rnn")).endswith("or more codes, --dim_a 4")
 
 
 def test_noise_is_not_something_that_moves():

@@ -33,21 +33,30 @@ def adapted(images, mask=None, **options):
     return model
 
 
-def test_the_mean_frame_is_decoded_first_and_codes_are_principal_components():
+def test_the_mean_frame_is_decoded_first():
     images = faint_dots()
     model = adapted(images, dim_a=3, dim_z=4)
     pixels = images / 255
     np.testing.assert_allclose(model.frame_mean, pixels.mean(axis=(0, 1)), atol=1e-6)
     decoded = model.reconstruct(images[:2]).images.numpy()
     np.testing.assert_allclose(decoded, np.broadcast_to(pixels.mean(axis=(0, 1)), decoded.shape), atol=1e-5)
-    codes = model.encode(images).mean().numpy().reshape(-1, 3)
-    np.testing.assert_allclose(np.cov(codes.T, bias=True), np.eye(3), atol=1e-2)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_codes_begin_as_things_lie_in_the_frame(channels):
+    """So that none lies between others that it does not lie between in the frame: nothing is folded."""
+    count, rng = 400, np.random.default_rng(0)
+    places = rng.integers(0, 15, [count, 1, 2])
+    images = np.full([count, 1, 16, 16, channels], 100, np.uint8)
+    for image, (row, column) in zip(images[:, 0], places[:, 0], strict=True):
+        image[row : row + 2, column : column + 2, -1] += 20
+    model = adapted(images if channels == 3 else images[..., 0], num_filters=(16,))
+    codes = model.encode(images if channels == 3 else images[..., 0]).mean().numpy()[:, 0]
+    with_one = np.hstack([codes, np.ones([count, 1])])
+    found = with_one @ np.linalg.lstsq(with_one, places[:, 0], rcond=None)[0]
+    error = ((found - places[:, 0]) ** 2).mean(axis=0) / places[:, 0].var(axis=0)
+    assert (error < 0.15).all()
     np.testing.assert_allclose(codes.mean(axis=0), 0, atol=1e-2)
-    # The first components of what the encoder's layers make of frames, by another way.
-    frames = model.standardised(tf.constant(pixels.reshape(-1, 16, 16), tf.float32))
-    features = model.encoder.features(frames).numpy().astype(np.float64)
-    left, *_ = np.linalg.svd(features - features.mean(axis=0), full_matrices=False)
-    np.testing.assert_allclose(np.abs(left[:, :3].T @ codes) / len(codes) ** 0.5, np.eye(3), atol=1e-2)
 
 
 def test_contrast_and_brightness_do_not_matter_to_the_encoder():
@@ -92,7 +101,7 @@ def test_frames_that_are_all_alike_are_no_mistake():
     assert np.isfinite(model.elbo(np.full([3, 4, 8, 8], 7, np.uint8)).total)
 
 
-def test_it_is_saved_and_not_done_again(tmp_path):
+def test_it_is_saved_and_not_done_again(tmp_path, eagerly):
     images = faint_dots()
     model = adapted(images)
     model.save(tmp_path / "model.keras")
@@ -116,7 +125,7 @@ def test_weights_alone_hold_it_too(tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
-def test_fit_adapts_to_what_it_is_given():
+def test_fit_adapts_to_what_it_is_given(eagerly):
     images = faint_dots(8)
     model = KVAE(Config(**GREY))
     assert model.needs_adapting
@@ -136,12 +145,15 @@ def test_what_cannot_be():
         KVAE(Config(**SMALL)).adapt(images)
     with pytest.raises(ArgumentError, match="no frame to adapt to"):
         adapted(images, np.zeros(images.shape[:2]))
+    for mask in (np.ones(images.shape[1]), 255 * np.ones(images.shape[:2])):
+        with pytest.raises(ArgumentError, match="mask must "):
+            adapted(images, mask)
 
 
 # --- variances that follow the errors ---
 
 
-def test_the_variance_of_a_pixel_is_its_error():
+def test_the_variance_of_a_pixel_is_its_error(eagerly):
     images = faint_dots(8)
     options = {"learn_pixel_var": True, "pixel_var_from_errors": True, "scale_reconstruction": 0.3}
     model = adapted(images, **options)
@@ -160,9 +172,14 @@ def test_the_variance_of_a_pixel_is_its_error():
     np.testing.assert_allclose(model.pixel_errors, 98 * variance + 0.02 * error, rtol=1e-3, atol=1e-8)
 
 
-def test_while_it_warms_up_all_pixels_have_one_variance():
+def test_while_it_warms_up_variances_stand_to_each_other_as_roots_of_motion(eagerly):
     images = faint_dots(8)
     model = adapted(images, learn_pixel_var=True, pixel_var_from_errors=True, warm_up=0.5, num_epochs=4)
+    motion = images.reshape(-1, 16, 16).var(axis=0) / 255**2
+    np.testing.assert_allclose(model.pixel_motion, motion, rtol=1e-3, atol=1e-9)
+    moves = motion > 1e-3 * motion.max()
+    root = np.sqrt(motion)
+    unit = np.where(moves, root, root[moves].mean())
     schedule = Schedule(model.config)
     model.compile()
     schedule.set_model(model)
@@ -170,12 +187,23 @@ def test_while_it_warms_up_all_pixels_have_one_variance():
         schedule.on_epoch_begin(epoch)
         model.train_on_batch({"images": images})
         errors, variances = model.pixel_errors.numpy(), np.exp(model.log_pixel_var)
-        assert (len(np.unique(variances)) == 1) == is_shared
-        least = errors.mean() if is_shared else np.maximum(errors, errors.mean())
-        np.testing.assert_allclose(variances, np.broadcast_to(least, variances.shape), rtol=1e-4)
+        wanted = np.maximum(errors, errors.mean())
+        if is_shared:
+            wanted = unit * (errors / unit)[moves].mean()
+        np.testing.assert_allclose(variances, wanted, rtol=1e-3)
 
 
-def test_it_tells_the_same_as_a_gradient_where_there_is_none():
+def test_where_motion_is_not_known_all_pixels_are_alike():
+    """Of a model that was never adapted."""
+    options = {"learn_pixel_var": True, "pixel_var_from_errors": True, "out_distr": "gaussian"}
+    model = KVAE(Config(**(SMALL | options)))
+    model.build((None, None, 8, 8))
+    errors = np.random.default_rng(0).random([8, 8]).astype(np.float32)
+    pixel_errors.assign(model, tf.constant(errors), is_shared=True)
+    np.testing.assert_allclose(np.exp(model.log_pixel_var), errors.mean(), rtol=1e-5)
+
+
+def test_it_tells_the_same_as_a_gradient_where_there_is_none(eagerly):
     """Nothing but the variances differs between the two after a step."""
     images = faint_dots(4)
     models = [
@@ -186,7 +214,7 @@ def test_it_tells_the_same_as_a_gradient_where_there_is_none():
     for model in models:
         model.compile()
         model.train_on_batch({"images": images})
-    own = {"pixel_errors", "log_pixel_var"}
+    own = {"pixel_errors", "pixel_motion", "log_pixel_var"}
     weights = [{w.path: w.numpy() for w in model.weights if w.name not in own} for model in models]
     assert len(weights[0]) > 10
     for a, b in zip(*(w.values() for w in weights), strict=True):
@@ -196,7 +224,7 @@ def test_it_tells_the_same_as_a_gradient_where_there_is_none():
 # --- the weight of the codes ---
 
 
-def test_codes_weigh_little_first_and_then_as_much_as_ever():
+def test_codes_weigh_little_first_and_then_as_much_as_ever(eagerly):
     images = faint_dots(4)
     model = adapted(images, warm_up=0.5, num_epochs=20, max_grad_norm=1e9)
     schedule = Schedule(model.config)
@@ -236,9 +264,9 @@ def test_a_faint_dot_is_found_and_codes_stay_alive():
 
     images = faint_dots(100, 5)
     options = OWN_VIDEOS | {"num_filters": (16, 16), "alpha_units": 8, "K": 2, "precision": "float32"}
-    model = KVAE(Config(**(options | {"num_epochs": 30, "batch_size": 10, "warm_up": 0.5})))
+    model = KVAE(Config(**(options | {"num_epochs": 50, "batch_size": 10, "warm_up": 0.5})))
     model.compile()
-    model.fit(images, epochs=30, batch_size=10, verbose=0, callbacks=[Schedule(model.config)])
+    model.fit(images, epochs=50, batch_size=10, verbose=0, callbacks=[Schedule(model.config)])
     found = motion_of(model, Dataset(images, np.zeros([100, 5, 0], np.float32)))
     assert found.alive == 2
     assert found.explained > 0.15

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from kvae.models import image_networks
-from kvae.models.image_networks import Decoder, Encoder, activation_of
+from kvae.models.image_networks import LEAST_SHARE, Decoder, Encoder, activation_of
 
 CONV = dict(conv=True, widths=(4, 8), filter_size=3, activation="relu")
 DENSE = dict(conv=False, widths=(5, 5), filter_size=3, activation="tanh")
@@ -31,6 +31,16 @@ def test_codes_and_frames_have_their_shapes_in_float32(trunk, sides, dtype):
     logits = decoder(trunk, *sides, dtype=dtype)(mean)
     assert logits.shape == (3, *sides)
     assert logits.dtype == tf.float32
+
+
+def test_the_variance_of_a_code_is_never_zero():
+    """Where the network is sure beyond what float32 can tell, its logarithm is still a number."""
+    layer = encoder(CONV)
+    frames = np.zeros([2, 8, 8], np.float32)
+    layer(frames)
+    layer.var.bias.assign(tf.fill(layer.var.bias.shape, -200.0))
+    _, variance = layer(frames)
+    np.testing.assert_allclose(variance, 0.03 * LEAST_SHARE, rtol=1e-5)
 
 
 def test_the_decoder_has_the_specified_layers():

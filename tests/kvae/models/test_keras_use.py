@@ -56,7 +56,7 @@ def test_hidden_frames_reach_neither_the_bound_nor_its_gradient(options):
         np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_keras_weights_callbacks_and_savers(tmp_path):
+def test_keras_weights_callbacks_and_savers(tmp_path, eagerly):
     images, model = videos(), tiny()
     model.compile("adam")
     before = model.get_weights()

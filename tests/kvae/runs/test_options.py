@@ -21,8 +21,8 @@ def test_the_options_of_a_run(tmp_path):
 @pytest.mark.parametrize("file", RUNS, ids=lambda file: file.parent.name)
 def test_finished_runs_are_read(file):
     options = read_options(file.parent)
-    # Of before there was a choice of channels.
-    assert options == {"channels": 1} | json.loads(file.read_text())["options"]
+    # Of before there was a choice of channels, and sequences were held out.
+    assert options == {"channels": 1, "validation_split": 0.0} | json.loads(file.read_text())["options"]
     assert Config.from_dict(options).dataset in file.parent.name
 
 

@@ -134,7 +134,8 @@ def test_the_configuration_is_written_down(folder, config):
 
 def test_metrics_are_rows_and_events(folder):
     train = {"total": -1.25, "log_px": -2.0, "gradient_norm": 3.0, "learning_rate": 0.007, "seconds": 1.5}
-    folder.record(1, 10, train, {"total": -4.0, "sampled": -9.5, "smoothing": 0.125, "filtering": 0.25})
+    test = {"total": -4.0, "sampled": -9.5, "smoothing": 0.125, "filtering": 0.25}
+    folder.record(1, 10, train, test, {"total": -4.5})
     folder.record(2, 20, train | {"total": -0.5}, {"total": -3.0})
     folder.close()
     with (folder.path / "metrics.csv").open(newline="") as file:
@@ -151,6 +152,7 @@ def test_metrics_are_rows_and_events(folder):
         "train_encoder_variance",
         "train_optimizer_learning_rate",
         "train_time_seconds",
+        "validation_elbo_total",
         "test_elbo_total",
         "test_elbo_log_px",
         "test_elbo_log_qa",
@@ -177,6 +179,7 @@ def test_metrics_are_rows_and_events(folder):
         "epoch": 1,
         "step": 10,
         "train_elbo_total": -1.25,
+        "validation_elbo_total": -4.5,
         "test_elbo_total": -4.0,
         "test_elbo_sampled": -9.5,
         "test_imputation_smoothing": 0.125,

@@ -100,7 +100,7 @@ def read_metrics(folder):
 def test_a_training_is_recorded(tmp_path, capsys):
     train_data, test_data = videos(10), videos(5, seed=1)
     model, folder = start(tmp_path, num_epochs=2, kf_update_steps=1)
-    best = train(model, train_data, test_data, folder, StopSignals())
+    best = train(model, train_data, test_data, folder, StopSignals(), validation=videos(3, seed=2))
     folder.close()
 
     rows = read_metrics(folder)
@@ -117,8 +117,7 @@ def test_a_training_is_recorded(tmp_path, capsys):
         }
         total = parts["log_px"] - parts["log_qa"] + parts["state_space"]
         assert parts["total"] == pytest.approx(total, abs=1e-3)
-    bounds = [float(row["test_elbo_total"]) for row in rows]
-    assert best == 1 + int(np.argmax(bounds))
+    assert best == 1 + int(np.argmax([validation_bound(row) for row in rows]))
 
     # The best model is there, and the last with its optimizer; its second phase took three steps.
     saved = load(folder.path, model.config)
@@ -148,7 +147,8 @@ def test_a_training_is_recorded(tmp_path, capsys):
     said = capsys.readouterr()
     lines = [line for line in (said.out + said.err).splitlines() if line.startswith("epoch")]
     assert [line.split()[1] for line in lines] == ["1/2", "2/2"]
-    assert f"{bounds[1]:.3f}" in lines[1]
+    for split in ("validation", "test"):
+        assert f"{float(rows[1][f'{split}_elbo_total']):.3f}" in lines[1]
 
 
 def test_the_original_s_bound_is_recorded_too(tmp_path, eagerly, without_pictures):
@@ -223,6 +223,10 @@ class Signals(StopSignals):
         return super().came
 
 
+def validation_bound(row):
+    return float(row["validation_elbo_total"])
+
+
 def without_time(rows):
     for row in rows:
         del row["train_time_seconds"]
@@ -230,10 +234,10 @@ def without_time(rows):
 
 
 def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(tmp_path, eagerly, without_pictures):
-    train_data, test_data = videos(6), videos(3, seed=1)
+    train_data, test_data, validation = videos(6), videos(3, seed=1), videos(2, seed=2)
     options = dict(num_epochs=2, kf_update_steps=1, train_miss_prob=0.3, seed=4)
     whole, whole_folder = start(tmp_path / "whole", **options)
-    best = train(whole, train_data, test_data, whole_folder, StopSignals())
+    best = train(whole, train_data, test_data, whole_folder, StopSignals(), validation=validation)
     whole_folder.close()
     wanted_rows = without_time(read_metrics(whole_folder))
 
@@ -241,7 +245,7 @@ def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(tmp_path, eagerly, 
     for after in (1, 2, 3):
         model, folder = start(tmp_path / f"cut_{after}", **options)
         with pytest.raises(Stopped, match="SIGTERM") as stopped:
-            train(model, train_data, test_data, folder, Signals(after))
+            train(model, train_data, test_data, folder, Signals(after), validation=validation)
         assert stopped.value.exit_code == 143
         # A kill may have come after something was told, and before the checkpoint said so.
         folder.record(9, 99, {"total": 0.0}, {})
@@ -250,7 +254,8 @@ def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(tmp_path, eagerly, 
         model = KVAE(model.config)
         model.build((None, None, 8, 8))
         folder = RunFolder(folder.path)
-        assert train(model, train_data, test_data, folder, StopSignals()) == best
+        found = train(model, train_data, test_data, folder, StopSignals(), validation=validation)
+        assert found == best == int(max(wanted_rows, key=validation_bound)["epoch"])
         folder.close()
         for found, wanted in zip(model.weights, whole.weights, strict=True):
             np.testing.assert_array_equal(found, wanted, err_msg=f"{wanted.path}, stopped after {after}")
@@ -277,8 +282,8 @@ def test_the_dynamics_are_refined_after_the_last_epoch(tmp_path, eagerly, withou
     u = np.zeros([*drawn.shape[:2], 1], np.float32)
     after, before = (np.mean(m.lgssm.filter(drawn, None, u)[0].log_likelihood) for m in (model, plain))
     assert after > before + 0.05
-    # It counts as an epoch like the others: the best by test bound is kept.
-    assert best == int(max(rows, key=lambda row: float(row["test_elbo_total"]))["epoch"])
+    # It counts as an epoch like the others: the last is kept, as nothing was held out.
+    assert best == 12
     # As after an interruption in that phase: it is done once more, with the same end.
     again = KVAE(model.config)
     again.build((None, None, 8, 8))

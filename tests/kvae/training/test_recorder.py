@@ -31,18 +31,28 @@ UNSEEN = SEEN._replace(error=np.ones([4, 4]), coherence=np.ones([4, 4]))
 GIVEN_UP = UNSEEN._replace(code_variance=np.zeros(2))
 
 
-def end_epochs(monkeypatch, bounds, train_bounds, motions=(), lines=None):
-    """Let a recorder end epochs with these test and training bounds; return progress and folder."""
+def end_epochs(monkeypatch, bounds, train_bounds, motions=(), lines=None, held_out=None):
+    """Let a recorder end epochs with these test and training bounds, and those of sequences held out.
+
+    Returns:
+        The progress, the folder, and the error that ended it, or None.
+    """
+    validation = None if held_out is None else videos(1)
     lines, motions = [] if lines is None else lines, iter([*motions, *[SEEN] * 20])
     monkeypatch.setattr(recorder_module, "motion_of", lambda *arguments: next(motions))
-    monkeypatch.setattr(evaluation, "test_bound", lambda *arguments: {"total": next(bounds)})
+    bounds, held_out = iter(bounds), iter(held_out or ())
+    monkeypatch.setattr(
+        evaluation,
+        "test_bound",
+        lambda model, data: {"total": next(held_out if data is validation else bounds)},
+    )
     monkeypatch.setattr(Recorder, "_imputation", lambda self, model: {})
     monkeypatch.setattr(Recorder, "_add_graph", lambda self, model: None)
     monkeypatch.setattr(pictures, "draw", lambda *arguments: None)
-    bounds, folder, progress = iter(bounds), Folder(), Progress()
+    folder, progress = Folder(), Progress()
     model = KVAE(Config(**TINY, num_epochs=len(train_bounds)))
     model.compile()
-    recorder = Recorder(model, folder, videos(2), lines.append)
+    recorder = Recorder(model, folder, videos(2), validation, lines.append)
     for bound in train_bounds:
         model.reset_metrics()
         model.means["total"].update_state(bound)
@@ -55,17 +65,32 @@ def end_epochs(monkeypatch, bounds, train_bounds, motions=(), lines=None):
     return progress, folder, None
 
 
-def test_the_best_epoch_is_that_of_the_best_test_bound(monkeypatch):
-    progress, folder, error = end_epochs(monkeypatch, [-5.0, -6.0, -3.0, -3.0, -4.0], [-1.0] * 5)
+def test_the_model_that_is_kept_has_the_best_bound_on_what_was_held_out(monkeypatch):
+    lines: list[str] = []
+    # The test data would have chosen another one, and say nothing in it.
+    test, held_out = [-1.0, -2.0, -7.0, -7.0, -7.0], [-5.0, -6.0, -3.0, -3.0, -4.0]
+    progress, folder, error = end_epochs(monkeypatch, test, [-1.0] * 5, lines=lines, held_out=held_out)
     assert error is None
     assert folder.saved == [1, 3]
     assert (progress.best_bound, progress.best_epoch) == (-3.0, 3)
+    assert "validation    -5.000   test    -1.000" in lines[0]
 
 
-@pytest.mark.parametrize(("bounds", "train_bounds"), [([-5, np.nan], [-1, -1]), ([-5, -1], [-1, np.nan])])
-def test_what_is_not_finite_is_not_saved(monkeypatch, bounds, train_bounds):
-    progress, folder, error = end_epochs(monkeypatch, bounds, train_bounds)
-    split = "test" if np.isnan(bounds[1]) else "training"
+def test_where_nothing_was_held_out_the_last_model_is_kept(monkeypatch):
+    lines: list[str] = []
+    progress, folder, error = end_epochs(monkeypatch, [-5.0, -6.0, -3.0], [-1.0] * 3, lines=lines)
+    assert error is None
+    assert folder.saved == [1, 2, 3]
+    assert progress.best_epoch == 3
+    assert not any("validation" in line for line in lines)
+
+
+@pytest.mark.parametrize("split", ["training", "validation", "test"])
+def test_what_is_not_finite_is_not_saved(monkeypatch, split):
+    train, held_out, test = (
+        [-5.0, np.nan if name == split else -4.0] for name in ("training", "validation", "test")
+    )
+    progress, folder, error = end_epochs(monkeypatch, test, train, held_out=held_out)
     assert f"The {split} bound became nan in epoch 2" in str(error)
     assert folder.saved == [1]
     assert progress.epoch == 1

@@ -139,3 +139,81 @@ def test_every_pass_sees_every_sequence_and_padding_counts_for_nothing(monkeypat
     # The mean is that over the frames that are observed.
     for _, mask, weight in seen:
         assert (weight[:, None] * mask).sum() == pytest.approx(1, rel=1e-5)
+
+
+def test_codes_are_hidden_anew_at_each_step(monkeypatch):
+    model, masks = tiny(refine_miss_prob=0.25, refine_epochs=1), []
+    gone = np.random.default_rng(1).random([64, 8]) < 0.5
+    codes = lines()._replace(mask=np.float32(~gone))
+
+    def likelihood(batch, mask, controls, weight):
+        tf.numpy_function(lambda *found: masks.append(found), [mask, weight], [])
+        return tf.reduce_sum(weight[:, None, None] * batch)
+
+    monkeypatch.setattr(model, "codes_log_likelihood", likelihood)
+    # Of a batch that holds all sequences, in the order of the pass.
+    orders = iter([np.arange(64)] * 20)
+    monkeypatch.setattr(
+        np.random, "default_rng", lambda seed, make=np.random.default_rng: _InOrder(make(seed), orders)
+    )
+    refinement.refine(model, codes, num_epochs=20, learning_rate=0.0)
+    assert len(masks) == 20
+    for mask, weight in masks:
+        # Who has no code has none in training either.
+        assert not mask[gone].any()
+        assert (mask * weight[:, None]).sum() == pytest.approx(1, rel=1e-5)
+    share = np.mean([mask[~gone].mean() for mask, _ in masks])
+    assert share == pytest.approx(0.75, abs=0.03)
+    assert not np.array_equal(masks[0][0], masks[1][0])
+
+
+class _InOrder:
+    """A generator of random numbers whose permutations are known."""
+
+    def __init__(self, generator, orders):
+        self._generator, self._orders = generator, orders
+
+    def permutation(self, count):
+        return next(self._orders)
+
+    def __getattr__(self, name):
+        return getattr(self._generator, name)
+
+
+def test_the_dynamics_that_are_best_on_codes_held_out_are_kept(monkeypatch):
+    """Of likelihoods that rise and fall; without any held out the last are kept."""
+    model, told = tiny(), iter([1.0, 3.0, 2.0, 0.0])
+    monkeypatch.setattr(refinement, "NUM_JUDGED", 4)
+    monkeypatch.setattr(refinement._Judge, "_of", lambda self, *draws: tf.constant(0.0))
+    seen = []
+
+    def look(self, look=refinement._Judge.look):
+        self._likelihood = lambda *draws: next(told)
+        seen.append([variable.numpy() for variable in model.dynamics_variables])
+        look(self)
+
+    monkeypatch.setattr(refinement._Judge, "look", look)
+    refinement.refine(model, lines(), num_epochs=8, learning_rate=0.01, validation=lines(5))
+    assert len(seen) == 4
+    for found, wanted in zip(model.dynamics_variables, seen[1], strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    assert any(not np.array_equal(wanted, last) for wanted, last in zip(seen[1], seen[3], strict=True))
+
+
+def test_what_is_learned_by_heart_is_not_kept():
+    """Two sequences, learned for long: the likelihood of others falls, but not that of what is kept."""
+    few, others = (
+        EncodedSequences(
+            np.float32(np.random.default_rng(seed).normal(size=[count, 8, 2])),
+            np.zeros([count, 8, 2], np.float32),
+            np.zeros([count, 8, 1], np.float32),
+            None,
+        )
+        for seed, count in ((0, 2), (1, 64))
+    )
+    found = []
+    for validation in (None, others):
+        model = tiny(learn_noise=True)
+        refinement.refine(model, few, num_epochs=100, learning_rate=0.05, validation=validation)
+        found.append(log_likelihood(model, others))
+    assert found[1] > found[0] + 1

@@ -1,0 +1,7 @@
+"""What is wrong with videos."""
+
+from kvae.errors import UserError
+
+
+class VideoError(UserError):
+    """A video, or a folder of videos, that cannot be used; the message names it and says why."""

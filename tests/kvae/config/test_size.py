@@ -1,0 +1,110 @@
+import dataclasses
+import math
+
+import pytest
+
+from kvae.config import Config
+from kvae.config.command_line import given_options, parse
+from kvae.config.presets import WORLD_PRESETS
+from kvae.config.size import FEW, FEWEST, LEAST_EPOCHS, REFINE_BATCH, for_pixels, for_sequences
+
+FALLS = 15
+"""How often the learning rate falls, in what worlds and own videos start from."""
+
+
+def of(num_sequences, *words, num_steps=20):
+    return for_sequences(parse(words, None), num_sequences, num_steps, given_options(words))
+
+
+@pytest.mark.parametrize("dataset", [*WORLD_PRESETS, "my.npz", "gym:CartPole-v1"])
+@pytest.mark.parametrize("num_sequences", [1, 100, 1000, 10_000, 1_000_000])
+def test_a_training_has_as_many_updates_whatever_the_number_of_sequences(dataset, num_sequences):
+    config = of(num_sequences, "--dataset", dataset)
+    start = parse(["--dataset", dataset], None)
+    meant_for = 5000 if dataset in WORLD_PRESETS else 540
+    wanted = start.num_epochs * math.ceil(meant_for / start.batch_size)
+    updates = config.num_epochs * math.ceil(num_sequences / config.batch_size)
+    if updates > wanted:
+        assert config.num_epochs >= LEAST_EPOCHS
+    if config.num_epochs > LEAST_EPOCHS:
+        assert updates == pytest.approx(wanted, rel=0.05)
+    assert config.num_epochs / config.decay_steps == pytest.approx(FALLS, rel=0.1)
+    assert config.kf_update_steps / config.num_epochs == pytest.approx(
+        max(start.kf_update_steps / start.num_epochs, 1 / config.num_epochs), rel=0.1
+    )
+    assert config.num_epochs / config.display_step < 160
+
+
+@pytest.mark.parametrize("dataset", [*WORLD_PRESETS, "my.npz"])
+def test_as_many_sequences_as_are_meant_change_nothing(dataset):
+    count = 5000 if dataset in WORLD_PRESETS else 540
+    found, start = of(count, "--dataset", dataset), parse(["--dataset", dataset], None)
+    if count < 5000:
+        # But that few frames are hidden in the last phase, which is longer.
+        found = dataclasses.replace(found, refine_miss_prob=0.0, refine_epochs=start.refine_epochs)
+    assert found == start
+
+
+@pytest.mark.parametrize(
+    ("dataset", "is_two_valued", "words", "pixels"),
+    [
+        ("my.npz", True, (), ("bernoulli", False)),
+        ("my.npz", False, (), ("gaussian", True)),
+        ("my.npz", True, ("--out_distr", "gaussian"), ("gaussian", True)),
+        ("my.npz", True, ("--noise_pixel_var", "0.02"), ("gaussian", True)),
+        ("my.npz", True, ("--preset", "none"), ("bernoulli", False)),
+        ("box", True, (), ("bernoulli", False)),
+        ("pendulum", True, (), ("gaussian", True)),
+    ],
+)
+def test_own_videos_in_black_and_white_have_pixels_of_0_and_1(dataset, is_two_valued, words, pixels):
+    words = ("--dataset", dataset, *words)
+    config = for_pixels(parse(words, None), is_two_valued, given_options(words))
+    assert (config.out_distr, config.learn_pixel_var) == pixels
+    assert config.K == parse(words, None).K
+
+
+@pytest.mark.parametrize("dataset", ["box", "pong", "my.npz"])
+def test_of_few_frames_dynamics_are_not_learned_by_heart(dataset):
+    fewest, few, many = (of(count, "--dataset", dataset) for count in (100, 500, 5000))
+    for config, is_mlp, hides in ((fewest, True, True), (few, False, True), (many, False, False)):
+        assert (FEWEST.items() <= config.to_dict().items()) == is_mlp
+        assert (FEW.items() <= config.to_dict().items()) == hides
+        assert (config.alpha_rnn, config.refine_miss_prob > 0) == (not is_mlp, hides)
+    assert fewest.refine_epochs * math.ceil(100 / REFINE_BATCH) == 4000
+    assert many.refine_epochs == 100
+    # Whoever has said anything of it has chosen; and who wants no last phase hides nothing in it.
+    assert of(100, "--dataset", dataset, "--alpha_units", "30").alpha_rnn
+    assert of(100, "--dataset", dataset, "--refine_miss_prob", "0.1").refine_miss_prob == 0.1
+    assert of(100, "--dataset", dataset, "--refine_epochs", "0").refine_miss_prob == 0.0
+    for rival in ("vae_rnn", "ae_rnn"):
+        assert of(100, "--dataset", dataset, "--model", rival).alpha_rnn
+    assert of(100, "--dataset", dataset, "--preset", "none").alpha_rnn
+    # Long videos have as many frames as many short ones.
+    assert of(100, "--dataset", dataset, num_steps=500).refine_miss_prob == 0.0
+
+
+def test_what_is_given_stays():
+    words = "--dataset my.npz --num_epochs 24 --kf_update_steps 3".split()
+    config = of(100, *words)
+    # The rest goes with the epochs that were given.
+    assert (config.num_epochs, config.decay_steps, config.kf_update_steps) == (24, 2, 3)
+    assert of(100, *words, "--decay_steps", "8").decay_steps == 8
+    assert of(100, "--preset", "original").num_epochs == 80
+    assert of(100, "--preset", "none") == Config(preset="none")
+
+
+@pytest.mark.parametrize(
+    ("num_steps", "words", "masks"),
+    [
+        (20, (), (4, 12)),
+        (16, (), (4, 12)),
+        (10, (), (2, 6)),
+        (3, (), (1, 1)),
+        (10, ("--t_init_mask", "4"), (4, 12)),
+        (100, (), (4, 12)),
+    ],
+)
+def test_frames_are_shown_and_hidden_as_there_are(num_steps, words, masks):
+    config = of(5000, *words, num_steps=num_steps)
+    assert (config.t_init_mask, config.t_steps_mask) == masks

@@ -40,7 +40,11 @@ def starting_options(
             set(given) & fixed,
             f"a model that is trained on. With --init_model all options work but: {_list(fixed)}",
         )
-        return _of_run(read_run_options(run_folder)) | first_phases_over() | {"init_model": run_folder}
+        options = _of_run(read_run_options(run_folder)) | first_phases_over() | {"init_model": run_folder}
+        if not options.get("validation_split"):
+            # Without any held out nobody could tell whether what is trained on is better than it was.
+            options["validation_split"] = Config.validation_split
+        return options
     return preset_options(given.get("preset", ""), given.get("dataset", Config.dataset), given)
 
 

@@ -353,6 +353,15 @@ def test_what_would_change_a_model_that_is_trained_on_is_refused(name):
         parse([f"--{name}=1", "--init-model=the/run"], no_run)
 
 
+@pytest.mark.parametrize(
+    ("of_run", "words", "held_out"), [(0.0, (), 0.1), (0.2, (), 0.2), (0.2, ("0",), 0.0)]
+)
+def test_sequences_are_held_out_unless_that_is_not_wanted(of_run, words, held_out):
+    """Or what is trained on might end worse than it was, and nobody would know."""
+    arguments = ["--validation_split", *words] if words else []
+    assert train_on(*arguments, validation_split=of_run).validation_split == held_out
+
+
 def test_it_may_begin_with_one_that_did_so_itself():
     before = {"num_epochs": 0, "refine_epochs": 5, "init_model": "logs/first"}
     assert train_on("--num_epochs", "2", **before).init_model == "the/run"

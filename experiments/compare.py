@@ -72,7 +72,7 @@ def table(folder):
         "",
         f"- Training: {minutes:.0f} minutes for {epochs_of(options)}, evaluations on the way "
         f"included (the original code: {original['training_minutes']} minutes).",
-        f"- Best epoch by test bound, the one evaluated here: {evaluation['best_epoch']}.",
+        f"- {chosen_by(options)}, the one evaluated here: {evaluation['best_epoch']}.",
         f"- Test bound per frame: {rest + bound['exact']:.2f} with the exact state space term, "
         f"{rest + bound['sampled']:.2f} with the sampled one"
         + (f" (the original code, sampled: {original['test_bound_per_frame']})." if world == "box" else "."),
@@ -121,6 +121,14 @@ def circumstances_of(facts):
         f"at commit {facts['git_commit']}, on {facts['machine']['processor']}, convolutions in "
         f"{facts['precision']}; {versions}."
     )
+
+
+def chosen_by(options):
+    """Say which epoch's model a run has kept, by its options."""
+    if "validation_split" not in options:
+        # A run of before sequences were held out.
+        return "Best epoch by test bound"
+    return "Best epoch by validation bound" if options["validation_split"] else "Last epoch"
 
 
 def epochs_of(options):

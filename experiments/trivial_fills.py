@@ -21,7 +21,7 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from experiments.compare import circumstances_of, command_of, epochs_of, read_curve, row_of
+from experiments.compare import chosen_by, circumstances_of, command_of, epochs_of, read_curve, row_of
 from experiments.kept_runs import load_model
 from kvae.config import Config
 from kvae.errors import UserError
@@ -206,7 +206,7 @@ def report_of(run_folder, facts, evaluation, seconds, curves, measure):
         "",
         f"- Training: {seconds / 60:.0f} minutes for {epochs_of(options)}, evaluations and pauses on the way "
         "included.",
-        f"- Best epoch by test bound, the one evaluated here: {evaluation['best_epoch']}.",
+        f"- {chosen_by(options)}, the one evaluated here: {evaluation['best_epoch']}.",
         f"- Test bound per frame: {rest + bound['exact']:.2f} with the exact state space term, "
         f"{rest + bound['sampled']:.2f} with the sampled one.",
         "",

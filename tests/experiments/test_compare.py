@@ -69,3 +69,15 @@ def test_a_retired_option_is_told_where_it_did_something():
     options = options_of(KEPT[0])
     assert "warmup" not in compare.command_of(options | {"warmup_epochs": 0, "warmup_scale": 5.0})
     assert " --warmup_epochs 5 " in compare.command_of(options | {"warmup_epochs": 5}) + " "
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "Best epoch by test bound"),
+        ({"validation_split": 0.1}, "Best epoch by validation bound"),
+        ({"validation_split": 0.0}, "Last epoch"),
+    ],
+)
+def test_a_report_says_by_what_the_epoch_was_chosen(options, words):
+    assert compare.chosen_by(options) == words

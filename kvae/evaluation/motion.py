@@ -13,9 +13,8 @@ from kvae.data.batches import batches_of
 from kvae.data.dataset import Dataset
 from kvae.data.shards import Shards
 from kvae.models.autoencoder import SequenceAutoencoder
+from kvae.models.pixel_errors import MOVES
 
-MOVES = 1e-3
-"""A pixel moves if its variance is above this share of the largest."""
 EXPLAINED = 0.5
 """What a pixel's motion is explained by at least, to be seen."""
 REGION = 8
@@ -141,7 +140,7 @@ def not_seen(motion: Motion, config: Config) -> str:
     return (
         f"Something moves that the codes do not see: in rows {rows}, columns {columns} ({region.size} pixels"
         f"{more}; plots/*motion.png shows where) less than half of it is explained. {_remedies(config)}"
-        + (_with_codes(2 * config.dim_a, config, ", or more codes, {}") if _all_say(motion) else "")
+        + (f", or more codes, {_options(2 * config.dim_a, config)}" if _all_say(motion) else "")
     )
 
 
@@ -150,17 +149,16 @@ def too_many(motion: Motion, config: Config) -> str:
     if not motion.alive or _all_say(motion) or motion.regions:
         return ""
     codes = "code is" if motion.alive == 1 else "codes are"
-    return _with_codes(motion.alive, config, f"{motion.alive} {codes} enough, all is seen with that: {{}}")
+    return f"{motion.alive} {codes} enough, all is seen with that: {_options(motion.alive, config)}"
 
 
 def _all_say(motion: Motion) -> bool:
     return motion.alive == len(motion.code_variance)
 
 
-def _with_codes(count: int, config: Config, words: str) -> str:
-    """Return words with the options of a model of so many codes in them."""
-    of_state = f" --dim_z {2 * count}" if config.model == "kvae" else ""
-    return words.format(f"--dim_a {count}{of_state}")
+def _options(count: int, config: Config) -> str:
+    """Return the options of a model of so many codes."""
+    return f"--dim_a {count}" + (f" --dim_z {2 * count}" if config.model == "kvae" else "")
 
 
 def _remedies(config: Config) -> str:

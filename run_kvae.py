@@ -22,7 +22,7 @@ from kvae.config import Config, ConfigError
 from kvae.config.command_line import given_options, parse
 from kvae.config.datasets import environment_options, is_environment
 from kvae.config.frames import for_frames, words_of_padding
-from kvae.config.size import for_pixels, for_sequences
+from kvae.config.size import for_pixels, for_sequences, in_words
 from kvae.data import identity
 from kvae.runs.data_files import check_identity, command_of_reload, dataset_files
 from kvae.runs.options import (
@@ -213,17 +213,14 @@ def _of_size(
     """Return the options of a new run with what follows from its data; tell what is news."""
     if given is None:
         return config
+    from kvae.data.dataset import Dataset
+
     count = train_data.shape[0] + (validation.shape[0] if validation else 0)
     found = for_sequences(config, count, train_data.shape[1], given)
-    found = for_pixels(found, train_data.is_two_valued, given)
-    if found.num_epochs != config.num_epochs:
-        print(f"{count:,} sequences: {found.num_epochs} epochs, as --num_epochs was not given")
-    if found.refine_miss_prob != config.refine_miss_prob:
-        print(f"They are few: the last phase hides frames, --refine_miss_prob {found.refine_miss_prob:g}")
-    if found.alpha_rnn != config.alpha_rnn:
-        print("They are very few: an MLP of the last two codes learns the mixture, --alpha_rnn False")
-    if found.out_distr != config.out_distr:
-        print("Every pixel is black or white: --out_distr bernoulli, as no other was given")
+    # One's own videos are never shards.
+    found = for_pixels(found, isinstance(train_data, Dataset) and train_data.is_two_valued, given)
+    for line in in_words(config, found, count):
+        print(line)
     return found
 
 

@@ -78,6 +78,29 @@ def for_pixels(config: Config, is_two_valued: bool, given: Collection[str]) -> C
     return dataclasses.replace(config, **usual)
 
 
+def in_words(before: Config, after: Config, num_sequences: int) -> list[str]:
+    """Return lines that say what followed from the data.
+
+    Args:
+        before: the options as they were.
+        after: what `for_sequences` and `for_pixels` made of them.
+        num_sequences: N.
+    """
+    lines, count = [], f"{num_sequences:,} sequences"
+    if after.num_epochs != before.num_epochs:
+        lines.append(f"{count}: {after.num_epochs} epochs, as --num_epochs was not given")
+    if after.refine_miss_prob != before.refine_miss_prob:
+        hidden = f"--refine_miss_prob {after.refine_miss_prob:g}"
+        lines.append(f"{count} are few: the last phase hides frames, {hidden}")
+    if after.alpha_rnn != before.alpha_rnn:
+        lines.append(
+            f"{count} are very few: an MLP of the last two codes learns the mixture, --alpha_rnn False"
+        )
+    if after.out_distr != before.out_distr:
+        lines.append(f"Every pixel is black or white: --out_distr {after.out_distr}, as no other was given")
+    return lines
+
+
 def _masks(config: Config, num_steps: int, given: Collection[str]) -> dict[str, Any]:
     """Return how many frames are shown and hidden, where as many as usual are not there."""
     if {"t_init_mask", "t_steps_mask"} & set(given) or config.t_init_mask + config.t_steps_mask <= num_steps:

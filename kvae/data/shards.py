@@ -86,11 +86,6 @@ class Shards:
         self._in_memory.clear()
         return self
 
-    @property
-    def is_two_valued(self) -> bool:
-        """Whether every pixel is black or white, of the first file."""
-        return self._file(0).is_two_valued
-
     def order_of_epoch(self, seed: int, epoch: int) -> NDArray[np.int64]:
         """Return the order of the sequences in an epoch: new in every epoch, the same in every run."""
         rng = np.random.default_rng([seed, epoch])

@@ -6,7 +6,7 @@ import pytest
 from kvae.config import Config
 from kvae.config.command_line import given_options, parse
 from kvae.config.presets import WORLD_PRESETS
-from kvae.config.size import FEW, FEWEST, LEAST_EPOCHS, REFINE_BATCH, for_pixels, for_sequences
+from kvae.config.size import FEW, FEWEST, LEAST_EPOCHS, REFINE_BATCH, for_pixels, for_sequences, in_words
 
 FALLS = 15
 """How often the learning rate falls, in what worlds and own videos start from."""
@@ -82,6 +82,17 @@ def test_of_few_frames_dynamics_are_not_learned_by_heart(dataset):
     assert of(100, "--dataset", dataset, "--preset", "none").alpha_rnn
     # Long videos have as many frames as many short ones.
     assert of(100, "--dataset", dataset, num_steps=500).refine_miss_prob == 0.0
+
+
+def test_what_followed_is_said():
+    before = parse(["--dataset", "my.npz"], None)
+    assert in_words(before, before, 100) == []
+    after = for_pixels(of(100, "--dataset", "my.npz"), True, {})
+    epochs, hidden, mlp, pixels = in_words(before, after, 100)
+    assert epochs == f"100 sequences: {after.num_epochs} epochs, as --num_epochs was not given"
+    assert "--refine_miss_prob 0.4" in hidden
+    assert "--alpha_rnn False" in mlp
+    assert "--out_distr bernoulli" in pixels
 
 
 def test_what_is_given_stays():

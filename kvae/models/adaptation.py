@@ -24,7 +24,10 @@ BLUR = 0.5
 """Width of the blur by which frames are laid out, as a share of their sides."""
 
 COARSE = 16
-"""Pixels along a side that are enough for a frame that is blurred, or up to twice as many."""
+"""Pixels along a side that are enough for a frame that is to be blurred."""
+
+SPACING = 4
+"""Of these every so many are enough of one that has been."""
 
 RIDGE = 1e-3
 """What is added to the diagonal of the features' covariance, as a share of its mean."""
@@ -118,7 +121,7 @@ def _layout(deviations: np.ndarray, count: int) -> np.ndarray:
     would be waves as long as it is wide: things at opposite edges would have one code, and a network whose
     codes are folded does not unfold them.
     """
-    strides = [max(1, side // COARSE) for side in deviations.shape[1:3]]
+    strides = [-(-side // COARSE) for side in deviations.shape[1:3]]
     coarse = ndimage.uniform_filter(deviations, [0, *strides, 0][: deviations.ndim])[
         :, strides[0] // 2 :: strides[0], strides[1] // 2 :: strides[1]
     ]
@@ -128,7 +131,7 @@ def _layout(deviations: np.ndarray, count: int) -> np.ndarray:
     blurred = ndimage.gaussian_filter(
         np.pad(coarse, around), [0, *widths, 0][: deviations.ndim], mode="constant"
     )
-    flat = blurred.reshape(len(blurred), -1).astype(np.float64)
+    flat = blurred[:, ::SPACING, ::SPACING].reshape(len(blurred), -1).astype(np.float64)
     components, spread, centre = _components(flat, count)
     return (flat - centre) @ components / spread
 

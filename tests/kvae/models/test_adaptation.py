@@ -59,6 +59,21 @@ def test_codes_begin_as_things_lie_in_the_frame(channels):
     np.testing.assert_allclose(codes.mean(axis=0), 0, atol=1e-2)
 
 
+@pytest.mark.parametrize("sides", [(31, 31), (32, 32), (20, 70), (128, 128)])
+def test_what_is_decomposed_is_small_whatever_the_sides(sides, monkeypatch):
+    """The components of 31x31 frames in colour, padded and not thinned out, would take minutes."""
+    widths = []
+
+    def components(features, count, of=adaptation._components):
+        widths.append(features.shape[1])
+        return of(features, count)
+
+    monkeypatch.setattr(adaptation, "_components", components)
+    deviations = np.random.default_rng(0).normal(size=[10, *sides, 3]).astype(np.float32)
+    assert adaptation._layout(deviations, 2).shape == (10, 2)
+    assert widths[0] <= 3 * 8 * 8
+
+
 def test_contrast_and_brightness_do_not_matter_to_the_encoder():
     images = faint_dots()
     brighter = 2 * (images.astype(int) - 100)

@@ -75,7 +75,7 @@ class Tracker:
     Args:
         model: a trained `KVAE`, for example from `kvae.load`.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> import kvae
         >>> model = kvae.KVAE(kvae.Config(num_filters=(4,), K=2))

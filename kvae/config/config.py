@@ -29,7 +29,7 @@ class Config(RunOptions, EvaluationOptions, TrainingOptions, ModelOptions, DataO
 
     The original's `ll_keep_prob` is left out: its dropout never ran in training mode.
 
-    Example:
+    Examples:
         >>> Config(dataset="box_gravity", K=5).dim_a
         2
 

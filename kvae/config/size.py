@@ -51,7 +51,7 @@ def for_sequences(config: Config, num_sequences: int, num_steps: int, given: Col
         num_steps: T, frames of a sequence.
         given: names of the options that were given explicitly, which stay as they are.
 
-    Example:
+    Examples:
         >>> of_100 = for_sequences(Config(dataset="my.npz", num_epochs=120, batch_size=16), 100, 20, ())
         >>> of_100.num_epochs, of_100.decay_steps
         (583, 39)

@@ -21,7 +21,7 @@ def to_grey(images: NDArray[Any]) -> NDArray[Any]:
     Returns:
         [..., H, W], of the same type.
 
-    Example:
+    Examples:
         >>> to_grey(np.array([[[255, 0, 0], [0, 255, 0]]], np.uint8))
         array([[ 76, 150]], dtype=uint8)
     """

@@ -78,7 +78,7 @@ def is_identity(value: Any) -> bool:
 def differences(was: Identity, now: Identity) -> list[str]:
     """Say in words in what data differ; nothing where they are the same.
 
-    Example:
+    Examples:
         >>> split = {"digest": "5f", "files": 1, "recipe": {}}
         >>> was = {"use_controls": True, "train": split | {"shape": [32, 30, 8, 8]}, "test": split}
         >>> now = was | {"train": split | {"digest": "6a", "shape": [5000, 30, 8, 8]}}

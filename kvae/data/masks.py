@@ -23,7 +23,7 @@ def planning_mask(num_sequences: int, num_steps: int, num_given: int, num_hidden
     Raises:
         ArgumentError: a number is no whole number, or negative.
 
-    Example:
+    Examples:
         >>> planning_mask(num_sequences=1, num_steps=6, num_given=2, num_hidden=3)
         array([[1., 1., 0., 0., 0., 1.]], dtype=float32)
     """
@@ -53,7 +53,7 @@ def random_mask(
     Raises:
         ArgumentError: a number is no whole number or negative, or the probability is none.
 
-    Example:
+    Examples:
         >>> random_mask(num_sequences=1, num_steps=4, num_given=2, probability=1.0, seed=0)
         array([[1., 1., 0., 0.]], dtype=float32)
     """

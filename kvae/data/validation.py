@@ -14,7 +14,7 @@ def num_held_out(num_sequences: int, share: float) -> int:
         num_sequences: N.
         share: of them, config.validation_split.
 
-    Example:
+    Examples:
         >>> [num_held_out(count, 0.1) for count in (1, 2, 100, 5000)]
         [0, 1, 10, 256]
     """

@@ -133,7 +133,9 @@ def filter(model: LinearGaussian, y: tf.Tensor, mask: tf.Tensor, u: tf.Tensor) -
     Raises:
         ArgumentError: an argument has another shape, is not finite where it counts, or is no covariance.
 
-    Example: a random walk, seen with noise; the third observation is missing.
+    Examples:
+        A random walk, seen with noise; the third observation is missing.
+
         >>> import tensorflow as tf
         >>> from kvae.inference import kalman
         >>> y, mask = tf.constant([[[1.0], [2.0], [float("nan")]]]), tf.constant([[1.0, 1.0, 0.0]])

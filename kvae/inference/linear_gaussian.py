@@ -27,8 +27,6 @@ _AXES = {
 class LinearGaussian(NamedTuple):
     """A linear-Gaussian state space model of a batch of sequences, with matrices of their own at every step.
 
-    ::
-
         z_1 ~ N(mu0, Sigma0)
         z_t = A_t z_{t-1} + B_t u_t + N(0, Q)          t = 2..T
         y_t = C_t z_t + N(0, R)

@@ -141,7 +141,7 @@ class SequenceAutoencoder(Trainable):
             ArgumentError: frames, mask, controls or weights are none.
             FitError: the frames' sides are not those that the model was built for.
 
-        Example:
+        Examples:
             >>> import kvae, numpy as np
             >>> model, videos = kvae.KVAE(kvae.Config(num_filters=(4,))), np.zeros([3, 6, 8, 8], np.uint8)
             >>> bound = model.elbo(videos)
@@ -204,7 +204,7 @@ class SequenceAutoencoder(Trainable):
         By default XLA compiles the whole training step on a GPU; on a CPU, where it makes convolutions
         slower, the state space part alone. `jit_compile` True or False says otherwise.
 
-        Example:
+        Examples:
             >>> import kvae, numpy as np
             >>> model, videos = kvae.KVAE(kvae.Config(num_filters=(4,))), np.zeros([3, 6, 8, 8], np.uint8)
             >>> model.compile()

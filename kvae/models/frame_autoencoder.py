@@ -127,7 +127,7 @@ class FrameAutoencoder(keras.Model):
             ArgumentError: they are no such frames.
             FitError: their sides are not those that the model was built for.
 
-        Example:
+        Examples:
             >>> import kvae, numpy as np
             >>> model, videos = kvae.KVAE(kvae.Config(num_filters=(4,))), np.zeros([3, 6, 8, 8], np.uint8)
             >>> model.encode(videos).mean().shape
@@ -141,7 +141,7 @@ class FrameAutoencoder(keras.Model):
         Raises:
             ArgumentError: they are no such codes, or the model has no weights yet.
 
-        Example:
+        Examples:
             >>> import kvae, numpy as np
             >>> model = kvae.KVAE(kvae.Config(num_filters=(4,)))
             >>> model.build((None, None, 8, 8))
@@ -170,7 +170,7 @@ class FrameAutoencoder(keras.Model):
             ArgumentError: the frames are none.
             FitError: their sides are not those that the model was built for.
 
-        Example:
+        Examples:
             >>> import kvae, numpy as np
             >>> model, videos = kvae.KVAE(kvae.Config(num_filters=(4,))), np.zeros([3, 6, 8, 8], np.uint8)
             >>> model.reconstruct(videos).images.shape
@@ -283,7 +283,7 @@ class FrameAutoencoder(keras.Model):
             ArgumentError: frames or mask are none, or no frame is looked at.
             FitError: the frames' sides are not those that the model was built for.
 
-        Example:
+        Examples:
             >>> import kvae, numpy as np
             >>> videos = np.random.default_rng(0).integers(0, 256, [3, 6, 8, 8], np.uint8)
             >>> model = kvae.KVAE(kvae.Config(num_filters=(4,), out_distr="gaussian", standardise=True))

@@ -111,7 +111,7 @@ class KalmanAutoencoder(SequenceAutoencoder):
     ) -> Inference:
         """Filter and smooth in one pass, without decoding; arguments as `smooth`.
 
-        Example:
+        Examples:
             >>> import kvae, numpy as np
             >>> model, videos = kvae.KVAE(kvae.Config(num_filters=(4,))), np.zeros([3, 6, 8, 8], np.uint8)
             >>> model.infer(videos).smoothed_states.cov.shape
@@ -170,7 +170,7 @@ class KalmanAutoencoder(SequenceAutoencoder):
             ArgumentError: frames, mask or controls are none.
             FitError: the frames' sides are not those that the model was built for.
 
-        Example:
+        Examples:
             >>> import kvae, numpy as np
             >>> model, videos = kvae.KVAE(kvae.Config(num_filters=(4,))), np.zeros([3, 6, 8, 8], np.uint8)
             >>> found = model.smooth(videos, mask=np.array([[1, 1, 0, 0, 1, 1]] * 3))
@@ -190,7 +190,7 @@ class KalmanAutoencoder(SequenceAutoencoder):
     ) -> Decoded:
         """Estimate every frame from the observed ones up to it: C_t m_t|t, decoded; else as `smooth`.
 
-        Example:
+        Examples:
             >>> import kvae, numpy as np
             >>> model, videos = kvae.KVAE(kvae.Config(num_filters=(4,))), np.zeros([3, 6, 8, 8], np.uint8)
             >>> model.filter(videos).codes.shape

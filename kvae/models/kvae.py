@@ -42,7 +42,7 @@ class KVAE(KalmanAutoencoder):
     Args:
         config: `ModelOptions`, such as a `Config`; None: the defaults.
 
-    Example:
+    Examples:
         >>> import kvae, numpy as np
         >>> model = kvae.KVAE(kvae.Config(num_filters=(4,), K=2))
         >>> videos = np.random.default_rng(0).integers(0, 2, [3, 6, 8, 8]) * 255
@@ -88,7 +88,7 @@ class KVAE(KalmanAutoencoder):
             ArgumentError: frames, mask or controls are none, or a number is out of range.
             FitError: the frames' sides are not those that the model was built for.
 
-        Example:
+        Examples:
             >>> import kvae, numpy as np
             >>> model, videos = kvae.KVAE(kvae.Config(num_filters=(4,))), np.zeros([3, 6, 8, 8], np.uint8)
             >>> mask = np.array([[1, 1, 0, 0, 1, 1]] * 3)
@@ -217,7 +217,7 @@ class KVAE(KalmanAutoencoder):
                 or controls are none.
             FitError: the frames' sides are not those that the model was built for.
 
-        Example:
+        Examples:
             >>> import kvae, numpy as np
             >>> model, videos = kvae.KVAE(kvae.Config(num_filters=(4,))), np.zeros([3, 6, 8, 8], np.uint8)
             >>> model.generate(videos, num_steps=30, num_given=4).images.shape
@@ -257,7 +257,7 @@ class KVAE(KalmanAutoencoder):
     def sample(self, num_sequences: int, num_steps: int, seed: SeedLike | None = None) -> Decoded:
         """Draw sequences from the prior, the first state too; the model must have been built.
 
-        Example:
+        Examples:
             >>> import kvae
             >>> model = kvae.KVAE(kvae.Config(num_filters=(4,)))
             >>> model.build((None, None, 8, 8))

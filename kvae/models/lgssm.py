@@ -23,8 +23,6 @@ PARALLEL_FROM = 100
 class MixtureStateSpaceModel(keras.layers.Layer):
     """A linear-Gaussian state space model whose matrices are mixed anew at every step.
 
-    ::
-
         A_t = sum_k alpha_t[k] A[k]      (B_t, C_t alike)
         z_1 ~ N(mu0, Sigma0);   z_t = A_t z_{t-1} + B_t u_t + N(0, Q)
         a_t = C_t z_t + N(0, R)

@@ -37,7 +37,7 @@ def export(model: KVAE, path: str | os.PathLike) -> None:
     Raises:
         ExportError: there is something of that name already, or the model has no weights yet.
 
-    Example:
+    Examples:
         >>> import os, tempfile
         >>> import kvae, tensorflow as tf
         >>> model = kvae.KVAE(kvae.Config(num_filters=(4,), num_paths=4))

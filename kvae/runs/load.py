@@ -34,7 +34,7 @@ def load(path: str | os.PathLike, config: Config | None = None) -> SequenceAutoe
     Raises:
         RunFolderError: there is no such run or file, or it has not saved a model.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> model = load("pretrained/box")
         >>> model.generate(np.zeros([1, 4, 32, 32], np.uint8), num_steps=10).images.shape

@@ -37,7 +37,7 @@ def named_weights(model: SequenceAutoencoder) -> dict[str, keras.Variable]:
 def save_weights(model: SequenceAutoencoder, path: str | os.PathLike) -> None:
     """Write the weights of a built `KVAE` to an .npz file.
 
-    Example:
+    Examples:
         >>> import os, tempfile
         >>> import kvae
         >>> model = kvae.KVAE(kvae.Config(num_filters=(4,)))

@@ -45,7 +45,7 @@ def file_name(name: str) -> str:
 
     Only a name with a colon, that of an environment or of a world of somebody's own, can hold such.
 
-    Example:
+    Examples:
         >>> file_name("gym:ALE/Pong-v5"), file_name("box")
         ('gym-ALE-Pong-v5', 'box')
     """

@@ -21,7 +21,7 @@ class Schedule(keras.callbacks.Callback):
     Args:
         config: a `Config`.
 
-    Example:
+    Examples:
         >>> from kvae.config import Config
         >>> Schedule(Config(init_lr=0.01, decay_rate=0.5)).learning_rate(40)
         0.0025
@@ -51,7 +51,7 @@ class Schedule(keras.callbacks.Callback):
         al., "Ladder variational autoencoders", NIPS 2016, whose weight rises on a line. With no weight at all
         nothing would keep the variance of q(a|x) above zero.
 
-        Example:
+        Examples:
             >>> from kvae.config import Config
             >>> schedule = Schedule(Config(num_epochs=20, warm_up=0.5))
             >>> [round(schedule.code_weight(epoch), 2) for epoch in (0, 2, 6, 10)]

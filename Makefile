@@ -4,7 +4,7 @@ RUFF ?= ruff==0.17.6
 MYPY ?= mypy==2.4.1
 IMPORT_LINTER ?= import-linter==2.17
 
-.PHONY: test test-xla lint format notebook
+.PHONY: test test-xla lint format notebook docs absolute-links
 
 test:
 	$(PYTHON) -m pytest -n 2 --dist loadfile
@@ -30,3 +30,12 @@ format:
 notebook:
 	$(PYTHON) -m nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False \
 		notebooks/tour.ipynb
+
+# The site, of docs/, results/ and the docstrings, in site/; needs pip install -e ".[docs]". `python -m mkdocs serve`
+# shows it while it is written.
+docs:
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict
+
+# What PyPI shows needs whole addresses: URL is the repository's, such as https://github.com/NAME/REPOSITORY.
+absolute-links:
+	$(PYTHON) docs/hooks/absolute_links.py README.md $(URL)

@@ -2,7 +2,7 @@
 
 python -m benchmarks.first_minutes
 
-The commands are those of the README, on a trained model that comes along, in processes of their own; what
+The commands are those of the first pages, on a trained model that comes along, in their own processes; what
 they write goes into a folder that is removed. The yardstick is importing TensorFlow, as all but `--help` do.
 """
 

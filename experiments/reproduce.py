@@ -49,7 +49,7 @@ PAPER = {
 }
 LIMIT = "perfect observer"
 LIMIT_BY_METROPOLIS = "perfect observer, by Metropolis"
-"""An earlier estimate, of results/reference; too high, see the README."""
+"""An earlier estimate, of results/reference; too high, see docs/results.md."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What CONTRIBUTING, the README, the Makefile, CI and the configuration say of the same thing is the same."""
+"""What CONTRIBUTING, the pages, the Makefile, CI and the configuration say of the same thing is the same."""
 
 import importlib.metadata
 import itertools
@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 README = (ROOT / "README.md").read_text()
+PAGES = {path: path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]}
 MAKEFILE = (ROOT / "Makefile").read_text()
 CI = (ROOT / ".ci" / "run").read_text()
 EXTRAS = PYPROJECT["project"]["optional-dependencies"]
@@ -33,7 +34,8 @@ def test_the_default_suite_is_one_command():
     """With --durations beside it, which only tells more."""
     (suite,) = (line for line in commands(CONTRIBUTING) if "pytest -n" in line)
     arguments = shlex.split(suite)[1:]
-    assert suite in commands(README)
+    # Said once: a page that says it too says the same.
+    assert all(line == suite for page in PAGES.values() for line in commands(page) if "pytest -n" in line)
     for text, python in ((CI, "python"), (MAKEFILE, "$(PYTHON)")):
         (line,) = (line for line in text.splitlines() if "pytest -n" in line)
         assert [word for word in line.split() if "--durations" not in word] == [python, *arguments]
@@ -41,7 +43,8 @@ def test_the_default_suite_is_one_command():
 
 def test_the_slow_suite_has_a_command_and_a_mark():
     assert "python -m pytest -m slow" in commands(CONTRIBUTING)
-    assert "python -m pytest -m slow" in commands(README)
+    slow = [line for page in PAGES.values() for line in commands(page) if "pytest -m slow" in line]
+    assert all(line.startswith("python -m pytest -m slow") for line in slow)
     options = PYPROJECT["tool"]["pytest"]["ini_options"]
     assert [mark.split(":")[0] for mark in options["markers"]] == ["slow"]
     assert "-m 'not slow'" in options["addopts"]
@@ -52,7 +55,8 @@ def test_ci_installs_and_runs_what_contributors_are_told_to():
     (in_ci,) = (line for line in CI.splitlines() if line.startswith("pip install"))
     assert in_ci.replace(" --quiet", "") == install
     targets = set(re.findall(r"^(\w[\w-]*):", MAKEFILE, re.M))
-    named = {word for line in commands(CONTRIBUTING) if line.startswith("make") for word in line.split()[1:]}
+    words = [word for line in commands(CONTRIBUTING) if line.startswith("make") for word in line.split()[1:]]
+    named = {word for word in words if "=" not in word}
     assert named <= targets
     assert set(re.findall(r"^make (\S+)$", CI, re.M)) <= named
     assert set(re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.M)[1].split()) == targets
@@ -61,7 +65,7 @@ def test_ci_installs_and_runs_what_contributors_are_told_to():
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", ".ci/run", "docs"])
 def test_extras_that_are_named_are_there(page):
     path = ROOT / page
-    text = "".join(p.read_text() for p in path.glob("*.md")) if path.is_dir() else path.read_text()
+    text = "".join(p.read_text() for p in path.rglob("*.md")) if path.is_dir() else path.read_text()
     for names in re.findall(r'-e "\.\[([^]]*)\]"', text):
         assert set(names.split(",")) <= set(EXTRAS)
 
@@ -84,9 +88,10 @@ def test_rooms_are_the_folders_and_the_table():
 
 def test_versions_that_run_here_are_those_that_are_asked_for():
     python = SpecifierSet(PYPROJECT["project"]["requires-python"])
-    (said,) = re.findall(r"^Python (3\.\d+) \((3\.\d+) and (3\.\d+) should do\)", README, re.M)
-    for version in ("3.10", "3.11", "3.12", "3.13", "3.14"):
-        assert (Version(version) in python) == (version in said)
+    for page in (README, PAGES[ROOT / "docs" / "start.md"]):
+        (said,) = re.findall(r"^Python (3\.\d+) \((3\.\d+) and (3\.\d+) should do\)", page, re.M)
+        for version in ("3.10", "3.11", "3.12", "3.13", "3.14"):
+            assert (Version(version) in python) == (version in said)
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     wanted = [Requirement(line.split("#")[0]) for line in lines if line.split("#")[0].strip()]
     assert wanted
@@ -101,5 +106,6 @@ def test_versions_that_run_here_are_those_that_are_asked_for():
 def test_linters_have_one_version_each():
     pinned = re.findall(r"^(\w+) \?= (\S+)==(\S+)$", MAKEFILE, re.M)
     assert [name for name, *_ in pinned] == ["RUFF", "MYPY", "IMPORT_LINTER"]
-    for text in (CI, CONTRIBUTING, README, (ROOT / ".github" / "workflows" / "ci.yml").read_text()):
+    workflows = [path.read_text() for path in (ROOT / ".github" / "workflows").glob("*.yml")]
+    for text in (CI, CONTRIBUTING, *PAGES.values(), *workflows):
         assert not re.search(r"(ruff|mypy|import-linter)==", text)

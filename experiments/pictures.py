@@ -16,6 +16,7 @@ pong TensorBoard then shows the recorded numbers, and films, plots, histograms a
 
 import csv
 import dataclasses
+import json
 import os
 import shutil
 import sys
@@ -145,7 +146,7 @@ def draw_run(model, source, path):
     path.mkdir(parents=True)
     folder = RunFolder(path)
     step = replay(source / "metrics.csv", folder)
-    dataset = data.Dataset(found.images, controls, None)
+    dataset = data.Dataset(found.images, controls, found.states)
     folder.events.add_graph(evaluation.graph_of_bound(model, dataset))
     pictures.draw(model, dataset, folder, step)
     folder.close()
@@ -175,13 +176,14 @@ def draw_curves(source, output_dir):
     from kvae.runs.options import read_options
 
     dataset = read_options(source)["dataset"]
+    guess = json.loads((source / "evaluation.json").read_text()).get("baseline")
     for name in report.CURVES:
         curves = read_curve(source / f"{name}.csv")
         lines = {
             method: (list(points), [wrong for wrong, _ in points.values()])
             for method, points in curves.items()
         }
-        canvas.save_png(output_dir / f"{name}.png", report.curve_plot(name, lines, dataset))
+        canvas.save_png(output_dir / f"{name}.png", report.curve_plot(name, lines, dataset, guess))
 
 
 def film_of_filling(model, num_imagined=NUM_IMAGINED):

@@ -26,6 +26,8 @@ from experiments.compare import PLACES, REFERENCE, circumstances_of, command_of,
 from experiments.perfect_observer import TITLES, csv_path
 from experiments.trivial_fills import wrong_pixels
 from kvae.errors import UserError
+from kvae.plots import canvas
+from kvae.plots.look import GREY, METHODS, looks_of
 from kvae.system.files import replacing
 from simulation.dataset import dataset_path
 
@@ -352,35 +354,47 @@ def _write(options, report, curves):
 def figure_of(dataset, curves):
     """Draw the curves of both masks side by side, seeds as a band of one standard deviation."""
     figure = Figure(figsize=(11, 4.6), layout="constrained")
-    handles = {}
+    handles, looks = {}, _looks()
     for axes, (mask, title) in zip(figure.subplots(1, 2, sharey=True), TITLES.items(), strict=True):
-        for i, (key, label) in enumerate(LABELS.items()):
+        for key, label in LABELS.items():
             # The trivial ones are so far off that they would press the others together.
             if key not in curves[mask] or key in (("any", "last"), ("kvae", "linear")):
                 continue
             xs = sorted(curves[mask][key])
             errors = np.array([curves[mask][key][x] for x in xs])
             mean = errors.mean(axis=1)
-            (handles[label],) = axes.plot(xs, mean, marker="o", markersize=4, color=f"C{i}", linewidth=2)
+            colour, marker = looks[label].colour, looks[label].marker
+            (handles[label],) = axes.plot(xs, mean, marker=marker, markersize=5, color=colour, linewidth=2)
             if errors.shape[1] > 1:
                 deviation = errors.std(axis=1, ddof=1)
-                axes.fill_between(xs, mean - deviation, mean + deviation, color=f"C{i}", alpha=0.2)
+                axes.fill_between(xs, mean - deviation, mean + deviation, color=colour, alpha=0.2)
         for label, values in _references(dataset, mask).items():
             if label == LIMIT_BY_METROPOLIS:
                 continue
             name = label.removeprefix("paper: ")
-            colour = "black" if label == LIMIT else f"C{list(LABELS.values()).index(name)}"
+            colour = GREY if label == LIMIT else looks[name].colour
             style = ":" if label == LIMIT else "--"
             points = zip(*values.items(), strict=True)
             (handles[label],) = axes.plot(*points, style, color=colour, linewidth=1.3)
         axes.set_xlabel(title)
-        axes.grid(alpha=0.3)
+        axes.set_xticks(xs)
+        axes.xaxis.set_major_formatter("{x:g}")
+        canvas.style_axes(axes)
     # After both, for a limit that is set stays where it is.
     figure.axes[0].set_ylim(bottom=0)
-    figure.axes[0].set_ylabel("fraction of wrong pixels")
+    figure.axes[0].yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
+    figure.axes[0].set_ylabel("wrong pixels")
     figure.suptitle(f"{dataset}: filling in hidden frames")
     figure.legend(handles.values(), handles.keys(), loc="outside right center", frameon=False)
     return figure
+
+
+def _looks():
+    """Return how each of `LABELS` is drawn: methods of a KVAE as in all pictures, rivals as what is left."""
+    methods = {label: method for (model, method), label in LABELS.items() if model == "kvae"}
+    looks = {label: METHODS.get(method) for label, method in methods.items()}
+    others = [label for label in LABELS.values() if looks.get(label) is None]
+    return {label: look for label, look in looks.items() if look} | looks_of(others)
 
 
 if __name__ == "__main__":

@@ -237,7 +237,7 @@ def _write(options, world, report, curves, measure):
         {method: values for method, values in curves.items() if method != "generation"},
         "hidden frames",
         f"{world}: hidden frames",
-        y_label=measure,
+        y_label="wrong pixels" if measure.endswith("wrong pixels") else measure,
     )
     canvas.save_png(options.output_dir / f"{world}.png", figure)
     for source, name in PICTURES.items():

@@ -12,7 +12,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -24,7 +24,7 @@ from kvae.data.colour import per_pixel
 from kvae.errors import UserError
 from kvae.runs.options import model_file
 from kvae.system import console
-from kvae.videos.frames import has_colour
+from kvae.videos.frames import has_colour, seconds_of_step
 from kvae.videos.sources import find, short_name
 
 if TYPE_CHECKING:
@@ -37,8 +37,14 @@ _BLANK = 222 / 255
 """Grey of a frame that the model did not see."""
 _LONGEST_STRIP = 40
 """Steps in the strip."""
+_BEFORE = 4
+"""Steps that a strip shows before what it is about."""
 _FILM_CELL = 160
-"""Screen pixels along the longer side of a frame of the film, about."""
+"""Screen pixels along the longer side of a frame of the film, at most, unless it has more itself."""
+_FILM_HEIGHT = 760
+"""Screen pixels of all rows together, about: a film that fits a screen."""
+_FPS = 10
+"""Frames a second of the film of a clip that does not say how many it has."""
 _BYTES_OF_CELL = 250_000
 """Of the film, before it is compressed, with the label beside a cell."""
 
@@ -133,16 +139,24 @@ def _run(options: Options) -> None:
     seen = model.pixels(frames).numpy()
     found = fill(model, frames, observed, options.continue_, options.samples, controls=clip.controls)
 
-    rows = _rows(seen, found)
-    scale = max(1, round(_FILM_CELL / max(height, width)))
-    film = films.film({label: row[None] for label, row in rows.items()}, found.observed[None], scale)
-    films.write_mp4(output / "filled.mp4", film)
-    first = _first_of_strip(found.observed)
-    part = slice(first, first + _LONGEST_STRIP)
-    # A row that has ended before the strip begins has nothing to show in it.
-    shown = {label: row[part] for label, row in rows.items() if len(row) > first}
-    strip = films.strip(shown, found.observed[part], complete=("seen",), first_step=first + 1)
-    films.write_png(output / "strip.png", strip)
+    rows = _rows(seen, found, clip.there)
+    scale = max(1, min(_FILM_CELL, _FILM_HEIGHT // len(rows)) // max(height, width))
+    film = films.film(
+        {label: row[None] for label, row in rows.items()},
+        {label: mask[None] for label, mask in _seen_by(rows, found.observed, clip.there).items()},
+        scale,
+    )
+    step = seconds_of_step(sources[0], options.rate or model.config.rate)
+    films.write_mp4(output / "filled.mp4", film, 1 / step if step else _FPS)
+    for name, first in _strips(found.observed, len(seen)).items():
+        part = slice(first, first + _LONGEST_STRIP)
+        # A row that has ended before the strip begins has nothing to show in it.
+        shown = {label: row[part] for label, row in rows.items() if len(row) > first}
+        seen_by = _seen_by(shown, found.observed, clip.there)
+        strip = films.strip(
+            shown, {label: mask[part] for label, mask in seen_by.items()}, first_step=first + 1
+        )
+        films.write_png(output / name, strip)
     with files.replacing(output / "filled.npz") as temporary:
         np.savez_compressed(temporary, **found._asdict())
     filled, missing = int((observed == 0).sum()), int((clip.there == 0).sum())
@@ -290,12 +304,13 @@ def _check(options: Options) -> None:
         )
 
 
-def _rows(seen: np.ndarray, found: "Filled") -> dict[str, np.ndarray]:
-    """Return the rows of film and strip, of T or T + N frames, by label."""
-    is_seen = per_pixel(found.observed[: len(seen)], seen) > 0
+def _rows(seen: np.ndarray, found: "Filled", there: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the rows of film and strip, of T or T + N frames, by label; the truth where any is hidden."""
+    observed = found.observed[: len(seen)]
     largest = float(found.uncertainty.max())
-    rows = {
-        "seen": np.where(is_seen, seen, _BLANK),
+    rows = {"truth": _blanked(seen, there)} if (there > observed).any() else {}
+    rows |= {
+        "model sees": _blanked(seen, observed),
         "filled in": found.images,
         # As bright as it gets: of a good model it is small.
         f"uncertainty (white: {largest:.2g})": found.uncertainty / (largest or 1),
@@ -303,11 +318,27 @@ def _rows(seen: np.ndarray, found: "Filled") -> dict[str, np.ndarray]:
     return rows | {f"sample {i}": sample for i, sample in enumerate(found.samples, start=1)}
 
 
-def _first_of_strip(observed: np.ndarray) -> int:
-    """Return where a strip begins, from 0: a little before the first hidden frame."""
+def _blanked(frames: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """Return frames [T, ...] in grey where `shown` [T] is 0."""
+    return np.where(per_pixel(shown, frames) > 0, frames, np.float32(_BLANK))
+
+
+def _seen_by(rows: Collection[str], observed: np.ndarray, there: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the frames that each row was made from: of the truth those that are there, else those seen."""
+    return {label: there if label == "truth" else observed for label in rows}
+
+
+def _strips(observed: np.ndarray, num_frames: int) -> dict[str, int]:
+    """Return name and first step, from 0, of the strips: one around the first hidden frame, and one from a
+    little before the end of the clip on, where the first does not reach what is imagined.
+    """
     if len(observed) <= _LONGEST_STRIP:
-        return 0
-    return max(0, int(np.argmin(observed)) - 4)
+        return {"strip.png": 0}
+    first = max(0, int(np.argmin(observed)) - _BEFORE)
+    strips = {"strip.png": min(first, len(observed) - _LONGEST_STRIP)}
+    if len(observed) > max(num_frames, strips["strip.png"] + _LONGEST_STRIP):
+        strips["strip_imagined.png"] = max(0, num_frames - _BEFORE)
+    return strips
 
 
 if __name__ == "__main__":

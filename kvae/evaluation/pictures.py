@@ -1,5 +1,6 @@
 """The films, strips and plots of a model on a few test sequences."""
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -8,9 +9,10 @@ from matplotlib.figure import Figure
 
 from kvae.data import masks
 from kvae.data.dataset import Dataset
+from kvae.evaluation.bounces import bounces
 from kvae.evaluation.motion import NUM_JUDGED, Motion, motion_of
 from kvae.models.autoencoder import SequenceAutoencoder
-from kvae.plots import figures, films
+from kvae.plots import figures, films, look
 from kvae.runs.run_folder import RunFolder
 
 NUM_SEQUENCES = 4
@@ -55,13 +57,12 @@ def draw(
         samples = found["sampling"].samples.images.numpy()
         rows = {"truth": truth} | {f"sample {i + 1}": samples[:, i] for i in range(NUM_SAMPLES)}
         folder.add_film("samples", films.film(rows, observed, there=there), step, prefix)
-    shown = ("reconstruction", *model.methods)
-    rows = {"truth": truth} | {label: found[label].images.numpy() for label in shown}
-    complete = ("truth", "reconstruction")
-    folder.add_film("imputation", films.film(rows, observed, complete=complete, there=there), step, prefix)
+    rows = {"truth": truth} | {label: found[label].images.numpy() for label in look.METHODS if label in found}
+    seen_by = _seen_by(rows, observed, config.t_init_mask)
+    folder.add_film("imputation", films.film(rows, seen_by, there=there), step, prefix)
     of_first = {label: frames[0] for label, frames in rows.items()}
     of_first_there = None if there is None else there[0]
-    strip = films.strip(of_first, observed[0], complete=complete, there=of_first_there)
+    strip = films.strip(of_first, {label: mask[0] for label, mask in seen_by.items()}, there=of_first_there)
     folder.add_strip("imputation_strip", strip, step, prefix)
     film = _film_of_generation(model, images, controls, truth, there)
     folder.add_film("generation", film, step, prefix)
@@ -77,9 +78,18 @@ def draw(
         folder.events.add_histograms(_histograms(model, dataset.first(config.batch_size)), step)
     if "smoothing" in model.methods:
         alpha = model.smooth(images, there, controls, seed=config.seed).alpha.numpy()
-        folder.add_plot("alpha", figures.alpha_over_time(alpha), step, prefix)
+        states = None if dataset.states is None else dataset.states[:NUM_SEQUENCES]
+        marked = bounces(states, config.dataset)
+        folder.add_plot("alpha", figures.alpha_over_time(alpha, marked=marked), step, prefix)
     if config.model == "kvae" and not config.alpha_rnn and config.dim_a == 2 and config.K > 1:
         folder.add_plot("alpha_plane", _alpha_plane(model, dataset), step, prefix)
+
+
+def _seen_by(rows: Collection[str], observed: np.ndarray, num_given: int) -> dict[str, np.ndarray]:
+    """Return the frames [N, T] that each row was made from; those made from all are left out."""
+    first = observed * (np.arange(observed.shape[1]) < num_given)
+    masks_of = {"generation": first} | dict.fromkeys(("sampling", "smoothing", "filtering"), observed)
+    return {label: mask for label, mask in masks_of.items() if label in rows}
 
 
 def _decoded(

@@ -55,7 +55,7 @@ def evaluate(
             f"{model.config.t_init_mask} frames is there"
         )
     for name in CURVES:
-        yield from _evaluate_curve(name, model, dataset, folder, step)
+        yield from _evaluate_curve(name, model, dataset, folder, step, guess)
     if guess is not None:
         yield f"A careless guess, a frame of the same video from another time: {guess:.4f}"
     # The guess under the name that it has in the folders of all runs.
@@ -75,7 +75,12 @@ def _line_of_bound(bound: Mapping[str, float], config: Config) -> str:
 
 
 def _evaluate_curve(
-    name: str, model: SequenceAutoencoder, dataset: Dataset, folder: RunFolder, step: int
+    name: str,
+    model: SequenceAutoencoder,
+    dataset: Dataset,
+    folder: RunFolder,
+    step: int,
+    guess: float | None,
 ) -> Iterator[str]:
     """Compute, write and plot one of `CURVES`; yield the lines of its table."""
     x_label, curve_of = CURVES[name]
@@ -102,16 +107,22 @@ def _evaluate_curve(
     if "sampling" in lines_of and len(dataset.images) > NUM_SAMPLED:
         yield f"{'':>12}  (sampling: the first {NUM_SAMPLED} test sequences)"
     folder.write_curve(name, whole, model.config.model)
-    folder.add_plot(name, curve_plot(name, lines_of, model.config.dataset), step, folder="")
+    folder.add_plot(name, curve_plot(name, lines_of, model.config.dataset, guess), step, folder="")
 
 
-def curve_plot(name: str, lines_of: Mapping[str, tuple[np.ndarray, np.ndarray]], dataset: str) -> Figure:
+def curve_plot(
+    name: str,
+    lines_of: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    dataset: str,
+    guess: float | None = None,
+) -> Figure:
     """Plot an imputation curve.
 
     Args:
         name: one of `CURVES`.
         lines_of: method to (x, fractions of wrong pixels).
         dataset: the option of that name.
+        guess: what a careless guess has wrong; None: not known.
     """
     title = f"{dataset_name(dataset)}: wrong pixels on hidden frames"
-    return figures.imputation_curves(lines_of, CURVES[name][0], title)
+    return figures.imputation_curves(lines_of, CURVES[name][0], title, guess=guess)

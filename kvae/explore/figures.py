@@ -12,9 +12,9 @@ from kvae.explore.plane import Plane
 from kvae.explore.session import Future, Look
 from kvae.plots import canvas, figures
 from kvae.plots.films import HIDDEN_COLOUR
+from kvae.plots.look import GREY, METHODS
 
-ENCODED, FILTERED, IMAGINED, POSTERIOR = canvas.COLOURS[:4]
-"""Colours as in the plots of a run: what is encoded, filtering, generation, sampling."""
+IMAGINED, POSTERIOR = METHODS["generation"].colour, METHODS["sampling"].colour
 HIDDEN = "#{:02x}{:02x}{:02x}".format(*HIDDEN_COLOUR)
 
 _RADIUS = np.sqrt(-2 * np.log(0.1))
@@ -51,14 +51,16 @@ def code_plane(plane: Plane, look: Look, all_codes: np.ndarray, future: Future |
     for point, cov in zip(mean, plane.covariances(look.cov), strict=True):
         axes.add_patch(_ellipse(point, cov))
     handles: list[Artist] = []
-    for label, codes, colour, marker, line in (
-        ("encoded (truth)", look.encoded, ENCODED, "o", "-"),
-        ("filtering", look.filtered_codes, FILTERED, "^", ":"),
-        ("posterior", look.mean, POSTERIOR, "D", "-"),
+    truth: dict[str, Any] = {"color": GREY, "linewidth": 5, "alpha": 0.35}
+    axes.plot(*plane.points(look.encoded).T, **truth, solid_capstyle="round")
+    handles.append(Line2D([], [], **truth, label="encoded (truth)"))
+    for label, codes, method, line in (
+        ("filtering", look.filtered_codes, METHODS["filtering"], ":"),
+        ("posterior", look.mean, METHODS["sampling"], "-"),
     ):
         points = plane.points(codes)
-        style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 4.5}
-        axes.plot(*points.T, color=colour, linewidth=1.3, linestyle=line, alpha=0.7)
+        style: dict[str, Any] = {"color": method.colour, "marker": method.marker, "markersize": 4.5}
+        axes.plot(*points.T, color=method.colour, linewidth=1.3, linestyle=line, alpha=0.7)
         axes.plot(*points[~hidden].T, **style, linestyle="none")
         axes.plot(*points[hidden].T, **style, linestyle="none", markerfacecolor="white")
         handles.append(Line2D([], [], **style | {"linestyle": line}, label=label))
@@ -96,7 +98,6 @@ def _ellipse(center: np.ndarray, cov: np.ndarray) -> Ellipse:
 
 
 def _hollow(label: str) -> Line2D:
-    grey = "#6E6E6E"
     return Line2D(
-        [], [], color=grey, marker="o", markersize=5, markerfacecolor="white", linestyle="none", label=label
+        [], [], color=GREY, marker="o", markersize=5, markerfacecolor="white", linestyle="none", label=label
     )

@@ -169,9 +169,9 @@ def _shown(exploration: Exploration, now: Situation) -> Iterator[list[Any]]:
 
 def _rows(look: Look) -> list[html.Row]:
     return [
-        html.Row("truth", look.truth, look.missing, figures.ENCODED, blank=True),
+        html.Row("truth", look.truth, look.missing, METHODS["truth"].colour, blank=True),
         html.Row(_SEEN_ROW, look.truth, look.hidden, blank=True),
         html.Row("posterior mean", look.filled, look.hidden, figures.POSTERIOR),
-        html.Row("filtering", look.filtered, look.hidden, figures.FILTERED),
+        html.Row("filtering", look.filtered, look.hidden, METHODS["filtering"].colour),
         *(html.Row(f"sample {i + 1}", frames, look.hidden) for i, frames in enumerate(look.samples)),
     ]

@@ -13,15 +13,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from kvae.plots.look import GREY, MIXTURE
 from kvae.system.files import replacing
 
 # Okabe and Ito's colours, which people of any colour vision can tell apart; yellow, too light for
 # lines on white, comes last.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#F0E442")
-"""Of the first lines of a plot."""
+"""Of the dimensions of a code."""
 LINESTYLES: tuple[Any, ...] = ("-", "--", ":", "-.")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-GREY = "#6E6E6E"
 SHADE = "#E4E4E4"
 
 
@@ -116,8 +115,69 @@ def legend_above(figure: Figure, handles: Sequence) -> None:
     )
 
 
+def legend_beside(figure: Figure, handles: Sequence) -> None:
+    """Put one legend right of all panels, the first handle at the bottom: as things are stacked in them."""
+    rows = max(1, math.floor(figure.get_figheight() / 0.24))
+    figure.legend(
+        handles=list(handles)[::-1],
+        loc="outside right center",
+        ncols=math.ceil(len(handles) / rows),
+        frameon=False,
+        fontsize=9.5,
+        handletextpad=0.5,
+        handlelength=1.2,
+        columnspacing=1.0,
+    )
+
+
+def label_ends(figure: Figure, axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
+    """Write what lines are beside their right ends, one above the other where they come close.
+
+    Args:
+        figure: what holds the axes, and nothing else.
+        axes: their limits are final.
+        ends: y, label and colour of each line.
+    """
+    low, high = axes.get_ylim()
+    # The height of a line of text, as a share of the axes.
+    step = 15 / (72 * figure.get_figheight() * 0.8)
+    order = sorted(range(len(ends)), key=lambda i: ends[i][0])
+    places = [(ends[i][0] - low) / (high - low) for i in order]
+    for _ in range(100):
+        for below in range(len(places) - 1):
+            missing = step - (places[below + 1] - places[below])
+            if missing > 1e-6:
+                places[below] -= missing / 2
+                places[below + 1] += missing / 2
+        if places:
+            # All stay inside.
+            places = list(np.array(places) + max(0, -places[0]) - max(0, places[-1] - 1))
+    for place, i in zip(places, order, strict=True):
+        _, label, colour = ends[i]
+        axes.annotate(
+            label,
+            (1, place),
+            xycoords="axes fraction",
+            xytext=(8, 0),
+            textcoords="offset points",
+            va="center",
+            color=colour,
+            fontsize=9.5,
+            annotation_clip=False,
+        )
+
+
 def colours_of(count: int) -> list:
-    """Return so many colours: `COLOURS`, or of more than those a scale from dark to light."""
-    if count <= len(COLOURS):
-        return list(COLOURS[:count])
+    """Return so many colours of the dimensions of a code; of many, a scale from dark to light."""
+    return _colours(COLOURS, count)
+
+
+def colours_of_mixture(count: int) -> list:
+    """Return so many colours of the models of a mixture; of more than nine, a scale from dark to light."""
+    return _colours(MIXTURE, count)
+
+
+def _colours(chosen: Sequence[str], count: int) -> list:
+    if count <= len(chosen):
+        return list(chosen[:count])
     return list(matplotlib.colormaps["viridis"](np.linspace(0, 0.95, count)))

@@ -6,6 +6,7 @@ outlives its last reference. Time steps are counted from 1.
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -14,9 +15,19 @@ from matplotlib.patches import Patch
 
 from kvae.data.masks import hidden_steps
 from kvae.plots import canvas
+from kvae.plots.look import GREY, Look, looks_of, method_of
 
 MAX_PANELS = 4
 """Plots with a panel per sequence show this many sequences, the first ones."""
+
+_GUESS = "careless guess"
+_MARK: dict[str, Any] = {
+    "color": "black",
+    "marker": "v",
+    "markersize": 5,
+    "linestyle": "none",
+    "clip_on": False,
+}
 
 
 def code_trajectories(trajectories: Mapping[str, np.ndarray], observed: np.ndarray | None = None) -> Figure:
@@ -55,12 +66,15 @@ def code_trajectories(trajectories: Mapping[str, np.ndarray], observed: np.ndarr
     return _codes_over_time(trajectories, hidden)
 
 
-def alpha_over_time(alpha: np.ndarray, size: tuple[float, float] = (4.4, 2.1)) -> Figure:
+def alpha_over_time(
+    alpha: np.ndarray, size: tuple[float, float] = (4.4, 2.1), marked: np.ndarray | None = None
+) -> Figure:
     """Plot the mixture weights of up to four sequences over time, stacked, a panel each.
 
     Args:
         alpha: [N, T, K], in [0, 1], each row sums to 1.
         size: width and height of a panel, in inches.
+        marked: [N, T], True at steps that have a mark above them: where a ball has bounced.
 
     Returns:
         The figure.
@@ -71,7 +85,7 @@ def alpha_over_time(alpha: np.ndarray, size: tuple[float, float] = (4.4, 2.1)) -
     alpha = _checked("alpha", alpha, "[N, T, K]")
     num_sequences, num_steps, num_mixtures = alpha.shape
     figure, panels = canvas.panels(min(num_sequences, MAX_PANELS), max_columns=2, size=size)
-    colours = canvas.colours_of(num_mixtures)
+    colours = canvas.colours_of_mixture(num_mixtures)
     # Stairs, not slopes: a weight belongs to a step, and a single step must be seen too.
     edges = np.arange(num_steps + 1) + 0.5
     for index, axes in enumerate(panels):
@@ -83,12 +97,17 @@ def alpha_over_time(alpha: np.ndarray, size: tuple[float, float] = (4.4, 2.1)) -
         axes.set_xlim(edges[0], edges[-1])
         axes.set_ylim(0, 1)
         canvas.tick_whole_steps(axes)
+        if marked is not None:
+            steps = np.flatnonzero(marked[index]) + 1
+            axes.plot(steps, np.full(len(steps), 1.04), **_MARK, transform=axes.get_xaxis_transform())
     canvas.number_sequences(panels)
     canvas.label_outer(panels, "time step $t$", r"weight $\alpha_t$")
-    handles = [
+    handles: list[Patch | Line2D] = [
         Patch(color=colour, alpha=0.9, label=rf"$\alpha^{{({k + 1})}}$") for k, colour in enumerate(colours)
     ]
-    canvas.legend_above(figure, handles)
+    if marked is not None and np.any(marked[: len(panels)]):
+        handles.append(Line2D([], [], **_MARK, label="bounce"))
+    canvas.legend_beside(figure, handles)
     return figure
 
 
@@ -189,18 +208,22 @@ def imputation_curves(
     x_label: str,
     title: str,
     references: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
-    y_label: str = "fraction of wrong pixels",
+    y_label: str = "wrong pixels",
+    guess: float | None = None,
 ) -> Figure:
     """Plot how many pixels of hidden frames are wrong, against how much was hidden.
 
+    Each line has its name at its end.
+
     Args:
         curves: Label to (x, y), each [P]: x hidden steps or drop probability, y the fraction of
-            wrong pixels on hidden frames, in [0, 1].
+            wrong pixels on hidden frames, in [0, 1], shown in per cent.
         x_label: What x is.
         title: The figure's title.
         references: Curves to compare with, drawn dashed; one that bears the label of a curve has
             its colour.
-        y_label: What y is, where it is another error.
+        y_label: What y is; any other than the default is an error that is shown as it is.
+        guess: What a careless guess has wrong, a line across.
 
     Returns:
         The figure.
@@ -212,97 +235,85 @@ def imputation_curves(
         raise ValueError("curves must map a label to (x, y). Received: none.")
     curves = {label: _checked_curve(label, curve) for label, curve in curves.items()}
     references = {label: _checked_curve(label, curve) for label, curve in (references or {}).items()}
-    labels = list(dict.fromkeys([*curves, *references]))
-    colours = dict(zip(labels, canvas.colours_of(len(labels)), strict=True))
-    markers = {label: canvas.MARKERS[i % len(canvas.MARKERS)] for i, label in enumerate(labels)}
+    looks = looks_of(dict.fromkeys([*curves, *references]))
 
     figure, (axes,) = canvas.panels(1, max_columns=1, size=(6.6, 3.9))
+    ends = []
     for label, (x, y) in references.items():
-        axes.plot(
-            x,
-            y,
-            linestyle="--",
-            linewidth=1.4,
-            color=colours[label],
-            marker=markers[label],
-            markersize=4.5,
-            markerfacecolor="white",
-            label=f"{label} (reference)" if label in curves else label,
-        )
-    for label, (x, y) in curves.items():
-        axes.plot(
-            x,
-            y,
-            linewidth=2,
-            color=colours[label],
-            marker=markers[label],
-            markersize=5,
-            label=label,
-        )
+        name, look = f"{label} (reference)" if label in curves else label, looks[label]
+        axes.plot(x, y, **_line(look), linestyle="--", linewidth=1.4, markerfacecolor="white", label=name)
+        ends.append((float(y[-1]), name, look.colour))
+    for label in (label for label in looks if label in curves):
+        (x, y), look = curves[label], looks[label]
+        axes.plot(x, y, **_line(look), linewidth=2, label=label)
+        ends.append((float(y[-1]), label, look.colour))
+    if guess is not None:
+        axes.axhline(guess, color=GREY, linewidth=1.2, linestyle=":", label=_GUESS)
+        ends.append((guess, _GUESS, GREY))
     axes.set_ylim(bottom=0)
+    canvas.label_ends(figure, axes, ends)
+    # Ticks where there is something, and not in between.
+    axes.set_xticks(
+        sorted({float(value) for x, _ in (*curves.values(), *references.values()) for value in x})
+    )
+    axes.xaxis.set_major_formatter("{x:g}")
+    if y_label == "wrong pixels":
+        axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     axes.set_title(title, fontsize=11)
-    # The curves first, though drawn last, on top.
-    handles, names = axes.get_legend_handles_labels()
-    order = [*range(len(references), len(handles)), *range(len(references))]
-    figure.legend(
-        [handles[i] for i in order],
-        [names[i] for i in order],
-        loc="outside right center",
-        frameon=False,
-    )
     return figure
+
+
+def _line(look: Look) -> dict[str, Any]:
+    return {"color": look.colour, "marker": look.marker, "markersize": 5}
 
 
 def _codes_in_plane(trajectories: Mapping[str, np.ndarray], hidden: np.ndarray) -> Figure:
     figure, panels = canvas.panels(len(hidden), max_columns=2, size=(3.6, 3.5), share=True)
-    colours = canvas.colours_of(len(trajectories))
+    looks = looks_of(trajectories)
     handles = []
     for index, axes in enumerate(panels):
-        for order, (label, codes) in enumerate(trajectories.items()):
-            path, unseen = codes[index], hidden[index, : codes.shape[1]]
-            style = {
-                "color": colours[order],
-                "marker": canvas.MARKERS[order % len(canvas.MARKERS)],
-                "markersize": 4,
-                "linestyle": "none",
-            }
-            axes.plot(*path.T, color=colours[order], linewidth=1, alpha=0.45)
+        for label, look in looks.items():
+            path = trajectories[label][index]
+            unseen = hidden[index, : len(path)]
+            # What the frames themselves say lies beneath all others.
+            is_truth = method_of(label) in ("truth", "reconstruction")
+            line: dict[str, Any] = {"linewidth": 5 if is_truth else 1, "alpha": 0.35 if is_truth else 0.6}
+            style = _line(look) | {"markersize": 0 if is_truth else 4, "linestyle": "none"}
+            axes.plot(*path.T, color=look.colour, **line, solid_capstyle="round")
             axes.plot(*path[~unseen].T, **style)
             axes.plot(*path[unseen].T, **style, markerfacecolor="white", markeredgewidth=1)
-            axes.plot(
-                *path[0],
-                color=colours[order],
-                marker="*",
-                markersize=14,
-                markeredgecolor="white",
-                markeredgewidth=0.8,
-                zorder=5,
-            )
             if index == 0:
-                handles.append(Line2D([], [], **style | {"linestyle": "-"}, label=label))
+                of_legend = style | line | {"linestyle": "-"}
+                handles.append(Line2D([], [], **of_legend, label=label))
+        first = next(iter(looks))
+        star: dict[str, Any] = {"marker": "*", "markersize": 14, "markeredgecolor": "white"}
+        axes.plot(*trajectories[first][index][0], color=looks[first].colour, **star, zorder=5)
         axes.set_box_aspect(1)
-    handles.append(
-        Line2D([], [], color=canvas.GREY, marker="*", markersize=11, linestyle="none", label="start")
-    )
+    x_limits, y_limits = _square(trajectories)
+    # Of all panels, which share them.
+    panels[0].set_xlim(*x_limits)
+    panels[0].set_ylim(*y_limits)
+    handles.append(Line2D([], [], color=GREY, marker="*", markersize=11, linestyle="none", label="start"))
     if hidden.any():
-        handles.append(
-            Line2D(
-                [],
-                [],
-                color=canvas.GREY,
-                marker="o",
-                markersize=5,
-                markerfacecolor="white",
-                linestyle="none",
-                label="hidden step",
-            )
-        )
+        hollow: dict[str, Any] = {"marker": "o", "markersize": 5, "markerfacecolor": "white"}
+        handles.append(Line2D([], [], color=GREY, **hollow, linestyle="none", label="hidden step"))
     canvas.number_sequences(panels)
     canvas.label_outer(panels, "code $a_1$", "code $a_2$")
     canvas.legend_above(figure, handles)
     return figure
+
+
+def _square(trajectories: Mapping[str, np.ndarray]) -> list[tuple[float, float]]:
+    """Return limits of both axes, equally far apart, that hold all codes [N, T, 2] in the panels."""
+    points = np.concatenate([codes[:MAX_PANELS].reshape(-1, 2) for codes in trajectories.values()])
+    points = points[np.isfinite(points).all(axis=1)]
+    if not len(points):
+        return [(-1.0, 1.0)] * 2
+    low, high = points.min(axis=0), points.max(axis=0)
+    half = 0.55 * max(float((high - low).max()), 1e-6)
+    return [(float(middle - half), float(middle + half)) for middle in (low + high) / 2]
 
 
 def _codes_over_time(trajectories: Mapping[str, np.ndarray], hidden: np.ndarray) -> Figure:
@@ -333,7 +344,7 @@ def _codes_over_time(trajectories: Mapping[str, np.ndarray], hidden: np.ndarray)
         Line2D(
             [],
             [],
-            color=canvas.GREY,
+            color=GREY,
             linestyle=canvas.LINESTYLES[order % len(canvas.LINESTYLES)],
             linewidth=1.5,
             label=label,

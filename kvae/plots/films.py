@@ -1,8 +1,8 @@
 """Films and strips of frames: what the model saw, what it made of it, what it imagined.
 
 Pure functions from arrays to pictures. Frames are in [0, 1], grey [.., H, W] or in colour [.., H, W, 3],
-shown without smoothing; time steps are counted from 1. Frames hidden from the model have a coloured border,
-but for rows such as the truth.
+shown without smoothing; time steps are counted from 1. Frames that a row was not made from have a coloured
+border there.
 """
 
 import io
@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from kvae.data.masks import hidden_steps
+from kvae.plots.look import METHODS, method_of
 from kvae.system.files import replacing
 
 HIDDEN_COLOUR = (240, 125, 0)
@@ -29,6 +30,7 @@ NAN_COLOUR = (220, 0, 180)
 
 _PAPER = (255, 255, 255)
 _INK = (45, 45, 45)
+_NOTE = (110, 110, 110)
 _MARGIN = 10
 _BORDER = 3
 # Two borders side by side and a line of paper between them.
@@ -41,7 +43,7 @@ _STRIP_CELL = 56
 
 def film(
     rows: Mapping[str, np.ndarray],
-    observed: np.ndarray | None = None,
+    observed: np.ndarray | Mapping[str, np.ndarray] | None = None,
     scale: int | None = None,
     complete: Collection[str] | None = None,
     there: np.ndarray | None = None,
@@ -52,7 +54,8 @@ def film(
         rows: Label to frames [N, T_row, H, W] or [N, T_row, H, W, 3] in [0, 1]; values outside are
             clipped. Rows may differ in length: a row that has ended shows a grey cell.
         observed: [N, T_mask], 1 where the model saw the frame. At hidden steps the cells of the
-            incomplete rows have a coloured border; steps after the mask's end count as hidden.
+            incomplete rows have a coloured border; steps after the mask's end count as hidden. Or label to
+            such masks, where rows saw different frames.
         scale: Screen pixels per pixel; by default cells are about 96 screen pixels wide.
         complete: Labels of the rows that nothing was hidden from; by default the first, the truth.
         there: [N, T_there], 0 where nobody has the frame, which has the border in those rows too.
@@ -73,22 +76,21 @@ def film(
             + ", ".join(f"{label!r} with {frames.shape[0]}" for label, frames in rows.items())
         )
     num_steps = max(frames.shape[1] for frames in rows.values())
-    hidden = hidden_steps(observed, num_sequences, num_steps)
+    complete = [next(iter(rows))] if complete is None else complete
     missing = _missing(there, num_sequences, num_steps)
+    hidden = _hidden(rows, observed, complete, missing)
 
     layout = _lay_out(
         labels=[*rows, f"t = {num_steps}"],
         num_rows=len(rows),
         num_columns=num_sequences,
         cell=_cell_size(next(iter(rows.values()))[0], scale, _FILM_CELL),
-        legend_line=0 if hidden.any() or missing.any() else None,
+        legend_line=0 if any(of_row.any() for of_row in hidden.values()) else None,
     )
     canvas = np.repeat(layout.canvas[np.newaxis], num_steps, axis=0)
-    complete = [next(iter(rows))] if complete is None else complete
     for row, (label, frames) in enumerate(rows.items()):
         for column in range(num_sequences):
-            hides = missing if label in complete else hidden
-            border = hides[column, : frames.shape[1]]
+            border = hidden[label][column, : frames.shape[1]]
             _paste(canvas, layout, row, column, frames[column], border)
     for step in range(num_steps):
         left, top, width, height = layout.footer
@@ -102,7 +104,7 @@ def film(
 
 def strip(
     rows: Mapping[str, np.ndarray],
-    observed: np.ndarray | None = None,
+    observed: np.ndarray | Mapping[str, np.ndarray] | None = None,
     scale: int | None = None,
     complete: Collection[str] | None = None,
     first_step: int = 1,
@@ -114,7 +116,8 @@ def strip(
         rows: Label to frames [T_row, H, W] or [T_row, H, W, 3] in [0, 1]; values outside are clipped.
             Rows may differ in length: after a row's end its cells are grey.
         observed: [T_mask], 1 where the model saw the frame. Hidden steps have a coloured border
-            in the incomplete rows; steps after the mask's end count as hidden.
+            in the incomplete rows; steps after the mask's end count as hidden. Or label to such masks, where
+            rows saw different frames.
         scale: Screen pixels per pixel; by default cells are about 56 screen pixels wide.
         complete: Labels of the rows that nothing was hidden from; by default the first, the truth.
         first_step: What the first step is called.
@@ -128,24 +131,32 @@ def strip(
     """
     rows = _checked_rows(rows, ("T",))
     num_steps = max(len(frames) for frames in rows.values())
-    if observed is not None and np.ndim(observed) != 1:
-        raise ValueError(f"observed must have shape [T_mask]. Received: shape {np.shape(observed)}.")
-    observed = None if observed is None else np.asarray(observed)[np.newaxis]
-    hidden = hidden_steps(observed, 1, num_steps)[0]
-    missing = _missing(None if there is None else there[np.newaxis], 1, num_steps)[0]
+    for mask in observed.values() if isinstance(observed, Mapping) else (observed,):
+        if mask is not None and np.ndim(mask) != 1:
+            raise ValueError(f"observed must have shape [T_mask]. Received: shape {np.shape(mask)}.")
+    complete = [next(iter(rows))] if complete is None else complete
+    missing = _missing(None if there is None else there[np.newaxis], 1, num_steps)
+    of_one = {label: frames[np.newaxis] for label, frames in rows.items()}
+    if isinstance(observed, Mapping):
+        hidden = _hidden(
+            of_one, {label: mask[np.newaxis] for label, mask in observed.items()}, complete, missing
+        )
+    else:
+        hidden = _hidden(
+            of_one, None if observed is None else np.asarray(observed)[np.newaxis], complete, missing
+        )
 
     layout = _lay_out(
         labels=[*rows, "t"],
         num_rows=len(rows),
         num_columns=num_steps,
         cell=_cell_size(next(iter(rows.values())), scale, _STRIP_CELL),
-        legend_line=1 if hidden.any() or missing.any() else None,
+        legend_line=1 if any(of_row.any() for of_row in hidden.values()) else None,
     )
     canvas = layout.canvas[np.newaxis].copy()
-    complete = [next(iter(rows))] if complete is None else complete
     for row, (label, frames) in enumerate(rows.items()):
         for step in range(len(frames)):
-            border = (missing if label in complete else hidden)[step : step + 1]
+            border = hidden[label][0, step : step + 1]
             _paste(canvas, layout, row, step, frames[step : step + 1], border)
 
     image = Image.fromarray(canvas[0])
@@ -162,6 +173,22 @@ def strip(
         centre = layout.lefts[step] + layout.cell[1] // 2
         draw.text((centre, middle), str(step + first_step), _INK, font, anchor="mm")
     return np.array(image)
+
+
+def _hidden(
+    rows: Collection[str],
+    observed: np.ndarray | Mapping[str, np.ndarray] | None,
+    complete: Collection[str],
+    missing: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """Return for each row [N, T] bool, True where it was made without the frame."""
+    num_sequences, num_steps = missing.shape
+    hidden = {}
+    for label in rows:
+        mask = observed.get(label) if isinstance(observed, Mapping) else observed
+        is_complete = label in complete or (isinstance(observed, Mapping) and mask is None)
+        hidden[label] = missing if is_complete else hidden_steps(mask, num_sequences, num_steps) | missing
+    return hidden
 
 
 def _missing(there: np.ndarray | None, num_sequences: int, num_steps: int) -> np.ndarray:
@@ -289,7 +316,7 @@ def _lay_out(
     line = round(1.5 * _SMALL_SIZE)
     label_width = max(
         *(_text_width(label, font) for label in labels[:num_rows]),
-        *(_text_width(label, small) for label in labels[num_rows:]),
+        *(_text_width(label, small) for label in (*labels[num_rows:], *map(_note_of, labels[:num_rows]))),
     )
     # Cells may be smaller than the text beside them.
     row_height = max(cell[0], round(1.2 * _LABEL_SIZE))
@@ -298,7 +325,7 @@ def _lay_out(
     lefts = [left + column * (cell[1] + _GAP) for column in range(num_columns)]
     footer = (_MARGIN, _MARGIN + num_rows * (row_height + _GAP), label_width, line)
 
-    legend = "hidden from the model"
+    legend = "not seen: filled in, or imagined"
     width = lefts[-1] + cell[1] + _MARGIN
     height = footer[1] + line + _MARGIN // 2
     if legend_line is not None:
@@ -308,7 +335,11 @@ def _lay_out(
     image = Image.new("RGB", (width + width % 2, height + height % 2), _PAPER)
     draw = ImageDraw.Draw(image)
     for label, top in zip(labels[:num_rows], tops, strict=True):
-        middle = top + cell[0] // 2
+        middle, note = top + cell[0] // 2, _note_of(label)
+        # A cell that is too low for two lines has the one.
+        if note and row_height >= _LABEL_SIZE + _SMALL_SIZE + 4:
+            draw.text((_MARGIN + label_width, middle + 9), note, _NOTE, small, anchor="rm")
+            middle -= 7
         draw.text((_MARGIN + label_width, middle), label, _INK, font, anchor="rm")
         for cell_left in lefts:
             corner = (cell_left + cell[1] - 1, top + cell[0] - 1)
@@ -319,6 +350,12 @@ def _lay_out(
         draw.rectangle(box, outline=HIDDEN_COLOUR, width=_BORDER)
         draw.text((left + line, middle), legend, _INK, small, anchor="lm")
     return _Layout(np.array(image), cell, tops, lefts, footer)
+
+
+def _note_of(label: str) -> str:
+    """Return what is said in small below the label of a row; empty: nothing."""
+    look = METHODS.get(method_of(label))
+    return "decoded throughout" if look is not None and look.decodes else ""
 
 
 def _paste(

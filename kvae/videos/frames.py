@@ -156,12 +156,35 @@ def read_recording(source: Source, look: Look, max_frames: int, rate: float = 0)
     return Recording(images, mask, controls)
 
 
+def seconds_of_step(source: Source, rate: float = 0) -> float | None:
+    """Return the time between two frames of a source, as `clips_of` reads it; None: it does not say.
+
+    Args:
+        source: what `sources.find` returned.
+        rate: as for `clips_of`.
+
+    Raises:
+        VideoError: a file is broken.
+    """
+    path = source.files[0]
+    if source.suffix in ARRAY_SUFFIXES:
+        return None
+    if source.suffix not in (*PICTURE_SUFFIXES, ".gif"):
+        return _grid_of_film(path, containers.probe(path).times, None, rate)[1]
+    if len(source.files) > 1 or path.suffix.lower() not in _FILMS_OF_PICTURES:
+        return None
+    shown = stills.durations(path)
+    return _grid_of_film(path, [0.0, *itertools.accumulate(shown[:-1])], shown[-1], rate)[1]
+
+
 def has_colour(frame: np.ndarray) -> bool:
     """Return whether a frame [H, W, 3] or [H, W, 4], of which the first three count, is more than grey."""
     colour = frame[..., :3]
     return int((colour.max(axis=-1) - colour.min(axis=-1)).max()) > _LEAST_COLOUR
 
 
+_FILMS_OF_PICTURES = (".gif", ".webp", ".apng", ".png")
+"""Files that may hold many pictures, and say how long each is shown."""
 _LEAST_COLOUR = 24
 """Levels between the channels of a pixel in colour: what compression leaves of grey is below that."""
 
@@ -184,7 +207,7 @@ def _pictures_of_video(path: Path, look: Look, rate: float) -> Iterator[np.ndarr
 def _pictures(source: Source, look: Look, rate: float) -> Iterator[np.ndarray | None]:
     paths = source.files
     grid = Grid.of(source.places) if source.places else None
-    if len(paths) == 1 and paths[0].suffix.lower() in (".gif", ".webp", ".apng", ".png"):
+    if len(paths) == 1 and paths[0].suffix.lower() in _FILMS_OF_PICTURES:
         shown = stills.durations(paths[0])
         starts = [0.0, *itertools.accumulate(shown[:-1])]
         grid, step = _grid_of_film(paths[0], starts, shown[-1], rate)

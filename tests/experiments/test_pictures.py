@@ -71,6 +71,7 @@ def test_the_command(model, monkeypatch, tmp_path, capsys):
     for name in ("imputation_planning", "imputation_random"):
         points = [CurvePoint(x, "smoothing", ImputationError(x / 9, x)) for x in (1, 2)]
         kept.write_curve(name, points, "kvae")
+    kept.write_json("evaluation.json", {"baseline": 0.05})
     kept.close()
 
     def picture(model, dataset, folder, step):

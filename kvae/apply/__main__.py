@@ -329,14 +329,15 @@ def _seen_by(rows: Collection[str], observed: np.ndarray, there: np.ndarray) -> 
 
 
 def _strips(observed: np.ndarray, num_frames: int) -> dict[str, int]:
-    """Return name and first step, from 0, of the strips: one around the first hidden frame, and one from a
-    little before the end of the clip on, where the first does not reach what is imagined.
+    """Return name and first step, from 0, of the strips.
+
+    One is around the first hidden frame; where that does not reach what is imagined, another begins a little
+    before the end of the clip.
     """
-    if len(observed) <= _LONGEST_STRIP:
-        return {"strip.png": 0}
-    first = max(0, int(np.argmin(observed)) - _BEFORE)
-    strips = {"strip.png": min(first, len(observed) - _LONGEST_STRIP)}
-    if len(observed) > max(num_frames, strips["strip.png"] + _LONGEST_STRIP):
+    most = max(0, len(observed) - _LONGEST_STRIP)
+    first = min(max(0, int(np.argmin(observed)) - _BEFORE), most)
+    strips = {"strip.png": first}
+    if first < most and len(observed) > num_frames:
         strips["strip_imagined.png"] = max(0, num_frames - _BEFORE)
     return strips
 

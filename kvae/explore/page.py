@@ -10,6 +10,7 @@ import numpy as np
 from kvae.data import masks
 from kvae.explore import figures, html, words
 from kvae.explore.session import MAX_FUTURE, Exploration, Look, middle
+from kvae.plots.look import METHODS
 
 _HERE = Path(__file__).parent
 _FORCE_LIGHT = "() => document.body.classList.remove('dark')"

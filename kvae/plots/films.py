@@ -182,13 +182,10 @@ def _hidden(
     missing: np.ndarray,
 ) -> dict[str, np.ndarray]:
     """Return for each row [N, T] bool, True where it was made without the frame."""
-    num_sequences, num_steps = missing.shape
-    hidden = {}
-    for label in rows:
-        mask = observed.get(label) if isinstance(observed, Mapping) else observed
-        is_complete = label in complete or (isinstance(observed, Mapping) and mask is None)
-        hidden[label] = missing if is_complete else hidden_steps(mask, num_sequences, num_steps) | missing
-    return hidden
+    if isinstance(observed, Mapping):
+        return {label: hidden_steps(observed.get(label), *missing.shape) | missing for label in rows}
+    hidden = hidden_steps(observed, *missing.shape) | missing
+    return {label: missing if label in complete else hidden for label in rows}
 
 
 def _missing(there: np.ndarray | None, num_sequences: int, num_steps: int) -> np.ndarray:

@@ -104,6 +104,8 @@ def test_a_clip_is_filled_in_and_goes_on(trained, folder, tmp_path, monkeypatch,
     assert f"an error (RMS) of {of_filled:.3f}; the last frame seen, shown on, has {of_last:.3f}" in said
     film = imageio.mimread(output / "filled.mp4", memtest=False)
     assert len(film) == 15
+    with imageio.get_reader(output / "filled.mp4") as reader:
+        assert reader.get_meta_data()["fps"] == 10
     # Coloured borders at hidden steps, and at imagined ones.
     orange = [
         int((np.abs(frame.astype(int) - (240, 125, 0)).max(axis=-1) < 60).sum()) > 1000 for frame in film
@@ -112,6 +114,43 @@ def test_a_clip_is_filled_in_and_goes_on(trained, folder, tmp_path, monkeypatch,
     # Not over what is there.
     assert apply.main(arguments) == 2
     assert "choose another --output" in capsys.readouterr().err
+
+
+def test_a_long_clip_has_its_own_rate_and_two_strips(trained, tmp_path):
+    frames = np.zeros([60, 24, 32, 3], np.uint8)
+    for t, frame in enumerate(frames):
+        frame[8:16, t % 24 : t % 24 + 8] = 220
+    path, output = tmp_path / "long.mp4", tmp_path / "out"
+    imageio.mimwrite(path, frames, fps=25, macro_block_size=1, ffmpeg_log_level="error")
+    arguments = ["--hide", "13-15", "--continue", "6", "--samples", "0", "--output", str(output)]
+    assert apply.main([str(trained), str(path), *arguments]) == 0
+    with imageio.get_reader(output / "filled.mp4") as reader:
+        assert reader.get_meta_data()["fps"] == 25
+        width, height = reader.get_meta_data()["size"]
+    # Four rows: the truth, what the model sees, what is filled in, how uncertain that is.
+    assert height > 4 * 8 * 16
+    assert max(width, height) < 900
+    strips = {path.name: Image.open(path).width for path in output.glob("strip*.png")}
+    assert {*strips} == {"strip.png", "strip_imagined.png"}
+    # 40 steps, and the last four with the six that are imagined.
+    assert strips["strip_imagined.png"] < strips["strip.png"]
+
+
+@pytest.mark.parametrize(
+    ("observed", "num_frames", "strips"),
+    [
+        ("1" * 20 + "0" * 20, 20, {"strip.png": 0}),
+        ("1" * 50 + "0" * 30, 50, {"strip.png": 40}),
+        ("1" * 5 + "0" * 50 + "1" * 5 + "0" * 9, 60, {"strip.png": 1, "strip_imagined.png": 56}),
+        ("1" * 9 + "0" * 5 + "1" * 50 + "0" * 8, 64, {"strip.png": 5, "strip_imagined.png": 60}),
+        ("1" * 60 + "0" * 5 + "1" * 5, 70, {"strip.png": 30}),
+        ("1" * 9 + "0" * 5 + "1" * 50, 64, {"strip.png": 5}),
+    ],
+)
+def test_strips_show_what_is_hidden_and_what_is_imagined(observed, num_frames, strips):
+    found = apply._strips(np.array([float(step) for step in observed]), num_frames)
+    # A strip that shows all that is imagined needs no other.
+    assert found == strips
 
 
 def test_the_frames_are_those_of_the_run(trained, folder, tmp_path):

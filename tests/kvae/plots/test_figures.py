@@ -1,5 +1,6 @@
 """Plots of a model: what is drawn, at the smallest shapes too, and nothing left behind."""
 
+import itertools
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import pytest
 from matplotlib.colors import same_color
 
 from kvae.plots import canvas, figures
+from kvae.plots.look import METHODS
 
 
 def codes(num_sequences=2, num_steps=5, dim_a=2, seed=0):
@@ -98,8 +100,8 @@ def test_codes_of_other_dimensions_are_drawn_over_time():
 
 @pytest.mark.parametrize("dim_a", [1, 2])
 def test_a_single_step_is_seen(dim_a):
-    blank = canvas.to_image(figures.code_trajectories({"encoded": np.full((1, 1, dim_a), np.nan)}))
-    image = canvas.to_image(figures.code_trajectories({"encoded": np.zeros((1, 1, dim_a))}))
+    blank = canvas.to_image(figures.code_trajectories({"smoothed": np.full((1, 1, dim_a), np.nan)}))
+    image = canvas.to_image(figures.code_trajectories({"smoothed": np.zeros((1, 1, dim_a))}))
     blue = np.array([0x00, 0x72, 0xB2])
     near = [(np.abs(picture.astype(int) - blue).max(-1) < 8).sum() for picture in (blank, image)]
     assert near[1] > near[0]
@@ -151,23 +153,24 @@ def test_alpha_plane_of_a_single_point():
     assert figure.axes[0].get_ylim() == (2.5, 3.5)
 
 
+def names_at_ends(axes):
+    """Name -> the height of its middle, in pixels."""
+    axes.figure.canvas.draw()
+    return {text.get_text(): text.get_window_extent() for text in axes.texts}
+
+
 def test_imputation_curves_draws_references_dashed_in_the_colour_of_their_curve():
     x = np.array([1, 3, 5])
     figure = figures.imputation_curves(
-        {"smoothing": (x, 0.01 * x), "filtering": (x, 0.02 * x)},
+        {"filtering": (x, 0.02 * x), "smoothing": (x, 0.01 * x)},
         "hidden steps",
         "Planning",
         references={"smoothing": (x, 0.03 * x), "AE-RNN": (x, 0.04 * x)},
+        guess=0.25,
     )
     (axes,) = figure.axes
     lines = {line.get_label(): line for line in axes.lines}
-    assert legend_labels(figure) == [
-        "smoothing",
-        "filtering",
-        "smoothing (reference)",
-        "AE-RNN",
-    ]
-    assert_legend_covers_no_panel(figure)
+    assert not figure.legends
     for label, factor, linestyle in [
         ("smoothing", 0.01, "-"),
         ("filtering", 0.02, "-"),
@@ -179,17 +182,59 @@ def test_imputation_curves_draws_references_dashed_in_the_colour_of_their_curve(
         assert lines[label].get_linestyle() == linestyle
     colours = {label: line.get_color() for label, line in lines.items()}
     assert same_color(colours["smoothing"], colours["smoothing (reference)"])
+    assert same_color(colours["smoothing"], METHODS["smoothing"].colour)
     distinct = {colours[label] for label in ("smoothing", "filtering", "AE-RNN")}
     assert len(distinct) == 3
+    np.testing.assert_allclose(lines["careless guess"].get_ydata(), 0.25)
+    # Each name at the end of its line, in its order.
+    ends = names_at_ends(axes)
+    assert {*ends} == {*lines}
+    heights = [ends[name].y0 for name in sorted(lines, key=lambda name: lines[name].get_ydata()[-1])]
+    assert heights == sorted(heights)
+    assert all(ends[name].x0 > axes.get_window_extent().x1 for name in ends)
     assert axes.get_xlabel() == "hidden steps"
     assert axes.get_title() == "Planning"
     assert axes.get_ylim()[0] == 0
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["1", "3", "5"]
+    assert axes.get_yticklabels()[1].get_text().endswith(" %")
+
+
+def test_names_of_lines_that_end_together_do_not_overlap():
+    curves = {name: ([1, 2], [0.01, 0.02 + i * 1e-5]) for i, name in enumerate("abcdef")}
+    figure = figures.imputation_curves(curves, "x", "title", y_label="mean squared error")
+    boxes = sorted(names_at_ends(figure.axes[0]).values(), key=lambda box: box.y0)
+    assert all(below.y1 <= above.y0 + 1 for below, above in itertools.pairwise(boxes))
+    assert "%" not in figure.axes[0].get_yticklabels()[1].get_text()
 
 
 def test_imputation_curves_of_one_point():
     figure = figures.imputation_curves({"smoothing": ([0.1], [0.02])}, "drop probability", "Random")
-    assert legend_labels(figure) == ["smoothing"]
+    assert [*names_at_ends(figure.axes[0])] == ["smoothing"]
     assert canvas.to_image(figure).std() > 0
+
+
+def test_codes_lie_in_squares_with_the_truth_beneath():
+    path = codes(2, 6) * [5.0, 0.1]
+    figure = figures.code_trajectories({"smoothed": path, "encoded": path + 0.01})
+    for axes in figure.axes:
+        (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+        assert right - left == pytest.approx(high - low)
+        beneath, *_ = axes.lines
+        assert same_color(beneath.get_color(), METHODS["truth"].colour)
+        assert beneath.get_linewidth() > 3
+    assert legend_labels(figure)[0] == "encoded"
+
+
+def test_steps_are_marked_above_alpha():
+    marked = np.zeros((2, 5), bool)
+    marked[1, 3] = True
+    figure = figures.alpha_over_time(weights(2, 5, 9), marked=marked)
+    steps = [line.get_xdata().tolist() for axes in figure.axes for line in axes.lines]
+    assert steps == [[], [4]]
+    # From the top of the stack to its bottom.
+    assert legend_labels(figure)[0] == "bounce"
+    assert legend_labels(figure)[-1] == r"$\alpha^{(1)}$"
+    assert_legend_covers_no_panel(figure)
 
 
 def test_pictures_need_neither_pyplot_nor_tensorflow():

@@ -320,3 +320,30 @@ def test_rows_that_saw_everything_have_no_border():
         assert coloured_rows(film[0]) == 0
         first = {label: frames[0] for label, frames in rows.items()}
         assert coloured_rows(films.strip(first, observed[0], complete=complete)) == 2 * bordered
+
+
+def test_a_row_has_a_border_where_that_row_did_not_see_the_frame():
+    frames = moving_dot()
+    rows = {"truth": frames, "smoothing": frames, "generation": frames}
+    gap, first = np.ones((2, 6)), np.ones((2, 6))
+    gap[:, 2:4], first[:, 2:] = 0, 0
+    film = films.film(rows, {"smoothing": gap, "generation": first}, scale=4)
+    assert [border_cells(image, 32) for image in film] == [0, 0, 4, 4, 2, 2]
+    strip = films.strip(
+        {label: row[0] for label, row in rows.items()}, {"smoothing": gap[0], "generation": first[0]}, scale=4
+    )
+    assert border_cells(strip, 32) == 2 + 4
+    there = np.ones((2, 6))
+    there[0, 5] = 0
+    film = films.film(rows, {"smoothing": gap, "generation": first}, scale=4, there=there)
+    assert [border_cells(image, 32) for image in film] == [0, 0, 4, 4, 2, 4]
+
+
+def test_rows_that_decode_what_was_seen_say_so():
+    def dark(label):
+        picture = films.strip({"truth": np.zeros((2, 8, 8)), label: np.zeros((2, 8, 8))}, scale=8)
+        return int((picture[: films._MARGIN + 2 * 80, :] == films._NOTE).all(axis=-1).sum())
+
+    assert dark("smoothing") > 0
+    assert dark("generation") > 0
+    assert dark("sampling") == dark("model sees") == 0

@@ -252,3 +252,18 @@ def test_frames_too_large_to_hold_are_refused(tmp_path):
         file.truncate(file.tell() + 200_000)
     with pytest.raises(UserError, match="frames of 100000x2"):
         read(tmp_path / "a.npy")
+
+
+def test_a_film_says_how_long_its_frames_are_and_an_array_does_not(tmp_path):
+    frames = np.zeros([5, 16, 16, 3], np.uint8)
+    frames[np.arange(5), np.arange(5)] = 255
+    imageio.mimwrite(tmp_path / "a.mp4", frames, fps=25, macro_block_size=1, ffmpeg_log_level="error")
+    images = [Image.fromarray(frame) for frame in frames]
+    images[0].save(tmp_path / "b.gif", save_all=True, append_images=images[1:], duration=200)
+    np.save(tmp_path / "c.npy", frames[..., 0])
+    (tmp_path / "d").mkdir()
+    for number, image in enumerate(images):
+        image.save(tmp_path / "d" / f"{number}.png")
+    seconds = {name: seconds_of_step(find(tmp_path / name)[0]) for name in ("a.mp4", "b.gif", "c.npy", "d")}
+    assert seconds == {"a.mp4": pytest.approx(0.04), "b.gif": pytest.approx(0.2), "c.npy": None, "d": None}
+    assert seconds_of_step(find(tmp_path / "a.mp4")[0], rate=5) == 0.2

@@ -10,7 +10,7 @@ from kvae.data import hdf5
 from kvae.data.controls import Classes
 from kvae.data.fields import DataError
 from kvae.data.files import read_arrays
-from kvae.errors import UserError
+from kvae.errors import UserError, in_words
 
 _TEXT = (".csv", ".txt")
 _UNDERSTOOD = ".npy, .npz or .h5, or numbers in lines, with commas, in a .csv or .txt"
@@ -46,7 +46,7 @@ def read_array(path: Path, name: str) -> NDArray:
         else:
             raise InputError(f"{path} is none of the files that {name} are read from: {_UNDERSTOOD}")
     except (ValueError, OSError, EOFError, MemoryError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
+        raise InputError(f"{path} cannot be read: {in_words(error)}") from error
     if array.dtype.kind not in "buif":
         raise InputError(f"{path}: {name} must be numbers. Received: {array.dtype}")
     return array

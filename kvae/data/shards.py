@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from kvae.data import fields
 from kvae.data.archives import ArchiveError, read_arrays, read_headers
 from kvae.data.dataset import DataError, Dataset, load, read_classes
+from kvae.errors import in_words
 
 WINDOW_BYTES = 64 * 2**20
 """Frames that are in memory at a time, in bytes: some 3,000 sequences of 20 frames of 32x32."""
@@ -152,7 +153,7 @@ def _headers(path: Path) -> tuple[tuple[int, ...], np.dtype, int]:
         controls = headers.get("controls")
         dim_u = 0 if controls is None or controls.dtype.hasobject else [*controls.shape, 1, 1][2]
     except (ArchiveError, OSError) as error:
-        raise DataError(str(error)) from error
+        raise DataError(in_words(error)) from error
     except (KeyError, IndexError) as error:
         raise DataError(f"{path} is not a dataset file: {error}") from error
     shape = fields.shape_of_images(shape, str(path))
@@ -167,7 +168,7 @@ def _masks(paths: Sequence[Path], shapes: Sequence[tuple[int, int]]) -> NDArray[
             found = read_arrays(path, ("mask",)).get("mask")
             masks.append(None if found is None else fields.seen_of(found, shape, str(path)))
     except (ArchiveError, OSError) as error:
-        raise DataError(str(error)) from error
+        raise DataError(in_words(error)) from error
     if all(mask is None for mask in masks):
         return None
     whole = [

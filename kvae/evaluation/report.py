@@ -1,6 +1,6 @@
 """The final evaluation of a run: its bound, and its imputation curves."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -54,10 +54,13 @@ def evaluate(
             f"{not_judged} of {len(dataset.images)} test sequences are not judged below: none of their first "
             f"{model.config.t_init_mask} frames is there"
         )
+    curves = {}
     for name in CURVES:
-        yield from _evaluate_curve(name, model, dataset, folder, step, guess)
+        curves[name] = yield from _evaluate_curve(name, model, dataset, folder, step, guess)
     if guess is not None:
         yield f"A careless guess, a frame of the same video from another time: {guess:.4f}"
+        if words := _no_better(guess, curves.get("imputation_planning", {})):
+            yield f"Warning: {words}"
     # The guess under the name that it has in the folders of all runs.
     folder.write_json(
         "evaluation.json", {**facts, "test_bound": bound, "motion": metrics_of(motion), "baseline": guess}
@@ -81,8 +84,15 @@ def _evaluate_curve(
     folder: RunFolder,
     step: int,
     guess: float | None,
-) -> Iterator[str]:
-    """Compute, write and plot one of `CURVES`; yield the lines of its table."""
+) -> Generator[str, None, dict[str, tuple[np.ndarray, np.ndarray]]]:
+    """Compute, write and plot one of `CURVES`.
+
+    Yields:
+        The lines of its table.
+
+    Returns:
+        Method to (x, fractions of wrong pixels).
+    """
     x_label, curve_of = CURVES[name]
     sampled = dataset.first(NUM_SAMPLED)
     # Sampling takes as long as all others together, so they are shown first.
@@ -94,7 +104,7 @@ def _evaluate_curve(
             continue
         curve = curve_of(model, part, methods)
         if not curve:
-            return
+            return {}
         if not whole:
             yield f"Fraction of wrong pixels on hidden frames, by {x_label}:"
             yield " " * 12 + "".join(f"{x:>8}" for x in dict.fromkeys(point.x for point in curve))
@@ -108,6 +118,19 @@ def _evaluate_curve(
         yield f"{'':>12}  (sampling: the first {NUM_SAMPLED} test sequences)"
     folder.write_curve(name, whole, model.config.model)
     folder.add_plot(name, curve_plot(name, lines_of, model.config.dataset, guess), step, folder="")
+    return lines_of
+
+
+def _no_better(guess: float, curve: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> str:
+    """Say which methods have, where least is hidden, as much wrong as a careless guess; empty: none."""
+    wrong = {method: float(errors[0]) for method, (_, errors) in curve.items() if len(errors)}
+    worse = [f"{method} ({error:.4f})" for method, error in wrong.items() if error >= guess]
+    if not worse:
+        return ""
+    return (
+        f"{', '.join(worse)}: no better than that guess, even with the fewest frames hidden. The model has "
+        "not learned to fill in these videos; more epochs, or what the warnings above name, may help"
+    )
 
 
 def curve_plot(

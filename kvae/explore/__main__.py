@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from kvae.errors import UserError
+from kvae.errors import UserError, in_words
 from kvae.runs.options import model_file, read_identity, read_options
 from kvae.system import console
 from kvae.system.signals import Stopped
@@ -146,7 +146,7 @@ def simulated(model: "KVAE", missing: Path) -> "Dataset":
         try:
             world = make_world(name, resolution=height)
         except ValueError as error:
-            raise UserError(f"No data for frames of {height}x{width}: {error}") from error
+            raise UserError(f"No data for frames of {height}x{width}: {in_words(error)}") from error
     found = simulate(world, "test", NUM_SIMULATED, world.num_steps, SEED)
     controls = found.controls if model.config.use_controls else found.controls[..., :0]
     return Dataset(found.images, controls, None).in_channels(int(model.config.channels))

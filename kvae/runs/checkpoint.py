@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from kvae.data.archives import ArchiveError, read_arrays
-from kvae.errors import UserError
+from kvae.errors import UserError, in_words
 from kvae.models.autoencoder import SequenceAutoencoder
 from kvae.runs.weights import named_weights
 from kvae.system.files import replacing
@@ -73,7 +73,7 @@ def restore(path: Path, model: SequenceAutoencoder) -> dict[str, Any]:
     except FileNotFoundError:
         raise CheckpointError(f"There is no checkpoint {path}: the run has to start again") from None
     except ArchiveError as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from error
+        raise CheckpointError(f"{path} is damaged: {in_words(error)}") from error
     except (KeyError, TypeError, json.JSONDecodeError, RecursionError) as error:
         raise CheckpointError(f"{path} is not a checkpoint: {error!r}") from error
     variables = _variables(model)

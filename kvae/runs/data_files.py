@@ -12,7 +12,7 @@ from typing import Any
 from kvae.config import Config, ConfigError
 from kvae.config.datasets import cut_of, is_own_videos
 from kvae.data import identity
-from kvae.errors import UserError
+from kvae.errors import UserError, in_words
 from kvae.runs.options import read_options
 from kvae.system.files import file_name
 from kvae.videos import dataset as video_dataset
@@ -126,7 +126,7 @@ def _files_of_videos(config: Config, may_write: bool, known: identity.Identity |
     try:
         files = video_dataset.ensure(config.dataset, config.data_dir, cut, may_write)
     except (UserError, OSError) as error:
-        raise ConfigError(f"No data for --dataset {config.dataset}: {error}") from error
+        raise ConfigError(f"No data for --dataset {config.dataset}: {in_words(error)}") from error
     return files.train, files.test
 
 

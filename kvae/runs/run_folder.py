@@ -19,6 +19,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from kvae.config import Config
+from kvae.errors import in_words
 from kvae.models.autoencoder import SequenceAutoencoder
 from kvae.models.factory import make_model
 from kvae.plots import canvas, films
@@ -72,7 +73,9 @@ class RunFolder:
                 break
             except OSError as error:
                 if not isinstance(error, FileExistsError) or not folder.path.is_dir():
-                    raise RunFolderError(f"Cannot make the run folder {folder.path}: {error}") from error
+                    raise RunFolderError(
+                        f"Cannot make the run folder {folder.path}: {in_words(error)}"
+                    ) from error
                 if config.run_name:
                     raise RunFolderError(_why_not(folder.path)) from None
         folder.own()
@@ -95,7 +98,7 @@ class RunFolder:
                 file=sys.stderr,
             )
         except OSError as error:
-            raise RunFolderError(f"{self.path} cannot be written to: {error}") from error
+            raise RunFolderError(f"{self.path} cannot be written to: {in_words(error)}") from error
 
     def __enter__(self) -> "RunFolder":
         return self

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from kvae.data.archives import ArchiveError, read_arrays
-from kvae.errors import UserError
+from kvae.errors import UserError, in_words
 from kvae.models.arguments import check_built
 from kvae.models.autoencoder import SequenceAutoencoder
 from kvae.system.files import replacing
@@ -67,7 +67,7 @@ def load_weights(model: SequenceAutoencoder, path: str | os.PathLike) -> None:
     try:
         weights = read_arrays(path)
     except (ArchiveError, FileNotFoundError) as error:
-        raise WeightsError(f"{path} is not a readable file of weights (.npz): {error}") from error
+        raise WeightsError(f"{path} is not a readable file of weights (.npz): {in_words(error)}") from error
     missing, unknown = sorted(set(variables) - set(weights)), sorted(set(weights) - set(variables))
     if missing or unknown:
         raise WeightsError(

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any, TextIO
 
-from kvae.errors import UserError
+from kvae.errors import UserError, in_words
 from kvae.system.signals import Stopped, StopSignals, stopping
 
 NOBODY_READS = 141
@@ -72,11 +72,11 @@ def run(
     except BrokenPipeError as error:
         if _has_reader(sys.stdout) and _has_reader(sys.stderr):
             # The pipe was another one.
-            return _told(f"Error: {error}{reassurance}")
+            return _told(f"Error: {in_words(error)}{reassurance}")
         _drop(sys.stdout)
         return NOBODY_READS
     except OSError as error:
-        return _told(f"Error: {error}{reassurance}")
+        return _told(f"Error: {in_words(error)}{reassurance}")
     except (Stopped, KeyboardInterrupt) as stopped:
         _end_undisturbed()
         _say(f"\nStopped by {stopped if isinstance(stopped, Stopped) else 'SIGINT'}")

@@ -96,6 +96,7 @@ class _Training:
         self.steps_per_epoch = -(-train_data.shape[0] // self.config.batch_size)
         self.mask = _training_mask(self.config, train_data.shape)
         self._start = time.monotonic()
+        self._has_compiled = False
 
     @property
     def seconds(self) -> float:
@@ -143,7 +144,9 @@ class _Training:
                     # Before the evaluation too, which takes its time and may be stopped at any moment.
                     self._save()
                 step = (progress.epoch + 1) * self.steps_per_epoch
+                bar.set_description("evaluating")
                 self.recorder.end_epoch(progress, step, self.seconds)
+                bar.set_description("training")
                 with self.signals.deferred():
                     progress.epoch, progress.batch = progress.epoch + 1, 0
                     self._save()
@@ -167,6 +170,10 @@ class _Training:
                 check_step(update(batch), progress, order, config.batch_size)
                 progress.batch += 1
                 bar.update()
+                if not self._has_compiled:
+                    self._has_compiled = True
+                    self.recorder.begin_steps(progress.epoch, self.seconds)
+                    bar.set_description("training")
                 if self.signals.came:
                     break
 
@@ -212,6 +219,7 @@ class _Training:
             total=self.config.num_epochs * self.steps_per_epoch,
             initial=self.progress.epoch * self.steps_per_epoch + self.progress.batch,
             unit="step",
+            desc="compiling",
             # None: it shows itself on a terminal alone.
             disable=self.config.quiet or None,
             smoothing=0.02,

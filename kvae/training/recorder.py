@@ -56,6 +56,7 @@ class Recorder:
         self._twin: SequenceAutoencoder | None = None
         self._lasting: dict[str, int] = {}
         self._told: set[str] = set()
+        self._began = (0, 0.0)
 
     def local_model(self) -> SequenceAutoencoder:
         """Return the model, or where replicas share its training a copy outside of that, as it is now."""
@@ -115,13 +116,27 @@ class Recorder:
                 pictures.draw(model, self.test, self.folder, step, f"epoch_{done:03d}_")
         train |= {"learning_rate": Schedule(self.config).learning_rate(progress.epoch), "seconds": seconds}
         self.folder.record(done, step, train, test, validation)
-        left = seconds / done * (self.config.num_epochs - done)
+        left = self._seconds_left(done, seconds)
         self.say(
             f"epoch {done:3d}/{self.config.num_epochs}   bound {train['total']:9.3f}   "
             f"{_bounds_in_words(test, validation)}   {_motion_in_words(test)}{_duration(seconds)} gone, "
             f"{_duration(left)} left"
         )
         self._warn(done)
+
+    def begin_steps(self, epoch: int, seconds: float) -> None:
+        """Note when the first step, which compiles, was done: what comes before says nothing of the rest.
+
+        Args:
+            epoch: epochs that had been completed.
+            seconds: time spent until then.
+        """
+        self._began = epoch, seconds
+
+    def _seconds_left(self, done: int, seconds: float) -> float:
+        """Return how long the epochs that are left will take, as those since `begin_steps` did."""
+        epoch, before = self._began
+        return (seconds - before) / max(1, done - epoch) * (self.config.num_epochs - done)
 
     def end_refinement(
         self, model: SequenceAutoencoder, progress: Progress, step: int, seconds: float

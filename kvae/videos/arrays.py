@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from kvae.data import fields
 from kvae.data.files import read_arrays, read_headers
+from kvae.errors import in_words
 from kvae.videos import stills, timing
 from kvae.videos.errors import VideoError
 from kvae.videos.timing import Grid
@@ -79,7 +80,7 @@ def _arrays_of(path: Path) -> tuple[NDArray, dict[str, NDArray]]:
         try:
             return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False)), {}
         except (ValueError, OSError, EOFError, OverflowError, MemoryError) as error:
-            raise VideoError(f"{path} cannot be read as an .npy: {error}") from error
+            raise VideoError(f"{path} cannot be read as an .npy: {in_words(error)}") from error
     headers = read_headers(path)
     if "images" not in headers and len(headers) != 1:
         named = ", ".join(headers) or "none"

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kvae.evaluation import report
+from kvae.evaluation.imputation import CurvePoint, ImputationError
 from kvae.runs.run_folder import RunFolder
 from tests.kvae.evaluation.small import tiny, videos
 
@@ -80,3 +81,24 @@ def test_what_is_not_seen_is_told(reported, monkeypatch):
     assert "All codes are given up" in warning
     assert "--scale_reconstruction" in warning
     assert facts["motion"] == {"explained": 0, "unseen": 1, "alive": 0}
+
+
+@pytest.mark.parametrize(("shift", "warned"), [(-0.2, False), (0.0, True)])
+def test_a_model_that_is_no_better_than_a_careless_guess_says_so(tmp_path, monkeypatch, shift, warned):
+    data = videos(2, 16)
+    model = tiny()
+    guess = report.careless_guess(data.images, out_distr=model.config.out_distr)
+
+    def curve(model, dataset, methods):
+        errors = {"smoothing": guess + shift, "filtering": guess - 0.2}
+        points = [
+            (x, name, errors[name] + 0.01 * x - 0.01) for name in methods if name in errors for x in (1, 3)
+        ]
+        return [CurvePoint(x, name, ImputationError(wrong, 1.0)) for x, name, wrong in points]
+
+    monkeypatch.setattr(report, "CURVES", {"imputation_planning": ("hidden frames", curve)})
+    lines = list(report.evaluate(model, data, RunFolder(tmp_path), 0, {}))
+    warnings = [line for line in lines if "no better than that guess" in line]
+    assert len(warnings) == warned
+    if warned:
+        assert warnings[0].startswith(f"Warning: smoothing ({guess:.4f}): no better")

@@ -131,3 +131,14 @@ def test_what_is_not_seen_for_some_epochs_is_said_once(monkeypatch, motions, tol
 )
 def test_durations_are_in_words(seconds, text):
     assert _duration(seconds) == text
+
+
+def test_what_is_left_is_told_without_the_compiling_before_the_first_step():
+    model = KVAE(Config(**TINY, num_epochs=11))
+    recorder = Recorder(model, Folder(), videos(2))
+    recorder.begin_steps(0, 60.0)
+    assert recorder._seconds_left(1, 70.0) == 100
+    assert recorder._seconds_left(11, 170.0) == 0
+    # Resumed after five epochs, with 80 seconds spent before.
+    recorder.begin_steps(5, 140.0)
+    assert recorder._seconds_left(7, 160.0) == 40

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from kvae.errors import UserError
-from kvae.videos.frames import Look, clips_of, read_clip
+from kvae.videos.frames import Look, clips_of, read_clip, seconds_of_step
 from kvae.videos.sources import find
 
 

@@ -92,11 +92,11 @@ def label_outer(panels: Sequence[Axes], x_label: str, y_label: str) -> None:
             axes.tick_params(labelbottom=True)
 
 
-def number_sequences(panels: Sequence[Axes]) -> None:
-    """Say in each panel which sequence it shows, where there are several."""
+def number_sequences(panels: Sequence[Axes], pad: float = 4) -> None:
+    """Say above each panel which sequence it shows, where there are several; `pad` points above it."""
     if len(panels) > 1:
         for index, axes in enumerate(panels):
-            axes.set_title(f"sequence {index + 1}", fontsize=9, color=GREY, loc="left", pad=4)
+            axes.set_title(f"sequence {index + 1}", fontsize=9, color=GREY, loc="left", pad=pad)
 
 
 def legend_above(figure: Figure, handles: Sequence) -> None:

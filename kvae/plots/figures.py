@@ -100,7 +100,7 @@ def alpha_over_time(
         if marked is not None:
             steps = np.flatnonzero(marked[index]) + 1
             axes.plot(steps, np.full(len(steps), 1.04), **_MARK, transform=axes.get_xaxis_transform())
-    canvas.number_sequences(panels)
+    canvas.number_sequences(panels, pad=4 if marked is None else 12)
     canvas.label_outer(panels, "time step $t$", r"weight $\alpha_t$")
     handles: list[Patch | Line2D] = [
         Patch(color=colour, alpha=0.9, label=rf"$\alpha^{{({k + 1})}}$") for k, colour in enumerate(colours)

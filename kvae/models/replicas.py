@@ -40,9 +40,7 @@ def uniform(shape: Sequence[int] | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     return _part_of(tf.random.stateless_uniform, shape, seed)
 
 
-def _part_of(
-    draw: Callable[..., tf.Tensor], shape: Sequence[int] | tf.Tensor, seed: tf.Tensor
-) -> tf.Tensor:
+def _part_of(draw: Callable[..., tf.Tensor], shape: Sequence[int] | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     count = num_replicas()
     if count == 1:
         return draw(shape, seed)

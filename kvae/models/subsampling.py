@@ -4,7 +4,6 @@ The decoder is nine tenths of a step's arithmetic, and neighbouring frames teach
 still stand in the state space term.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import tensorflow as tf

@@ -36,6 +36,8 @@ class Options:
     """Sequences in a batch."""
     num_steps: int = 20
     """Frames in a sequence."""
+    decode_shares: tuple[float, ...] = (0.5, 0.35)
+    """Shares of the frames that a step decodes, beside all of them."""
     gpu: str = ""
     """As for `run_kvae.py`: empty is whatever is there, `cpu` the processor."""
 
@@ -71,9 +73,9 @@ def bare_step(precision, images):
     return lambda: float(step())
 
 
-def training_step(precision, images, mask):
+def training_step(precision, images, mask, decode_share=1.0):
     """Return a function that takes one training step."""
-    model = KVAE(Config(precision=precision))
+    model = KVAE(Config(precision=precision, decode_share=decode_share))
     model.build(images.shape)
     model.compile()
     model.optimizer.build(model.trainable_variables)
@@ -98,6 +100,9 @@ def main(arguments=None):
     for precision in ("float32", "bfloat16"):
         candidates[f"step, {precision}, observed"] = training_step(precision, images, None)
         candidates[f"step, {precision}, half hidden"] = training_step(precision, images, mask)
+        for share in options.decode_shares:
+            name = f"step, {precision}, {share:g} decoded"
+            candidates[name] = training_step(precision, images, None, share)
     for run in candidates.values():
         run()
         run()

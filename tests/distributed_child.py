@@ -42,6 +42,7 @@ def main(strategy, log_dir, num_epochs=3):
         pixel_var_from_errors=True,
         standardise=True,
         warm_up=0.5,
+        decode_share=0.5,
         learn_noise=True,
         learn_offset=True,
         batch_size=4,

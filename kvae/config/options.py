@@ -224,6 +224,10 @@ class TrainingOptions(OptionGroup):
     """Gradients are clipped to this global norm."""
     scale_reconstruction: Annotated[float, above(0)] = 0.3
     """Weight of log p(x|a) in the training objective; the bound on test data has weight 1."""
+    decode_share: Annotated[float, Bound("above 0 and at most 1", lambda share: 0 < share <= 1)] = 1.0
+    """Share of the frames of each sequence that a training step decodes, evenly spread and drawn anew, their
+    reconstruction weighed up; all codes count in the rest of the bound. A step of 0.35 takes about half the
+    time."""
     warm_up: Annotated[float, Bound("between 0 and 1", lambda share: 0 <= share <= 1), Mark.FIRST_PHASE] = 0.0
     """Share of num_epochs in which the weight of log p(a) - log q(a|x) in the training objective rises to 1;
     for a fifth of that time it is 0.01. 0: it is 1 from the start."""

@@ -9,7 +9,7 @@ import tensorflow as tf
 from kvae import arguments
 from kvae.config import ModelOptions
 from kvae.errors import UserError
-from kvae.models import keras_data, pixel_errors, replicas
+from kvae.models import keras_data, pixel_errors, replicas, subsampling
 from kvae.models.arguments import check_built, controls_of, given_mask, weight_of
 from kvae.models.outputs import Bound, CodeTerm, Inference, Sequences, TensorLike
 from kvae.models.seeds import SeedLike
@@ -165,9 +165,14 @@ class SequenceAutoencoder(Trainable):
         given = Sequences(images, mask if mask is None else seen, controls, weight, draws)
         with tf.name_scope("state_space"):
             term = self.code_term(codes, given, sampled_term, training)
-        p = self.decode(term.decoded)
+        decoded, shown, counts = term.decoded, images, observed
+        if training and self.config.decode_share < 1:
+            with tf.name_scope("subsample"):
+                chosen = subsampling.draw(tf.shape(observed), self.config.decode_share, next(draws))
+                decoded, shown, counts = subsampling.take(chosen, (decoded, shown, counts))
+        p = self.decode(decoded)
         with tf.name_scope("bound"):
-            log_px = tf.reduce_sum(observed * p.log_prob(images))
+            log_px = tf.reduce_sum(counts * p.log_prob(shown))
             log_qa = tf.constant(0.0)
             if self.is_variational:
                 log_qa = tf.reduce_sum(observed * q.log_prob(codes))

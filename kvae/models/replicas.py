@@ -4,7 +4,7 @@ Noise is drawn for the whole batch and cut, sums over observed frames are those 
 gradients are clipped after they have been added up. `kvae.training.distribution` is what happens around it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import tensorflow as tf
@@ -32,10 +32,19 @@ def normal(shape: Sequence[int] | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         shape: of the part; its first axis is the batch.
         seed: [2] integers, a stateless seed, the same on all replicas.
     """
+    return _part_of(tf.random.stateless_normal, shape, seed)
+
+
+def uniform(shape: Sequence[int] | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Draw from [0, 1) as `normal` does from N(0, 1)."""
+    return _part_of(tf.random.stateless_uniform, shape, seed)
+
+
+def _part_of(draw: Callable[..., tf.Tensor], shape: Sequence[int] | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     count = num_replicas()
     if count == 1:
-        return tf.random.stateless_normal(shape, seed)
+        return draw(shape, seed)
     size = shape[0]
-    whole = tf.random.stateless_normal([count * size, *tf.unstack(shape[1:])], seed)
+    whole = draw([count * size, *tf.unstack(shape[1:])], seed)
     first = tf.distribute.get_replica_context().replica_id_in_sync_group * size
     return whole[first : first + size]

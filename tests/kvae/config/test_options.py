@@ -33,7 +33,7 @@ WHAT_MAKES_IT_MATTER = {
     + [(name, -1) for name in AT_LEAST_ZERO]
     + [("init_kf_matrices", -0.01), ("seed", 2**31), ("num_paths", 1)]
     + [(name, value) for name in ABOVE_ZERO for value in (0.0, -0.5, float("nan"), float("inf"))]
-    + [("decay_rate", value) for value in (0.0, -0.1, 1.01, float("nan"))]
+    + [(name, value) for name in ("decay_rate", "decode_share") for value in (0.0, -0.1, 1.01, float("nan"))]
     + [(name, value) for name in ("train_miss_prob", "warm_up") for value in (-0.01, 1.01, float("nan"))]
     + [("num_filters", value) for value in ((0,), (4, -4))]
     + [("frame_size", [])]
@@ -52,7 +52,13 @@ def test_values_out_of_bounds_are_refused(name, value):
     [(name, 1) for name in AT_LEAST_ONE]
     + [(name, 0) for name in AT_LEAST_ZERO]
     + [(name, 1e-30) for name in ABOVE_ZERO]
-    + [("init_kf_matrices", 0), ("seed", 2**31 - 1), ("decay_rate", 1.0), ("decay_rate", 1e-9)]
+    + [
+        ("init_kf_matrices", 0),
+        ("seed", 2**31 - 1),
+        ("decay_rate", 1.0),
+        ("decay_rate", 1e-9),
+        ("decode_share", 1.0),
+    ]
     + [("train_miss_prob", 0.0), ("train_miss_prob", 1.0), ("num_filters", (1,))]
     + [("gpu", value) for value in ("", "cpu", "0", "3", "0,1", "0, 1")],
 )

@@ -26,6 +26,7 @@ from tests.kvae.models.small import TINY, tiny, videos
         dict(out_distr="gaussian"),
         dict(out_distr="gaussian", learn_pixel_var=True),
         dict(precision="bfloat16"),
+        dict(decode_share=0.4),
         dict(activation="elu", num_filters=(4, 4), filter_size=5),
     ],
 )

@@ -17,8 +17,8 @@ from kvae.training.health import check_bound
 from kvae.training.progress import Progress
 from kvae.training.schedule import Schedule
 
-_PATIENCE = 5
-"""Evaluations for which something has to be unseen, before that is said."""
+_EPOCHS, _EVALUATIONS = 5, 3
+"""For how many of each something has to be unseen, before that is said."""
 
 
 class Recorder:
@@ -54,7 +54,7 @@ class Recorder:
         self.test, self.validation = test, validation
         self.distribution = distribution or Distribution()
         self._twin: SequenceAutoencoder | None = None
-        self._lasting: dict[str, int] = {}
+        self._unseen_at: dict[str, list[int]] = {}
         self._told: set[str] = set()
         self._began = (0, 0.0)
 
@@ -161,12 +161,14 @@ class Recorder:
         )
 
     def _warn(self, epoch: int) -> None:
-        """Say what the codes do not see, once, when that has lasted for `_PATIENCE` evaluations."""
+        """Say what the codes do not see, once, when that has lasted."""
         for ways in (given_up, not_seen):
-            words = ways(self._motion, self.config)
-            self._lasting[ways.__name__] = self._lasting.get(ways.__name__, 0) + 1 if words else 0
-            if self._lasting[ways.__name__] == _PATIENCE and ways.__name__ not in self._told:
-                self._told.add(ways.__name__)
+            name, words = ways.__name__, ways(self._motion, self.config)
+            epochs = [*self._unseen_at.get(name, []), epoch] if words else []
+            self._unseen_at[name] = epochs
+            has_lasted = len(epochs) >= _EVALUATIONS and epoch - epochs[0] >= _EPOCHS - 1
+            if has_lasted and name not in self._told:
+                self._told.add(name)
                 self.say(f"Warning: after epoch {epoch}: {words}")
 
     def _evaluate(

@@ -142,3 +142,16 @@ def test_what_is_left_is_told_without_the_compiling_before_the_first_step():
     # Resumed after five epochs, with 80 seconds spent before.
     recorder.begin_steps(5, 140.0)
     assert recorder._seconds_left(7, 160.0) == 40
+
+
+def test_where_evaluations_are_rare_three_of_them_are_enough(monkeypatch):
+    lines: list[str] = []
+    recorder = Recorder(KVAE(Config(**TINY)), Folder(), videos(2), say=lines.append)
+    recorder._motion = UNSEEN
+    for epoch in (1, 10):
+        recorder._warn(epoch)
+    assert not lines
+    recorder._warn(20)
+    assert lines[0].startswith("Warning: after epoch 20: Something moves that the codes do not see")
+    recorder._warn(30)
+    assert len(lines) == 1

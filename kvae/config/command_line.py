@@ -2,19 +2,38 @@
 
 import contextlib
 import dataclasses
+import shlex
+import typing
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import tyro
 
 from kvae.config.config import Config, marked, option_names
 from kvae.config.datasets import is_environment, is_own_videos
 from kvae.config.marks import Mark, kind_of
-from kvae.config.rules import no_effect
+from kvae.config.options import DataOptions, EvaluationOptions, ModelOptions, RunOptions, TrainingOptions
+from kvae.config.rules import ConfigError, no_effect
 from kvae.config.start import starting_options
 
 AUTO = "auto"
 """On the command line, whole numbers that are chosen for the data: in a `Config` none at all."""
+
+SWITCH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+"""What may be given for a switch, in upper or lower case."""
+
+
+class _Groups(NamedTuple):
+    """The options of the command line, in the order of --help."""
+
+    data: DataOptions
+    model: ModelOptions
+    training: TrainingOptions
+    evaluation: EvaluationOptions
+    run: RunOptions
+
+
+_GROUPS = typing.get_type_hints(_Groups)
 
 Info = tyro.constructors.PrimitiveTypeInfo
 Spec = tyro.constructors.PrimitiveConstructorSpec
@@ -39,10 +58,11 @@ def parse(arguments: Sequence[str], read_run_options: Callable[[str], dict[str, 
             own videos, which another dataset ignores.
         SystemExit: with exit code 2 for a bad option, after a message; with 0 for --help.
     """
+    _check_first(arguments)
     given = given_options(arguments)
-    base = starting_options(given, read_run_options)
-    config = tyro.cli(
-        Config,
+    base = Config.from_dict(starting_options(given, read_run_options))
+    groups = tyro.cli(
+        _Groups,
         prog="run_kvae.py",
         description=(
             "Train a Kalman variational auto-encoder, or a rival of it, on videos of a simulated world or on "
@@ -50,13 +70,28 @@ def parse(arguments: Sequence[str], read_run_options: Callable[[str], dict[str, 
             "Fraccaro et al. (NIPS 2017)."
         ),
         args=arguments,
-        default=Config.from_dict(base),
+        default=_Groups(*(_part(base, group) for group in _GROUPS.values())),
         use_underscores=True,
-        config=(tyro.conf.FlagConversionOff,),
+        # The groups are headings of --help, and no part of a name.
+        config=(tyro.conf.FlagConversionOff, tyro.conf.OmitArgPrefixes),
         registry=_registry(),
     )
+    options = {name: value for part in groups for name, value in vars(part).items()}
+    config = Config(**options)
     _check_world(config, given)
     return config
+
+
+def _part(config: Config, group: type) -> Any:
+    """Return the options of a `Config` that a group has."""
+    return group(**{field.name: getattr(config, field.name) for field in dataclasses.fields(group)})
+
+
+def _check_first(arguments: Sequence[str]) -> None:
+    """Raise ConfigError where a command line begins with what is no option: a world's name, most likely."""
+    first = next(iter(arguments), "-")
+    if not first.startswith("-"):
+        raise ConfigError(f"{first!r} is no option. Meant was perhaps:  --dataset {shlex.quote(first)}")
 
 
 def _check_world(config: Config, names: Collection[str]) -> None:
@@ -92,7 +127,7 @@ def _read(kind: Any, text: str) -> Any:
     """Return an option of some type as it was written on the command line, or raise ValueError."""
     if kind is bool:
         # The next option stands where a switch has no value.
-        return _read_switch([text])
+        return _read_switch([text] if text else [])
     if kind in (int, float):
         return kind(text)
     return _read_whole_numbers([text]) if kind == tuple[int, ...] else text
@@ -121,7 +156,6 @@ def _registry() -> tyro.constructors.ConstructorRegistry:
         return Spec(
             nargs=(0, 1),
             metavar="{True,False}",
-            choices=("True", "False"),
             instance_from_str=_read_switch,
             is_instance=lambda value: isinstance(value, bool),
             str_from_instance=lambda value: [str(value)],
@@ -131,10 +165,13 @@ def _registry() -> tyro.constructors.ConstructorRegistry:
 
 
 def _read_switch(words: list[str]) -> bool:
+    # A switch without a value is on; before the next option, too, which tyro hands over with it.
+    if not words or words[0].startswith("--"):
+        return True
     # tyro hands over more than it was told to expect.
-    if len(words) > 1:
-        raise ValueError(f"must be True or False. Received: {' '.join(words)!r}")
-    return words != ["False"]
+    if len(words) > 1 or words[0].lower() not in SWITCH:
+        raise ValueError(f"must be True or False, or yes or no, 1 or 0. Received: {' '.join(words)!r}")
+    return SWITCH[words[0].lower()]
 
 
 def _read_whole_numbers(words: list[str]) -> tuple[int, ...]:

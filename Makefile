@@ -1,10 +1,10 @@
-# The commands of daily work. PYTHON is the interpreter of an environment with requirements.txt in it.
+# The commands of daily work. PYTHON is the interpreter of an environment made by requirements.txt.
 PYTHON ?= python
 RUFF ?= ruff==0.17.6
 MYPY ?= mypy==2.4.1
 IMPORT_LINTER ?= import-linter==2.17
 
-.PHONY: test test-xla lint format notebook docs absolute-links
+.PHONY: test test-xla lint format notebook docs absolute-links wheel
 
 test:
 	$(PYTHON) -m pytest -n 2 --dist loadfile
@@ -39,3 +39,7 @@ docs:
 # What PyPI shows needs whole addresses: URL is the repository's, such as https://github.com/NAME/REPOSITORY.
 absolute-links:
 	$(PYTHON) docs/hooks/absolute_links.py README.md $(URL)
+
+# What is published: built, checked, installed into an environment and a folder of its own, and used.
+wheel:
+	PYTHON=$(PYTHON) .ci/wheel

@@ -1,8 +1,8 @@
 """The Kalman variational auto-encoder (Fraccaro et al., NIPS 2017) on TensorFlow 2 and Keras 3.
 
 What is for everybody is here by name, all of it in `dir(kvae)`: `Config`, `KVAE`, `Schedule`, `Tracker`;
-`load`, `export`, `load_weights`, `save_weights`; and the modules `kalman`, `masks`, `data`. TensorFlow is
-imported when the first of them that needs it is used.
+`load`, `pretrained`, `export`, `load_weights`, `save_weights`; and the modules `kalman`, `masks`, `data`.
+TensorFlow is imported when the first of them that needs it is used.
 """
 
 import importlib
@@ -21,9 +21,13 @@ if TYPE_CHECKING:
     from kvae.models.kvae import KVAE as KVAE
     from kvae.runs.export import export as export
     from kvae.runs.load import load as load
+    from kvae.runs.pretrained import pretrained as pretrained
     from kvae.runs.weights import load_weights as load_weights
     from kvae.runs.weights import save_weights as save_weights
     from kvae.training.schedule import Schedule as Schedule
+
+__version__ = "0.1.0"
+"""The one place that says it: pyproject.toml reads it here."""
 
 if platform.machine() in ("x86_64", "AMD64"):
     # TensorFlow's convolutions from oneDNN, which it chooses by itself on the latest processors alone. Where
@@ -42,11 +46,12 @@ _HOMES = {
     "load": "kvae.runs.load",
     "load_weights": "kvae.runs.weights",
     "masks": "kvae.data",
+    "pretrained": "kvae.runs.pretrained",
     "save_weights": "kvae.runs.weights",
 }
 """Where a public name lives: in a module, or as a module of a package."""
 
-_ON_TENSORS_ALONE = {"Config", "data", "kalman", "masks"}
+_ON_TENSORS_ALONE = {"Config", "data", "kalman", "masks", "pretrained"}
 """Names that need no Keras."""
 
 __all__ = sorted(_HOMES)

@@ -19,11 +19,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from kvae.system import called
 from kvae.system.files import file_name
-from simulation.dataset_file import DatasetMismatch, compare, describe, make, read_metadata
-from simulation.sampling import SPLITS, Workers, check_size
-from simulation.worlds import World, make_world
-from simulation.worlds.registry import is_of_this_program
+
+from .dataset_file import DatasetMismatch, compare, describe, make, read_metadata
+from .sampling import SPLITS, Workers, check_size
+from .worlds import World, make_world
+from .worlds.registry import is_of_this_program
 
 SEED = 1234
 
@@ -138,7 +140,7 @@ def generate(
     if in_the_way and not regenerate:
         raise DatasetMismatch(
             f"{in_the_way[0]} is there already, which is training data of {world_name} in other files than "
-            "asked for. Pass --regenerate True to `python -m simulation.generate` to replace it, "
+            f"asked for. Pass --regenerate True to `{called.command('generate')}` to replace it, "
             "or name another --data_dir."
         )
     kept = [path for path in wanted if path.exists() and not regenerate]
@@ -284,7 +286,7 @@ def _check_complete(shards: list[Path]) -> None:
     if missing := [i for i in range(count) if i not in there]:
         raise ValueError(
             f"{shards[0].parent} has {len(there)} of {count} shards; number {missing[0]} is missing. "
-            f"Make what is missing with `python -m simulation.generate --shards {count}` and the options "
+            f"Make what is missing with `{called.command('generate')} --shards {count}` and the options "
             "that made the others."
         )
 

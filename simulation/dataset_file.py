@@ -22,10 +22,12 @@ from typing import IO, Any
 import numpy as np
 
 from kvae.data.archives import read_arrays
+from kvae.system import called
 from kvae.system.files import replacing
-from simulation.interrupts import HeldBackSignals
-from simulation.sampling import Workers
-from simulation.worlds import Quantity, World
+
+from .interrupts import HeldBackSignals
+from .sampling import Workers
+from .worlds import Quantity, World
 
 COMPRESSION = 3
 """Level of zlib: files half as large again as at its usual 6, in half the time and less."""
@@ -138,7 +140,7 @@ def compare(path: Path, found: dict[str, Any], wanted: dict[str, Any], fields: t
     if differences:
         raise DatasetMismatch(
             f"{path} is there already but is not what was asked for: {'; '.join(differences)}. "
-            "Pass --regenerate True to `python -m simulation.generate` to replace it, "
+            f"Pass --regenerate True to `{called.command('generate')}` to replace it, "
             "or name another --data_dir."
         )
 

@@ -1,6 +1,6 @@
 """Simulate a world into dataset files: `python -m simulation.generate --dataset box_gravity`."""
 
-from kvae.system import command
+from kvae.system import called, command
 
 if __name__ == "__main__":
     command.begin()
@@ -15,11 +15,11 @@ from typing import Annotated, Any
 
 import tyro
 
-from simulation import world_names
-from simulation.dataset import SEED, generate
-from simulation.inspection import describe_file, verify, write_preview
-from simulation.worlds import option_names, trust
-from simulation.worlds.registry import modules_named
+from . import world_names
+from .dataset import SEED, generate
+from .inspection import describe_file, verify, write_preview
+from .worlds import option_names, trust
+from .worlds.registry import modules_named
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _read_options(argv: Sequence[str] | None) -> Options:
     return tyro.cli(
         Options,
-        prog="python -m simulation.generate",
+        prog=called.command("generate"),
         args=argv,
         config=(tyro.conf.FlagConversionOff,),
     )

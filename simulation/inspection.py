@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from kvae.data.archives import read_arrays
-from simulation.dataset_file import read_metadata
-from simulation.sampling import Workers
-from simulation.worlds import make_world
+
+from .dataset_file import read_metadata
+from .sampling import Workers
+from .worlds import make_world
 
 ROWS, COLUMNS = 4, 8
 """Sequences in a film; a contact sheet has as many rows, of frames of one sequence each."""

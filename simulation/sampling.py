@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from simulation.interrupts import HeldBackSignals, withheld_from_children
-from simulation.worlds import Sequences, World, make_world
-from simulation.worlds.base import check_num_steps
-from simulation.worlds.registry import trust, trusted_modules
+from .interrupts import HeldBackSignals, withheld_from_children
+from .worlds import Sequences, World, make_world
+from .worlds.base import check_num_steps
+from .worlds.registry import trust, trusted_modules
 
 SPLITS = ("train", "test")
 

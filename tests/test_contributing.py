@@ -19,6 +19,7 @@ README = (ROOT / "README.md").read_text()
 PAGES = {path: path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]}
 MAKEFILE = (ROOT / "Makefile").read_text()
 CI = (ROOT / ".ci" / "run").read_text()
+WORKFLOW = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
 EXTRAS = PYPROJECT["project"]["optional-dependencies"]
 (ROOMS,) = (c["layers"] for c in PYPROJECT["tool"]["importlinter"]["contracts"] if c["id"] == "rooms")
 # Whatever room stands in one of them, for which no order is asked.
@@ -52,6 +53,7 @@ def test_the_slow_suite_has_a_command_and_a_mark():
 
 def test_ci_installs_and_runs_what_contributors_are_told_to():
     (install,) = (line for line in commands(CONTRIBUTING) if line.startswith("pip install"))
+    assert "test" in Requirement(f"here{shlex.split(install)[-1][1:]}").extras
     (in_ci,) = (line for line in CI.splitlines() if line.startswith("pip install"))
     assert in_ci.replace(" --quiet", "") == install
     targets = set(re.findall(r"^(\w[\w-]*):", MAKEFILE, re.M))
@@ -66,7 +68,7 @@ def test_ci_installs_and_runs_what_contributors_are_told_to():
 def test_extras_that_are_named_are_there(page):
     path = ROOT / page
     text = "".join(p.read_text() for p in path.rglob("*.md")) if path.is_dir() else path.read_text()
-    for names in re.findall(r'-e "\.\[([^]]*)\]"', text):
+    for names in re.findall(r'(?:-e "\.|"kalman-vae)\[([^]]*)\]"', text):
         assert set(names.split(",")) <= set(EXTRAS)
 
 
@@ -88,19 +90,28 @@ def test_rooms_are_the_folders_and_the_table():
 
 def test_versions_that_run_here_are_those_that_are_asked_for():
     python = SpecifierSet(PYPROJECT["project"]["requires-python"])
+    classified = [c.split()[-1] for c in PYPROJECT["project"]["classifiers"] if re.search(r":: 3\.\d+$", c)]
     for page in (README, PAGES[ROOT / "docs" / "start.md"]):
-        (said,) = re.findall(r"^Python (3\.\d+) \((3\.\d+) and (3\.\d+) should do\)", page, re.M)
-        for version in ("3.10", "3.11", "3.12", "3.13", "3.14"):
-            assert (Version(version) in python) == (version in said)
-    lines = (ROOT / "requirements.txt").read_text().splitlines()
-    wanted = [Requirement(line.split("#")[0]) for line in lines if line.split("#")[0].strip()]
-    assert wanted
-    for requirement in [*wanted, *(Requirement(text) for texts in EXTRAS.values() for text in texts)]:
+        (said,) = re.findall(r"^Python (3\.\d+), (3\.\d+) or (3\.\d+),", page, re.M)
+        assert [*said] == classified
+    assert re.findall(r'"(3\.\d+)"', WORKFLOW) == classified
+    for version in ("3.10", "3.11", "3.12", "3.13", "3.14"):
+        assert (Version(version) in python) == (version in classified)
+    runtime = [Requirement(text) for text in PYPROJECT["project"]["dependencies"]]
+    wanted = runtime + [Requirement(text) for text in EXTRAS["test"]]
+    for requirement in [*runtime, *(Requirement(text) for texts in EXTRAS.values() for text in texts)]:
         # Bounded from above: what comes later was not tried.
         assert any(part.operator in ("<", "==") for part in requirement.specifier), requirement
     for requirement in wanted:
         found = importlib.metadata.version(requirement.name)
         assert requirement.specifier.contains(found, prereleases=True), requirement
+
+
+def test_one_command_sets_up_the_repository():
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    assert [line for line in lines if not line.startswith("#")] == ["-e .[test]"]
+    names = {Requirement(text).name for text in PYPROJECT["project"]["dependencies"]}
+    assert not names & {Requirement(text).name for text in EXTRAS["test"]}
 
 
 def test_linters_have_one_version_each():

@@ -205,6 +205,8 @@ def _commands_of(page):
 
 def _options_of_run(folder):
     """Of a trained model those it has; of a run that a page only speaks of, the defaults."""
+    if folder in kvae.pretrained():
+        return read_options(folder)
     return read_options(ROOT / folder) if folder.startswith("pretrained") else kvae.Config().to_dict()
 
 

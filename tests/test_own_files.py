@@ -9,6 +9,7 @@ import pytest
 import run_kvae
 from kvae import data
 from kvae.apply.__main__ import main as apply
+from kvae.commands import training_data
 from kvae.config import Config, ConfigError
 from kvae.data import identity
 from kvae.data.dataset import Dataset
@@ -67,7 +68,7 @@ def test_the_run_knows_its_actions(trained):
     config = dataclasses.replace(load(run).config, reload_model=str(run))
     train_file = test_file.with_name(test_file.name.replace("_test", ""))
     for known in (read_identity(run), None):
-        *_, again = run_kvae._load_data(config, train_file, test_file, known)
+        *_, again = training_data.load(config, train_file, test_file, known)
         np.testing.assert_array_equal(again.controls, found.controls)
 
 
@@ -141,13 +142,13 @@ def test_explore_shows_what_is_missing_as_hidden(trained, monkeypatch):
 def test_the_data_say_how_many_controls_there_are():
     images = np.zeros([2, 6, 8, 8], np.uint8)
     three, none = (Dataset(images, np.zeros([2, 6, count], np.float32)) for count in (3, 0))
-    assert run_kvae._fitted(Config(), three, ()).dim_u == 3
-    assert run_kvae._fitted(Config(dim_u=3), three, ("dim_u",)).dim_u == 3
-    assert run_kvae._fitted(Config(dim_u=2), none, ("dim_u",)).dim_u == 2
-    assert run_kvae._fitted(Config(learn_u=True), three, ()).dim_u == 1
+    assert training_data.fitted(Config(), three, ()).dim_u == 3
+    assert training_data.fitted(Config(dim_u=3), three, ("dim_u",)).dim_u == 3
+    assert training_data.fitted(Config(dim_u=2), none, ("dim_u",)).dim_u == 2
+    assert training_data.fitted(Config(learn_u=True), three, ()).dim_u == 1
     for config, given in ((Config(), ("dim_u",)), (Config(dim_u=2), ())):
         with pytest.raises(ConfigError, match="contradicts the data, which have 3 controls a step"):
-            run_kvae._fitted(config, three, given)
+            training_data.fitted(config, three, given)
 
 
 @pytest.mark.parametrize(

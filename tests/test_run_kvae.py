@@ -17,6 +17,7 @@ import pytest
 import run_kvae
 import simulation.generate
 from experiments import compare, summarise, trivial_fills
+from kvae.commands import train, training_data
 from kvae.config import Config, ConfigError
 from kvae.data import identity
 from kvae.evaluation import pictures
@@ -162,7 +163,7 @@ def weights_of(folder, layer):
 def test_a_model_can_be_trained_on(trained, data_dir, tmp_path, capsys, monkeypatch, without_pictures):
     # What is evaluated in the end is not looked at, but for the step that it is told at.
     steps = []
-    monkeypatch.setattr(run_kvae, "_report", lambda *arguments: steps.append(arguments[3]))
+    monkeypatch.setattr(train, "_report", lambda *arguments: steps.append(arguments[3]))
     begin = ["--init_model", str(trained), "--n_steps_gen", "12", "--generate_step", "9"]
     dynamics = [*begin, "--num_epochs", "0", "--refine_epochs", "300", "--seed", "4"]
     assert run(data_dir, tmp_path, "dynamics", *dynamics) == 0
@@ -346,7 +347,8 @@ def test_the_command_itself(tmp_path):
     assert missing.stderr == "Error: No data for --dataset clips/: There is no file or folder clips\n"
     nowhere = command("--reload_model", "nowhere")
     assert nowhere.returncode == 2
-    assert nowhere.stderr == "Error: nowhere is not a run folder: it has no config.json\n"
+    told = "Error: nowhere is not a run folder: it has no config.json; nor is it a trained model: those are "
+    assert nowhere.stderr.startswith(told)
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
@@ -402,7 +404,7 @@ def test_data_that_are_gone_are_made_anew_and_others_are_told(tmp_path, capsys, 
     def went_on(config):
         raise ConfigError("went on")
 
-    monkeypatch.setattr(run_kvae, "_devices", went_on)
+    monkeypatch.setattr(train, "_devices", went_on)
     for option in ("--resume", "--reload_model"):
         shutil.rmtree("data")
         assert run_kvae.main([option, "run"]) == 2
@@ -463,10 +465,10 @@ def test_a_run_folder_names_no_code_that_is_run(tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(registry, "_trusted", set())
         monkeypatch.setattr(data_files, "read_options", lambda folder, config=config: config.to_dict())
         with pytest.raises(ConfigError, match="names code, the module their_worlds, which is not run unless"):
-            data_files.dataset_files(config, "theirs", None, run_kvae._simulated)
+            data_files.dataset_files(config, "theirs", None, training_data.simulated)
         assert not Path("sprung").exists()
         with pytest.raises(ConfigError):
-            data_files.dataset_files(config, "", None, run_kvae._simulated)
+            data_files.dataset_files(config, "", None, training_data.simulated)
         assert Path("sprung").exists()
         Path("sprung").unlink()
         sys.modules.pop("their_worlds")

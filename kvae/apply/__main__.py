@@ -23,7 +23,7 @@ import tyro
 from kvae.data.colour import per_pixel
 from kvae.errors import UserError
 from kvae.runs.options import model_file
-from kvae.system import console
+from kvae.system import called, console
 from kvae.videos.frames import has_colour, seconds_of_step
 from kvae.videos.sources import find, short_name
 
@@ -62,7 +62,7 @@ class Options:
     """
 
     run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN_FOLDER")]
-    """The folder that run_kvae.py left."""
+    """The folder of a run, or the name of a trained model, such as box."""
 
     clip: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="CLIP")]
     """A video (mp4, gif, avi, mov, webm), a folder of png or jpg, or an .npy, .npz or .h5 with [T, H, W] or
@@ -103,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _read_options(arguments: Sequence[str] | None) -> Options:
-    return tyro.cli(Options, prog="python -m kvae.apply", args=arguments, use_underscores=True)
+    return tyro.cli(Options, prog=called.command("apply"), args=arguments, use_underscores=True)
 
 
 def _run(options: Options) -> None:

@@ -1,4 +1,4 @@
-"""The command line of run_kvae.py: options to a `Config`. Imports no TensorFlow, so that --help is quick."""
+"""The command line of the main job: options to a `Config`. Imports no TensorFlow, so that --help is quick."""
 
 import contextlib
 import dataclasses
@@ -15,6 +15,7 @@ from kvae.config.marks import Mark, kind_of
 from kvae.config.options import DataOptions, EvaluationOptions, ModelOptions, RunOptions, TrainingOptions
 from kvae.config.rules import ConfigError, no_effect
 from kvae.config.start import starting_options
+from kvae.system import called
 
 AUTO = "auto"
 """On the command line, whole numbers that are chosen for the data: in a `Config` none at all."""
@@ -63,7 +64,7 @@ def parse(arguments: Sequence[str], read_run_options: Callable[[str], dict[str, 
     base = Config.from_dict(starting_options(given, read_run_options))
     groups = tyro.cli(
         _Groups,
-        prog="run_kvae.py",
+        prog=called.command("train"),
         description=(
             "Train a Kalman variational auto-encoder, or a rival of it, on videos of a simulated world or on "
             "your own, and show what it has learned. The options have the names of the original code of "

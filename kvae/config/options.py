@@ -311,11 +311,13 @@ class RunOptions(OptionGroup):
     run_name: Annotated[str, _PLAIN_NAME, Mark.RELOAD | Mark.COMMAND | Mark.PLACE] = ""
     """Name of this run; its folder is LOG_DIR/RUN_NAME_MODEL. Empty: the date and time."""
     init_model: str = ""
-    """Folder of an earlier run to begin with: train its model on, from its options where none are given, and
-    into a new run folder. With --num_epochs 0 its dynamics alone, for refine_epochs. Where that run held no
-    sequences out, a tenth are now: what is kept is never worse on them than what it began with."""
+    """Folder of an earlier run, or the name of a trained model such as box, to begin with: train its model
+    on, from its options where none are given, and into a new run folder. With --num_epochs 0 its dynamics
+    alone, for refine_epochs. Where that run held no sequences out, a tenth are now: what is kept is never
+    worse on them than what it began with."""
     reload_model: Annotated[str, Mark.RELOAD | Mark.COMMAND | Mark.PLACE] = ""
-    """Folder of an earlier run: evaluate its model, without training, into a new run folder."""
+    """Folder of an earlier run, or the name of a trained model such as box: evaluate it, without training,
+    into a new run folder."""
     resume: Annotated[str, Mark.RESUME] = ""
     """Folder of a run that was stopped: go on where it stood, with its options."""
     quiet: Annotated[bool, Mark.RELOAD | Mark.COMMAND | Mark.RESUME | Mark.PLACE] = False

@@ -11,6 +11,7 @@ from kvae.config.marks import Mark
 from kvae.config.options import EvaluationOptions, ModelOptions
 from kvae.config.presets import OWN_VIDEOS, PRESETS, WORLD_PRESETS
 from kvae.config.rules import ConfigError, idle_setting
+from kvae.system import called
 
 
 def starting_options(
@@ -110,9 +111,10 @@ def _of_resumed(
     # These are the command's, whatever the run had.
     options = read_run_options(run_folder) | {"quiet": False, "profile": False}
     if options.get("reload_model"):
+        name = shlex.quote(str(options["reload_model"]))
         raise ConfigError(
             f"{run_folder} is an evaluation of another run: there is no training to resume. To evaluate that "
-            f"one again:  python run_kvae.py --reload_model {shlex.quote(str(options['reload_model']))}"
+            f"one again:  {called.command('train')} --reload_model {name}"
         )
     return options
 

@@ -15,6 +15,7 @@ from kvae.data.colour import with_channels
 from kvae.data.controls import Classes
 from kvae.data.fields import DataError as DataError
 from kvae.data.files import read_arrays, read_headers
+from kvae.system import called
 
 
 class Dataset(NamedTuple):
@@ -149,7 +150,8 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         raise DataError(f"{path} has no array named images. Received: {', '.join(there) or 'none'}")
     if "times" in there:
         print(
-            f"Warning: {path}: times left out: run_kvae.py --dataset {path} and kvae.apply go by them",
+            f"Warning: {path}: times left out: {called.command('train')} --dataset {path} and "
+            f"{called.command('apply')} go by them",
             file=sys.stderr,
         )
     if unknown := [name for name in there if name not in (*ARRAYS, "times")]:

@@ -21,6 +21,7 @@ from typing import Any
 from kvae.data.archives import ArchiveError, read_arrays, read_headers
 from kvae.data.controls import MOST_INPUTS, Classes
 from kvae.data.dataset import DataError
+from kvae.system import called
 
 SPLITS = {"train": "training", "test": "test"}
 """Splits, and what they are called in messages."""
@@ -134,7 +135,7 @@ def command_of_recipe(of: Identity | None, data_dir: str | os.PathLike) -> str |
     named |= {name: recipe[name] for name in ("num_train", "num_test", "num_steps", "seed", "shards")}
     named |= {**options, "data_dir": data_dir}
     words = [f"--{name} {shlex.quote(str(value))}" for name, value in named.items() if value is not None]
-    return " ".join(["python -m simulation.generate", *words])
+    return " ".join([called.command("generate"), *words])
 
 
 def _word(value: Any) -> Any:

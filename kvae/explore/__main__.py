@@ -20,7 +20,8 @@ import tyro
 
 from kvae.errors import UserError, in_words
 from kvae.runs.options import model_file, read_identity, read_options
-from kvae.system import console
+from kvae.runs.pretrained import find
+from kvae.system import called, console
 from kvae.system.signals import Stopped
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Options:
     """
 
     run_folder: tyro.conf.Positional[Path]
-    """Folder of a run, such as pretrained/box."""
+    """Folder of a run, or the name of a trained model, such as box."""
 
     data: Path | None = None
     """Dataset file to take the sequences from. By default the test file of the run's dataset, or of your own
@@ -64,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _read_options(argv: Sequence[str] | None) -> Options:
     return tyro.cli(
         Options,
-        prog="python -m kvae.explore",
+        prog=called.command("explore"),
         args=argv,
         config=(tyro.conf.FlagConversionOff,),
     )
@@ -72,8 +73,8 @@ def _read_options(argv: Sequence[str] | None) -> Options:
 
 def _run(options: Options) -> None:
     if importlib.util.find_spec("gradio") is None:
-        raise UserError('Explore needs Gradio, which is not installed:  pip install -e ".[explore]"')
-    if options.run_folder.is_dir():
+        raise UserError(f"Explore needs Gradio, which is not installed:  {called.install('explore')}")
+    if find(options.run_folder).is_dir():
         _check_kind(read_options(options.run_folder).get("model", "kvae"), options.run_folder)
     model_file(options.run_folder)
     port = free_port(options.port)
@@ -130,9 +131,9 @@ def simulated(model: "KVAE", missing: Path) -> "Dataset":
         UserError: the model's dataset is no world, or the world has no frames of the model's sides.
     """
     from kvae.data import Dataset
-    from simulation import make_world, world_names
-    from simulation.dataset import SEED
-    from simulation.sampling import simulate
+    from kvae.simulation import make_world, world_names
+    from kvae.simulation.dataset import SEED
+    from kvae.simulation.sampling import simulate
 
     name = model.config.dataset
     if name not in world_names():

@@ -9,6 +9,7 @@ from kvae.config.datasets import cut_of, is_own_videos
 from kvae.data.controls import Classes
 from kvae.errors import UserError
 from kvae.models.kvae import KVAE
+from kvae.system import called
 from kvae.system.files import file_name
 from kvae.videos.dataset import find_test_file
 
@@ -52,7 +53,7 @@ def _file_of_own_videos(config: Config) -> Path:
     if file is None:
         raise UserError(
             f"The test data of the run, sequences of {config.dataset}, are not in {config.data_dir}. "
-            "python run_kvae.py --reload_model RUN_FOLDER makes them again where the run was started; or "
-            "name a dataset file with --data FILE"
+            f"{called.command('train')} --reload_model RUN_FOLDER makes them again where the run was "
+            "started; or name a dataset file with --data FILE"
         )
     return file

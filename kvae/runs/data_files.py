@@ -14,6 +14,7 @@ from kvae.config.datasets import cut_of, is_own_videos
 from kvae.data import identity
 from kvae.errors import UserError, in_words
 from kvae.runs.options import read_options
+from kvae.system import called
 from kvae.system.files import file_name
 from kvae.videos import dataset as video_dataset
 
@@ -50,7 +51,7 @@ def dataset_files(
         return simulate(config, None, not source)
     if is_outside:
         command = identity.command_of_recipe(known, folder) if recipe else None
-        default = f"python -m simulation.generate --dataset {config.dataset} --data_dir {folder}"
+        default = f"{called.command('generate')} --dataset {config.dataset} --data_dir {folder}"
         raise ConfigError(
             f"The run's data are not in {folder}. To simulate them there:  {command or default}"
         )
@@ -104,7 +105,7 @@ def command_of_reload(path: str | Path, config: Config | None = None) -> str:
         for name in ("dataset", "data_dir"):
             if own.get(name) != getattr(config, name):
                 words += [f"--{name}", getattr(config, name)]
-    return f"python run_kvae.py {shlex.join(words)}"
+    return f"{called.command('train')} {shlex.join(words)}"
 
 
 def _are_there(folder: Path, world: str) -> bool:

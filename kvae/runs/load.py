@@ -13,6 +13,7 @@ from kvae.data.archives import free_memory
 from kvae.models.autoencoder import SequenceAutoencoder
 from kvae.models.factory import make_model
 from kvae.runs.options import RunFolderError, model_file, read_options
+from kvae.runs.pretrained import find
 
 _LARGEST_CONFIG = 10**6
 """Bytes of the config.json in model.keras."""
@@ -21,14 +22,15 @@ _LARGEST_SIDE = 4096
 
 
 def load(path: str | os.PathLike, config: Config | None = None) -> SequenceAutoencoder:
-    """Return the model of a run folder, or of a saved file alone, compiled.
+    """Return a trained model by its name, or the model of a run folder, or of a saved file alone, compiled.
 
     Of model.keras only options, the sides of the frames and the weights are read; in a run folder the
     options are those of config.json beside it. So nothing is deserialised by Keras, and a file from somebody
     else runs no code.
 
     Args:
-        path: the run folder, its model.keras, or any other file that `model.save` wrote.
+        path: the run folder, its model.keras, or any other file that `model.save` wrote; or, where nothing of
+            that name is there, one of `kvae.pretrained()`.
         config: a `Config` to use in place of the run's; it must describe the same weights.
 
     Raises:
@@ -36,13 +38,13 @@ def load(path: str | os.PathLike, config: Config | None = None) -> SequenceAutoe
 
     Examples:
         >>> import numpy as np
-        >>> model = load("pretrained/box")
+        >>> model = load("box")
         >>> model.generate(np.zeros([1, 4, 32, 32], np.uint8), num_steps=10).images.shape
         TensorShape([1, 10, 32, 32])
     """
     file = model_file(path)
     # model.keras of a run, by its own name or its folder's; any other file stands alone.
-    is_of_run = Path(path).is_dir() or (file.name == "model.keras" and (file.parent / "config.json").exists())
+    is_of_run = find(path).is_dir() or (file.name == "model.keras" and (file.parent / "config.json").exists())
     if config is None and is_of_run:
         config = Config.from_dict(read_options(file.parent))
     try:

@@ -10,6 +10,8 @@ from typing import Any
 from kvae.config import Config, ConfigError
 from kvae.data.identity import Identity, is_identity
 from kvae.errors import UserError
+from kvae.runs.pretrained import find, hint
+from kvae.system import called
 from kvae.system.lock import holder
 
 
@@ -20,16 +22,19 @@ class RunFolderError(UserError):
 def read_options(path: str | os.PathLike) -> dict[str, Any]:
     """Return the options in the config.json of a run folder, as `Config.from_dict` takes them.
 
+    Args:
+        path: the run folder, or the name of a trained model, as in all that reads of a model here.
+
     Raises:
         RunFolderError: there is no such run, or its config.json cannot be read.
     """
-    file = Path(path) / "config.json"
+    file = find(path) / "config.json"
     try:
         # A run from before there was a choice is one of grey frames, which learned from all sequences.
         options = {"channels": 1, "validation_split": 0.0, **json.loads(file.read_text())["options"]}
         Config.from_dict(options)
     except FileNotFoundError:
-        raise RunFolderError(f"{path} is not a run folder: it has no config.json") from None
+        raise RunFolderError(f"{path} is not a run folder: it has no config.json{hint(path)}") from None
     except ConfigError as error:
         raise RunFolderError(f"{file} holds options of another version: {error}") from error
     # ValueError: broken JSON, or text that is no text, or a number of thousands of digits.
@@ -52,19 +57,19 @@ def in_use(path: str | os.PathLike, who: object) -> RunFolderError:
 def read_identity(path: str | os.PathLike) -> Identity | None:
     """Return the identity of a run's data, see `kvae.data.identity`; None where its config.json has none."""
     try:
-        value = json.loads((Path(path) / "config.json").read_text())["data"]
+        value = json.loads((find(path) / "config.json").read_text())["data"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return value if is_identity(value) else None
 
 
 def model_file(path: str | os.PathLike) -> Path:
-    """Return the file of the model of a run folder, or the file that is given itself.
+    """Return the file of the model of a run folder, or of a trained model, or the file that is given itself.
 
     Raises:
         RunFolderError: there is no such run or file, or the run has saved no model.
     """
-    file = Path(path)
+    file = find(path)
     if file.is_file():
         return file
     if file.suffix == ".keras" and not file.is_dir():
@@ -78,7 +83,7 @@ def model_file(path: str | os.PathLike) -> Path:
 
 def check_model(path: str | os.PathLike) -> None:
     """Raise RunFolderError where a run has saved no model."""
-    if not (Path(path) / "model.keras").exists():
+    if not (find(path) / "model.keras").exists():
         raise RunFolderError(f"{path} has no model.keras: the run has saved none yet, or is kept without it")
 
 
@@ -93,6 +98,8 @@ def check_resumable(path: str | os.PathLike, options: dict[str, Any]) -> bool:
         RunFolderError: it has no checkpoint, and starting would overwrite what it holds.
     """
     folder = Path(path)
+    if not folder.is_dir():
+        raise RunFolderError(f"{path} is not the folder of a run that could go on")
     if (folder / "checkpoints" / "last.npz").exists():
         return True
     has_model = (folder / "model.keras").exists()
@@ -105,8 +112,8 @@ def check_resumable(path: str | os.PathLike, options: dict[str, Any]) -> bool:
         raise RunFolderError(f"{words}. Nor has it a model: start a new run, under another --run_name")
     name = shlex.quote(str(path))
     raise RunFolderError(
-        f"{words}. To evaluate its model:  python run_kvae.py --reload_model {name}  To train its model on, "
-        f"in a new folder:  python run_kvae.py --init_model {name}"
+        f"{words}. To evaluate its model:  {called.command('train')} --reload_model {name}  To train its "
+        f"model on, in a new folder:  {called.command('train')} --init_model {name}"
     )
 
 

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import kvae
 from kvae.system import device
 
 _PACKAGES = "tensorflow keras tensorflow-probability numpy".split()
@@ -17,6 +18,7 @@ def facts() -> dict[str, Any]:
     return {
         "versions": {
             "python": platform.python_version(),
+            "kvae": kvae.__version__,
             **{name: importlib.metadata.version(name) for name in _PACKAGES},
         },
         "git_commit": _git_commit(),

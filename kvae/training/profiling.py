@@ -11,6 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from kvae.system import called
 from kvae.system.files import replacing
 
 WARM_UP = 3
@@ -84,4 +85,4 @@ def _recording(path: Path) -> Iterator[None]:
 def _hint() -> str:
     if importlib.util.find_spec("xprof") is not None:
         return ""
-    return ', which needs  pip install -e ".[profile]"'
+    return f", which needs  {called.install('profile')}"

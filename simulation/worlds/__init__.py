@@ -1,11 +1,11 @@
 """The simulated worlds, by name; each registers itself in its own file, see `simulation.worlds.registry`."""
 
-from simulation.worlds.base import PhysicsWorld, Quantity, Sequences, World
-from simulation.worlds.registry import make_world, option_names, register, trust, world_names
+from .base import PhysicsWorld, Quantity, Sequences, World
+from .registry import make_world, option_names, register, trust, world_names
 
 # In the order in which messages name them.
 # isort: off
-from simulation.worlds import box, polygon, pong, pendulum, environment  # noqa: F401
+from . import box, polygon, pong, pendulum, environment  # noqa: F401
 
 # isort: on
 

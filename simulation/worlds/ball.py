@@ -12,8 +12,8 @@ import shapely
 from numpy.typing import ArrayLike, NDArray
 from pymunk.space_debug_draw_options import SpaceDebugColor
 
-from simulation.worlds.base import PhysicsWorld, Quantity, Sequences
-from simulation.worlds.drawing import Canvas
+from .base import PhysicsWorld, Quantity, Sequences
+from .drawing import Canvas
 
 WHITE = SpaceDebugColor(255, 255, 255, 255)
 PALETTE = tuple(

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from simulation.worlds.ball import OPTIONS, BallParameters, BallWorld, ball_world, closed_path
-from simulation.worlds.registry import register
+from .ball import OPTIONS, BallParameters, BallWorld, ball_world, closed_path
+from .registry import register
 
 _SQUARE = ((2.0, 2.0), (2.0, 30.0), (30.0, 30.0), (30.0, 2.0))
 

@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from kvae.data.resizing import cut_and_resize
-from simulation.worlds.base import Quantity, Sequences, World, check_num_steps
-from simulation.worlds.registry import check_trusted, find_function, register_family
-from simulation.worlds.spaces import ActionVectors, ObservationVectors, zero_action
+from kvae.system import called
+
+from .base import Quantity, Sequences, World, check_num_steps
+from .registry import check_trusted, find_function, register_family
+from .spaces import ActionVectors, ObservationVectors, zero_action
 
 OPTIONS = (
     *("policy", "frame_skip", "warmup_steps", "env_options"),
@@ -351,7 +353,7 @@ def _make(env_id: str, env_options: dict[str, Any]) -> Any:
         import gymnasium
     except ImportError as error:
         raise ValueError(
-            f'gym:{env_id} needs Gymnasium, which is not installed: pip install -e ".[gymnasium]"'
+            f"gym:{env_id} needs Gymnasium, which is not installed: {called.install('gymnasium')}"
         ) from error
     if module := env_id.rpartition(":")[0]:
         check_trusted(module, f"World 'gym:{env_id}'")

@@ -9,8 +9,8 @@ import numpy as np
 import pymunk
 from numpy.typing import ArrayLike, NDArray
 
-from simulation.worlds.base import PhysicsWorld, Quantity, Sequences
-from simulation.worlds.registry import register
+from .base import PhysicsWorld, Quantity, Sequences
+from .registry import register
 
 RESOLUTION = 16
 """Pixels along a side of the world as it is."""

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import shapely
 
-from simulation.worlds.ball import OPTIONS, BallParameters, BallWorld, Point, ball_world, closed_path
-from simulation.worlds.registry import register
+from .ball import OPTIONS, BallParameters, BallWorld, Point, ball_world, closed_path
+from .registry import register
 
 SHAPES = {
     "hexagon": ((3.0, 1.0), (1.0, 15.0), (8.0, 30.0), (25.0, 30.0), (30.0, 8.0), (15.0, 1.0)),

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 import pymunk
 
-from simulation.worlds.ball import OPTIONS, WHITE, BallParameters, BallWorld, ball_world, state_of
-from simulation.worlds.registry import register
+from .ball import OPTIONS, WHITE, BallParameters, BallWorld, ball_world, state_of
+from .registry import register
 
 
 @dataclass(frozen=True)

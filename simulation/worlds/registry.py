@@ -12,7 +12,9 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar
 
-from simulation.worlds.base import World
+from kvae.system import called
+
+from .base import World
 
 Maker = TypeVar("Maker", bound=Callable[..., World])
 
@@ -24,6 +26,9 @@ class _Recipe(NamedTuple):
     options: tuple[str, ...]
     code_options: tuple[str, ...] = ()
 
+
+_PACKAGE = __name__.removesuffix(".worlds.registry")
+"""What the package is called here: in the repository otherwise than where it is installed."""
 
 _worlds: dict[str, _Recipe] = {}
 _families: dict[str, _Recipe] = {}
@@ -142,7 +147,7 @@ def trust(*modules: str) -> None:
 def trusted_modules(name: str) -> tuple[str, ...]:
     """Return the modules that another process must import, to make a world that is known here."""
     own = _worlds[name].make.__module__ if name in _worlds else ""
-    is_importable = own and own not in ("__main__", "__mp_main__") and not own.startswith("simulation.")
+    is_importable = own and own not in ("__main__", "__mp_main__") and not own.startswith(f"{_PACKAGE}.")
     return (*sorted(_trusted), *([own] if is_importable else ()))
 
 
@@ -169,8 +174,8 @@ def check_trusted(module: str, what: str) -> None:
     if module not in _trusted:
         raise ValueError(
             f"{what} names code, the module {module}, which is not run unless you say so: on the command "
-            f"line of `python -m simulation.generate` with --trust {module}, in Python with "
-            f"simulation.trust({module!r})."
+            f"line of `{called.command('generate')}` with --trust {module}, in Python with "
+            f"{_PACKAGE}.trust({module!r})."
         )
 
 
@@ -200,7 +205,7 @@ def _find(name: str) -> tuple[_Recipe, tuple[str, ...]]:
     if rest not in there:
         raise ValueError(
             f"The module {prefix} registers no world {rest!r}. It registers: {', '.join(there) or 'none'}. "
-            f"@register({rest!r}) of simulation.worlds above a class or a function does."
+            f"@register({rest!r}) of {_PACKAGE}.worlds above a class or a function does."
         )
     return _worlds[rest], ()
 

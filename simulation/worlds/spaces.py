@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulation.worlds.base import Quantity
+from .base import Quantity
 
 
 class ActionVectors:

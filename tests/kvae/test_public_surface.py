@@ -5,7 +5,9 @@ import pytest
 
 import kvae
 
-NAMES = "Config KVAE Schedule Tracker data export kalman load load_weights masks save_weights".split()
+NAMES = (
+    "Config KVAE Schedule Tracker data export kalman load load_weights masks pretrained save_weights"
+).split()
 
 
 def test_dir_shows_the_public_names_alone():

@@ -14,6 +14,7 @@ from PIL import Image
 
 import run_kvae
 from kvae.apply import __main__ as apply
+from kvae.commands import training_data
 from kvae.config import Config
 from kvae.models.kvae import KVAE
 from kvae.models.rivals import RecurrentAutoencoder
@@ -168,7 +169,7 @@ def test_a_run_finds_its_videos_again(trained, folder, monkeypatch):
     before = {path: path.stat().st_mtime_ns for path in data_dir.iterdir()}
     config = Config.from_dict(read_options(trained))
     monkeypatch.setattr(frames, "clips_of", None)
-    files = dataset_files(config, str(trained), read_identity(trained), run_kvae._simulated)
+    files = dataset_files(config, str(trained), read_identity(trained), training_data.simulated)
     assert set(files) < set(before)
     assert {path: path.stat().st_mtime_ns for path in data_dir.iterdir()} == before
 
@@ -322,7 +323,7 @@ def test_black_and_white(folder, tmp_path):
     options = {"out_distr": "bernoulli", "num_filters": (4,), "alpha_units": 4, "K": 2, "num_paths": 0}
     places = {"dataset": str(folder), "data_dir": str(tmp_path / "data")}
     config = Config(**options, **places, frame_size=(16,), timesteps=8)
-    for file in dataset_files(config, "", None, run_kvae._simulated):
+    for file in dataset_files(config, "", None, training_data.simulated):
         assert set(np.unique(np.load(file)["images"])) == {0, 255}
     model = KVAE(config)
     model.build((None, None, 16, 16))

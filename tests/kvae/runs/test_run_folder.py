@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
+import kvae
 from kvae.config import Config
 from kvae.errors import UserError
 from kvae.evaluation import CurvePoint, ImputationError
@@ -126,7 +127,8 @@ def test_the_configuration_is_written_down(folder, config):
     assert read_options(folder.path) == config.to_dict()
     assert facts["precision"] == "bfloat16"
     packages = "tensorflow keras tensorflow-probability numpy".split()
-    expected = {"python": platform.python_version(), **{name: version(name) for name in packages}}
+    expected = {"python": platform.python_version(), "kvae": kvae.__version__}
+    expected |= {name: version(name) for name in packages}
     assert facts["versions"] == expected
     assert facts["machine"]["platform"] == platform.platform()
     assert facts["machine"]["gpus"] == device.gpu_names()

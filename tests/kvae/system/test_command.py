@@ -1,4 +1,4 @@
-"""The four commands, and any function under their guard: awkward streams, signals, disks and names."""
+"""All commands, and any function under their guard: awkward streams, signals, disks and names."""
 
 import errno
 import fcntl
@@ -26,6 +26,7 @@ COMMANDS = {
     "generate": ["-m", "simulation.generate"],
     "apply": ["-m", "kvae.apply"],
     "explore": ["-m", "kvae.explore"],
+    "kvae": ["-m", "kvae", "generate"],
 }
 each_command = pytest.mark.parametrize("words", COMMANDS.values(), ids=COMMANDS)
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
@@ -128,6 +129,7 @@ def test_a_name_that_is_no_text_is_told(words, tmp_path):
         "simulation.generate": ["--describe", name],
         "kvae.apply": [name, name, "--continue", name],
         "kvae.explore": [name, "--port", name],
+        "generate": ["--describe", name],
     }[words[-1]]
     found = start([*words, *arguments], capture_output=True, env={"LC_ALL": "C", "PYTHONUTF8": "0"})
     assert found.returncode == 2

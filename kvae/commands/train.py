@@ -18,6 +18,7 @@ from kvae.runs.data_files import check_identity, command_of_reload, dataset_file
 from kvae.runs.options import (
     check_free,
     check_model,
+    check_new,
     check_resumable,
     last_row,
     read_identity,
@@ -98,6 +99,8 @@ def run(
             print(f"{resumed} has no checkpoint yet: it starts from the beginning")
     elif source:
         check_model(source)
+    if not resumed:
+        check_new(config)
     files = dataset_files(config, source, known, training_data.simulated)
     found = identity.identity(*files, config.use_controls)
     check_identity(config, resumed, source, known, found)

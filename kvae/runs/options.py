@@ -54,6 +54,26 @@ def in_use(path: str | os.PathLike, who: object) -> RunFolderError:
     return RunFolderError(f"{path} is being written by {who}: wait until it has ended, or stop it first")
 
 
+def taken(path: Path) -> RunFolderError:
+    """Return the error that says why there can be no new run in a folder that is there."""
+    if who := holder(path):
+        return RunFolderError(
+            f"There is a run in {path}, which is being written by {who}: choose another --run_name"
+        )
+    return RunFolderError(
+        f"There is a run in {path} already: choose another --run_name, or delete it, or go on with "
+        f"--resume {path}"
+    )
+
+
+def check_new(config: Config) -> None:
+    """Raise RunFolderError where the folder of a new run is there: before anything that takes its time."""
+    path = Path(config.log_dir) / f"{config.run_name}_{config.model}"
+    # Of several workers the chief may have made it.
+    if config.run_name and config.strategy != "multiworker" and path.is_dir():
+        raise taken(path)
+
+
 def read_identity(path: str | os.PathLike) -> Identity | None:
     """Return the identity of a run's data, see `kvae.data.identity`; None where its config.json has none."""
     try:

@@ -26,9 +26,9 @@ from kvae.plots import canvas, films
 from kvae.runs import provenance
 from kvae.runs.columns import COLUMNS, SPLITS, TAGS
 from kvae.runs.events import Events, whole_records
-from kvae.runs.options import RunFolderError, in_use
+from kvae.runs.options import RunFolderError, in_use, taken
 from kvae.system.files import make_folder, replacing, sync_file, sync_folder
-from kvae.system.lock import FolderLock, HeldError, NoLocksError, holder
+from kvae.system.lock import FolderLock, HeldError, NoLocksError
 
 _TEMPORARY = re.compile(r"\..+-[0-9a-f]{32}(\.\w+)?")
 """Names of `replacing`."""
@@ -77,7 +77,7 @@ class RunFolder:
                         f"Cannot make the run folder {folder.path}: {in_words(error)}"
                     ) from error
                 if config.run_name:
-                    raise RunFolderError(_why_not(folder.path)) from None
+                    raise taken(folder.path) from None
         folder.own()
         return folder
 
@@ -259,16 +259,6 @@ def whole_rows(path: Path) -> int:
                 break
             size += len(row)
     return size
-
-
-def _why_not(path: Path) -> str:
-    """Return why there can be no new run in a folder that is there."""
-    if who := holder(path):
-        return f"There is a run in {path}, which is being written by {who}: choose another --run_name"
-    return (
-        f"There is a run in {path} already: choose another --run_name, or delete it, or go on with "
-        f"--resume {path}"
-    )
 
 
 def check_links(path: str | os.PathLike) -> None:

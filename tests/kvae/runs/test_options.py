@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import subprocess
 import sys
@@ -6,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kvae.config import Config
-from kvae.runs.options import RunFolderError, check_resumable, read_options
+from kvae.runs.options import RunFolderError, check_new, check_resumable, read_options
 
 ROOT = Path(__file__).parents[3]
 RUNS = [*ROOT.glob("pretrained/*/config.json"), *ROOT.glob("results/runs/*/config.json")]
@@ -79,3 +80,16 @@ def test_what_can_be_resumed(files, options, expected, tmp_path):
     else:
         with pytest.raises(RunFolderError, match=expected):
             check_resumable(tmp_path, options)
+
+
+def test_a_folder_that_is_taken_is_refused_before_anything_is_done(tmp_path):
+    config = Config(log_dir=str(tmp_path), run_name="a")
+    check_new(config)
+    (tmp_path / "a_kvae").mkdir()
+    with pytest.raises(
+        RunFolderError, match="choose another --run_name, or delete it, or go on with --resume"
+    ):
+        check_new(config)
+    # Its name is the time's, or the chief has made it.
+    check_new(Config(log_dir=str(tmp_path)))
+    check_new(dataclasses.replace(config, strategy="multiworker"))

@@ -59,7 +59,9 @@ def evaluate(
         curves[name] = yield from _evaluate_curve(name, model, dataset, folder, step, guess)
     if guess is not None:
         yield f"A careless guess, a frame of the same video from another time: {guess:.4f}"
-        if words := _no_better(guess, curves.get("imputation_planning", {})):
+        if not guess:
+            yield "No pixel crosses half of its range there: what is above says nothing of these videos"
+        elif words := _no_better(guess, curves.get("imputation_planning", {})):
             yield f"Warning: {words}"
     # The guess under the name that it has in the folders of all runs.
     folder.write_json(

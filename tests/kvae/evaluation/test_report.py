@@ -83,6 +83,17 @@ def test_what_is_not_seen_is_told(reported, monkeypatch):
     assert facts["motion"] == {"explained": 0, "unseen": 1, "alive": 0}
 
 
+def test_of_dim_videos_no_fraction_is_made_much_of(tmp_path, monkeypatch):
+    data = videos(2, 16)
+    dim = data._replace(images=(data.images // 4).astype(data.images.dtype))
+    monkeypatch.setattr(report, "CURVES", {})
+    model = tiny(out_distr="gaussian")
+    lines = list(report.evaluate(model, dim, RunFolder(tmp_path), 0, {}))
+    assert lines[-2].endswith("another time: 0.0000")
+    assert "says nothing of these videos" in lines[-1]
+    assert not any("no better" in line for line in lines)
+
+
 @pytest.mark.parametrize(("shift", "warned"), [(-0.2, False), (0.0, True)])
 def test_a_model_that_is_no_better_than_a_careless_guess_says_so(tmp_path, monkeypatch, shift, warned):
     data = videos(2, 16)

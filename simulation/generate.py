@@ -36,13 +36,13 @@ class Options:
 
     # --- how much of it ---
     num_train: int | None = None
-    """Number of training sequences. By default 5000; pendulum and gym: 500."""
+    """Number of training sequences. By default 5000; swinging_line: 2000; pendulum and gym: 500."""
 
     num_test: int | None = None
-    """Number of test sequences. By default 1000; gym: 100."""
+    """Number of test sequences. By default 1000; swinging_line: 200, gym: 100."""
 
     num_steps: int | None = None
-    """Number of frames in each sequence. By default 20; pendulum: 15."""
+    """Number of frames in each sequence. By default 20; pendulum: 15, swinging_line: 75."""
 
     seed: int = SEED
     """What all random draws derive from; the two splits and all sequences differ anyway."""
@@ -52,7 +52,8 @@ class Options:
     """Balls, which bounce off each other. By default 1."""
 
     resolution: int | None = None
-    """Pixels along a side; geometry, speeds and gravity grow with it. By default 32; pendulum: 16."""
+    """Pixels along a side; geometry, speeds and gravity grow with it. By default 32; pendulum: 16,
+    swinging_line: 24."""
 
     greyscale: bool | None = None
     """Anti-aliased grey frames, in place of black and white; gym: grey unless it is False."""

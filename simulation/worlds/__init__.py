@@ -5,7 +5,7 @@ from .registry import make_world, option_names, register, trust, world_names
 
 # In the order in which messages name them.
 # isort: off
-from . import box, polygon, pong, pendulum, environment  # noqa: F401
+from . import box, polygon, pong, pendulum, swinging_line, environment  # noqa: F401
 
 # isort: on
 

@@ -94,7 +94,8 @@ def make_world(name: str, **options: Any) -> World:
             that a module of yours registers, once that is imported.
         options: what is to be different from the world as it is. The ball worlds take num_balls,
             resolution (pixels along a side), greyscale, colours, friction, damping, contacts and
-            substeps, see `BallParameters`; polygon takes vertices too; pendulum takes resolution alone.
+            substeps, see `BallParameters`; polygon takes vertices too; pendulum and swinging_line take
+            resolution alone.
 
     Raises:
         ValueError: if there is no such world, it has no such option, or it cannot be made so.

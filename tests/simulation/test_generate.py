@@ -79,7 +79,10 @@ def test_mismatch_exits_2_until_told_to_regenerate(tmp_path, capsys, flag):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "Say which world to simulate: --dataset box | box_gravity | polygon | pong | pendulum"),
+        (
+            [],
+            "Say which world to simulate: --dataset box | box_gravity | polygon | pong | pendulum | swi",
+        ),
         (["--dataset", "bx"], "Did you mean 'box'?"),
         (["--dataset", "box", "--num_train", "0"], "num_train must be at least 1"),
         (["--dataset", "box", "--num_test", "-3"], "num_test must be at least 1"),
@@ -113,7 +116,7 @@ def test_help_explains_every_option(capsys):
     text = capsys.readouterr().out
     for field in dataclasses.fields(Options):
         assert f"--{field.name.replace('_', '-')}" in text
-    assert "{box,box_gravity,polygon,pong,pendulum}" in text
+    assert "{box,box_gravity,polygon,pong,pendulum,swinging_line}" in text
 
 
 def test_data_dir_that_is_a_file_exits_2(tmp_path, capsys):

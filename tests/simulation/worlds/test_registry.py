@@ -107,4 +107,4 @@ def test_no_name_is_taken_twice(monkeypatch):
         with pytest.raises(ValueError, match="The name of a world must have no colon, and not be empty"):
             register(name)
     # Another test may have registered more.
-    assert world_names()[:5] == ("box", "box_gravity", "polygon", "pong", "pendulum")
+    assert world_names()[:6] == ("box", "box_gravity", "polygon", "pong", "pendulum", "swinging_line")

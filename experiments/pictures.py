@@ -106,7 +106,7 @@ def _make(options, log_dir):
             with replacing(options.output_dir / world / f"{name}.png") as path:
                 shutil.copyfile(drawn / DRAWN[name], path)
         # They count wrong pixels, which of grey ones means little.
-        if config.out_distr == "bernoulli":
+        if config.is_binary:
             draw_curves(source, options.output_dir / world)
         if world == "box":
             with replacing(options.output_dir / world / "filling.gif") as path:

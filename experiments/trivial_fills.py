@@ -144,7 +144,7 @@ def curves_of(run_folder, data_dir=None):
     observed = [
         masks.planning_mask(num_sequences, num_steps, config.t_init_mask, count)[0] for count in counts
     ]
-    if config.out_distr == "bernoulli":
+    if config.is_binary:
         measure = "fraction of wrong pixels"
         of_run = read_curve(run_folder / "imputation_planning.csv")
         found = {method: [error for error, _ in curve.values()] for method, curve in of_run.items()}

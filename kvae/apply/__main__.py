@@ -210,7 +210,7 @@ def _read(options: Options, source: "Source", model: "SequenceAutoencoder") -> _
 
     config = model.config
     height, width = model.frame_shape[:2]
-    look = Look(height, width, config.out_distr == "bernoulli", EITHER)
+    look = Look(height, width, config.is_binary, EITHER)
     found = read_recording(source, look, options.max_frames - options.continue_, options.rate or config.rate)
     num_frames, there = len(found.images), found.mask
     if options.mask:

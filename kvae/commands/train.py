@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kvae.commands import training_data
 from kvae.config import Config
 from kvae.config.command_line import given_options, parse
-from kvae.config.frames import for_frames, words_of_padding
+from kvae.config.frames import for_frames, words_of_grey, words_of_padding
 from kvae.data import identity
 from kvae.runs.data_files import check_identity, command_of_reload, dataset_files
 from kvae.runs.options import (
@@ -118,6 +118,8 @@ def run(
     config = for_frames(config, test_data.shape[2:])
     if note := words_of_padding(config, test_data.shape[2:]):
         print(note)
+    if warning := words_of_grey(config, test_data.is_two_valued):
+        print(f"Warning: {warning}", file=sys.stderr)
     model = _make_model(config, train_data, test_data, where, resumed)
     with _open_folder(config, model, where, resumed, found) as folder:
         if train_data is None:

@@ -50,7 +50,7 @@ def environment_options(config: Config) -> tuple[dict[str, Any], int | None]:
         asked["frame_size"] = [config.frame_size[0], config.frame_size[-1]]
     if config.channels == 3:
         asked["channels"] = 3
-    elif config.out_distr == "bernoulli":
+    elif config.is_binary:
         asked["greyscale"] = False
     return asked, config.timesteps if config.timesteps != Config.timesteps else None
 
@@ -59,5 +59,5 @@ def cut_of(config: Config) -> Cut:
     """Return how the options of a run cut its videos."""
     height, width = config.frame_size if len(config.frame_size) == 2 else 2 * config.frame_size
     channels = EITHER if config.channels == "auto" else config.channels
-    look = Look(height, width, config.out_distr == "bernoulli", channels)
+    look = Look(height, width, config.is_binary, channels)
     return Cut(look, config.timesteps, config.stride or config.timesteps, config.rate)

@@ -58,6 +58,21 @@ def padded_sides(height: int, width: int, num_halvings: int) -> tuple[int, int]:
     return -(-height // multiple) * multiple, -(-width // multiple) * multiple
 
 
+def words_of_grey(options: ModelOptions, is_two_valued: bool) -> str:
+    """Return what is to be said of grey frames that a model would see in black and white; else nothing.
+
+    Args:
+        options: `ModelOptions`.
+        is_two_valued: whether every pixel of the frames is black or white.
+    """
+    if is_two_valued or not options.is_binary:
+        return ""
+    return (
+        "The frames have more shades than black and white, and with --out_distr bernoulli any pixel above 0 "
+        "is taken as white: --grey_targets True takes them as they are, so does --out_distr gaussian"
+    )
+
+
 def words_of_padding(options: ModelOptions, frame_shape: Sequence[int]) -> str:
     """Return what is to be said of frames that the convolutions cannot halve as they are; else nothing.
 

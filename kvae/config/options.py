@@ -119,6 +119,9 @@ class ModelOptions(OptionGroup):
     which grey ones have three alike. auto: as the data are."""
     out_distr: Literal["bernoulli", "gaussian"] = "bernoulli"
     """Distribution of a pixel: bernoulli (any pixel above 0 is a 1) or gaussian (values in [0, 1])."""
+    grey_targets: Annotated[bool, IdleWith("out_distr", "gaussian")] = False
+    """Bernoulli pixels with targets in [0, 1], as grey as the frame is, in place of 0 and 1: log p(x|a) is
+    minus their cross-entropy."""
     conv: bool = True
     """Convolutional encoder and decoder; False: multi-layer perceptrons."""
     activation: Activation = "relu"
@@ -182,6 +185,11 @@ class ModelOptions(OptionGroup):
     """Give each of the K transitions an offset: affine maps in place of linear ones."""
     learn_u: Annotated[bool, KVAE_ALONE] = False
     """Learn the control input as a function of the past codes, in place of the dataset's."""
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether the model sees pixels of 0 and 1 alone, and any that is above 0 as a 1."""
+        return self.out_distr == "bernoulli" and not self.grey_targets
 
     def __post_init__(self) -> None:
         # The default of before, which stands in the options of runs without a convolution.

@@ -33,6 +33,9 @@ _FALLING_RATE = {
 _SWITCHING = {"K": 9, "alpha_units": 100, "learn_noise": True, "learn_offset": True, "refine_epochs": 100}
 """A model for every way to bounce, nearly exact in between; see results/ablation.md."""
 
+_WHATEVER_MOVES = {"activation": "leaky_relu", "standardise": True, "warm_up": 0.5}
+"""However small a part of the frame that is."""
+
 WORLD_PRESETS: dict[str, dict[str, Any]] = {
     "box": _SWITCHING | _FALLING_RATE,
     "box_gravity": _SWITCHING | _FALLING_RATE,
@@ -49,6 +52,11 @@ WORLD_PRESETS: dict[str, dict[str, Any]] = {
         "decay_steps": 10,
         "t_steps_mask": 8,
     },
+    "swinging_line": _SWITCHING
+    | _FALLING_RATE
+    | _WHATEVER_MOVES
+    # Grey is how much of a pixel the line covers.
+    | {"grey_targets": True, "K": 10, "init_lr": 0.002},
 }
 """What works for a world, where that is not the defaults: run_kvae.py starts from it."""
 
@@ -58,7 +66,7 @@ OWN_VIDEOS: dict[str, Any] = (
     | _FALLING_RATE
     # Whatever moves in them, how bright or rare it may be: see results/seen.md.
     | {"out_distr": "gaussian", "learn_pixel_var": True, "pixel_var_from_errors": True}
-    | {"activation": "leaky_relu", "standardise": True, "warm_up": 0.5}
+    | _WHATEVER_MOVES
     # Of hundreds of sequences, not thousands: as many steps take more epochs. From the boxes' rate, 0.007,
     # the codes were given up at times.
     | {"num_epochs": 120, "decay_steps": 8, "init_lr": 0.002, "display_step": 10}

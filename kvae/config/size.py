@@ -23,7 +23,7 @@ FEW = {"refine_miss_prob": 0.4}
 """What is better for the dynamics of fewer than `FEW_FRAMES`."""
 FEWEST = {"alpha_rnn": False, "alpha_units": 50, "fifo_size": 2}
 """And of fewer than `FEWEST_FRAMES`."""
-OF_PIXELS = ("out_distr", "learn_pixel_var", "pixel_var_from_errors", "noise_pixel_var")
+OF_PIXELS = ("out_distr", "grey_targets", "learn_pixel_var", "pixel_var_from_errors", "noise_pixel_var")
 """What a pixel is."""
 REFINE_BATCH = 64
 """Sequences in a batch of the last phase."""

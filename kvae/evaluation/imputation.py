@@ -128,7 +128,7 @@ def masks_of_curve(
 
 
 def careless_guess(
-    images: np.ndarray, mask: np.ndarray | None = None, out_distr: str = "gaussian"
+    images: np.ndarray, mask: np.ndarray | None = None, is_binary: bool = False
 ) -> float | None:
     """Return the fraction of wrong pixels of a trivial fill: a frame of the same video from another time.
 
@@ -138,8 +138,8 @@ def careless_guess(
     Args:
         images: [N, T, H, W] or [N, T, H, W, 3].
         mask: [N, T], 0 where a frame is missing; None: all are there.
-        out_distr: what makes a value of a pixel a bright one: `gaussian`, that it is above half of the range;
-            `bernoulli`, that it is above 0, as in `kvae.data.pixels`.
+        is_binary: what makes a value of a pixel a bright one: that it is above 0, as in `kvae.data.pixels`;
+            False: that it is above half of the range.
 
     Returns:
         A number, or None for sequences of fewer than 16 frames, or where no pair of frames is there.
@@ -147,7 +147,7 @@ def careless_guess(
     if images.shape[1] < 16:
         return None
     half = 127 if images.dtype == np.uint8 else 0.5
-    white = images > (0 if out_distr == "bernoulli" else half)
+    white = images > (0 if is_binary else half)
     early, late = white[:, [0, 3, 6], None], white[:, None, [9, 12, 15]]
     distances = (early != late).mean(axis=tuple(range(3, early.ndim)))
     if mask is None:
@@ -186,7 +186,7 @@ def _encode_and_generate(
     seed: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Return the true pixels above 0.5, the encoded codes, and those generated from the first frames."""
-    truth = to_pixels(images, model.config.out_distr) > 0.5
+    truth = to_pixels(images, model.config.is_binary) > 0.5
     seeds = model.seeds(seed)
     generated = model.generate(images, images.shape[1], controls=controls, seed=next(seeds), mask=there)
     return truth, model.codes(images, seeds, there), generated.codes

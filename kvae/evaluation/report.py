@@ -41,7 +41,7 @@ def evaluate(
         Lines of text that sum it up, each as soon as it is known: the whole takes minutes.
     """
     bound = test_bound(model, dataset)
-    guess = careless_guess(dataset.images, dataset.mask, model.config.out_distr)
+    guess = careless_guess(dataset.images, dataset.mask, model.config.is_binary)
     yield _line_of_bound(bound, model.config)
     motion = motion_of(model, dataset)
     yield sum_up(motion)

@@ -118,7 +118,7 @@ class FrameAutoencoder(keras.Model):
 
     def pixels(self, images: TensorLike) -> tf.Tensor:
         """Return frames as the model sees them, float32; see `kvae.data.pixels.to_pixels`."""
-        return to_pixels(tf.convert_to_tensor(images), self.config.out_distr)
+        return to_pixels(tf.convert_to_tensor(images), self.config.is_binary)
 
     def encode(self, images: TensorLike) -> tfp.distributions.Distribution:
         """Return q(a|x), a distribution over codes [B, T, dim_a], for frames [B, T, H, W].

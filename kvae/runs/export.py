@@ -1,9 +1,9 @@
 """A model as a TensorFlow SavedModel, which runs without this package.
 
 `tf.saved_model.load(folder)` gives an object with two functions, which are signatures of the same names
-too. All tensors are float32 but for `num_steps`; frames lie in [0, 1] (a Bernoulli model takes any pixel
-above 0 as a 1), [.., H, W, 3] of a model in colour, and controls may be [B, 0, dim_u]: what is missing at
-their end are zeros.
+too. All tensors are float32 but for `num_steps`; frames lie in [0, 1] (a Bernoulli model without
+config.grey_targets takes any pixel above 0 as a 1), [.., H, W, 3] of a model in colour, and controls may be
+[B, 0, dim_u]: what is missing at their end are zeros.
 
 - `impute(images [B, T, H, W], mask [B, T], controls [B, S, dim_u])`: `images` [B, T, H, W] with the missing
   frames filled in, `codes` [B, T, dim_a], `state_mean` [B, T, dim_z], `state_cov` [B, T, dim_z, dim_z]; see

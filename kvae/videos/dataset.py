@@ -234,8 +234,10 @@ def _say_empty(num_empty: int, firsts: Sequence[Sequence[int]], path: str) -> No
 
 
 def _words_of(data: Columns, firsts: Sequence[int], cut: Cut) -> str:
-    """Say what sequences hold beside grey frames."""
+    """Say what sequences hold beside grey frames, or in place of them."""
     words = ["in colour"] * (data.images.ndim == 4)
+    if cut.look.black_and_white:
+        words.append("made black and white at half of the range")
     if size := data.controls.shape[1]:
         words.append(f"{size} {'controls' if size > 1 else 'control'} a step")
     missing = sum(cut.timesteps - int(data.mask[i : i + cut.timesteps].sum()) for i in firsts)

@@ -318,13 +318,16 @@ def test_colour_is_learned_and_filled_in(trained, tmp_path, monkeypatch, capsys)
     assert "grey.npy is grey: its frames are taken as colour" in capsys.readouterr().out
 
 
-def test_black_and_white(folder, tmp_path):
-    """With --out_distr bernoulli the frames have two values, in training and after it."""
+@pytest.mark.parametrize("is_grey", [False, True])
+def test_bernoulli_pixels(is_grey, folder, tmp_path):
+    """The frames have two values, in training and after it; with grey targets they stay as they are."""
     options = {"out_distr": "bernoulli", "num_filters": (4,), "alpha_units": 4, "K": 2, "num_paths": 0}
+    options |= {"grey_targets": is_grey}
     places = {"dataset": str(folder), "data_dir": str(tmp_path / "data")}
     config = Config(**options, **places, frame_size=(16,), timesteps=8)
     for file in dataset_files(config, "", None, training_data.simulated):
-        assert set(np.unique(np.load(file)["images"])) == {0, 255}
+        values = np.unique(np.load(file)["images"])
+        assert len(values) > 9 if is_grey else set(values) == {0, 255}
     model = KVAE(config)
     model.build((None, None, 16, 16))
     (tmp_path / "run").mkdir()
@@ -336,6 +339,11 @@ def test_black_and_white(folder, tmp_path):
     assert apply.main(arguments) == 0
     found = np.load(output / "filled.npz")
     seen = found["images"][found["observed"] > 0]
+    if is_grey:
+        (source,) = sources.find(folder / "clip2.mp4")
+        truth = read_clip(source, Look(16, 16), 99) / 255
+        np.testing.assert_allclose(seen, truth[found["observed"] > 0], atol=1e-6)
+        return
     assert set(np.unique(seen)) == {0, 1}
     # The disc, and not all that is above 0.
     assert 0.02 < seen.mean() < 0.3

@@ -85,6 +85,7 @@ DEFAULTS = {
     "timesteps": 20,
     "stride": 0,
     "rate": 0.0,
+    "grey_targets": False,
     "learn_pixel_var": False,
     "pixel_var_from_errors": False,
     "standardise": False,
@@ -171,7 +172,14 @@ CONVOLUTIONAL = {
     "profile": True,
     "deterministic": True,
 }
-PERCEPTRON = {"conv": False, "vae_num_units": 10, "num_layers": 4, "use_controls": False, "model": "vae_rnn"}
+PERCEPTRON = {
+    "conv": False,
+    "vae_num_units": 10,
+    "num_layers": 4,
+    "use_controls": False,
+    "model": "vae_rnn",
+    "grey_targets": True,
+}
 
 
 def test_the_defaults_are_the_documented_ones():

@@ -29,6 +29,7 @@ def test_a_path_is_told_from_a_world(tmp_path, monkeypatch):
         ({"frame_size": (48, 64), "stride": 5}, Cut(Look(48, 64, True, EITHER), 20, 5)),
         ({"rate": 12.5}, Cut(Look(32, 32, True, EITHER), 20, 20, 12.5)),
         ({"out_distr": "gaussian", "timesteps": 7}, Cut(Look(32, 32, False, EITHER), 7, 7)),
+        ({"grey_targets": True}, Cut(Look(32, 32, False, EITHER), 20, 20)),
     ],
 )
 def test_options_say_how_videos_are_cut(options, cut):
@@ -51,6 +52,7 @@ def test_environments_and_worlds_of_ones_own_are_no_paths(tmp_path, monkeypatch)
     [
         # What has its default is taken as it is in the files.
         ({"out_distr": "gaussian"}, {}, None),
+        ({"grey_targets": True}, {}, None),
         ({"out_distr": "gaussian", "frame_size": (48, 64)}, {"frame_size": [48, 64]}, None),
         (
             {"out_distr": "gaussian", "frame_size": (64,), "channels": 3},

@@ -1,7 +1,7 @@
 import pytest
 
 from kvae.config import Config, ModelOptions
-from kvae.config.frames import for_frames, num_convolutions, padded_sides, words_of_padding
+from kvae.config.frames import for_frames, num_convolutions, padded_sides, words_of_grey, words_of_padding
 from kvae.config.rules import ShapeError
 
 
@@ -59,6 +59,13 @@ def test_a_run_without_convolutions_from_before_can_be_read():
 def test_frames_that_cannot_be_are_refused(options, shape, message):
     with pytest.raises(ShapeError, match=message):
         for_frames(Config(**options), shape)
+
+
+def test_shades_that_a_model_would_not_see_are_told():
+    assert "--grey_targets True takes them as they are" in words_of_grey(Config(), is_two_valued=False)
+    assert words_of_grey(Config(), is_two_valued=True) == ""
+    for options in ({"grey_targets": True}, {"out_distr": "gaussian"}):
+        assert words_of_grey(Config(**options), is_two_valued=False) == ""
 
 
 def test_padding_is_to_the_next_multiple_and_told():

@@ -176,7 +176,20 @@ def test_a_careless_guess_sees_dark_balls_as_the_model_does():
     images = np.zeros([1, 16, 4, 4], np.uint8)
     images[:, 15, :, :2] = 76
     assert evaluation.careless_guess(images) == 0
-    assert evaluation.careless_guess(images, out_distr="bernoulli") == 0.5
+    assert evaluation.careless_guess(images, is_binary=True) == 0.5
+
+
+def test_of_grey_targets_a_pixel_is_white_above_half():
+    model, dataset = tiny(grey_targets=True), videos(3)
+    # Faint where it was black: of a binary model all of it would be white.
+    faint = dataset._replace(images=np.maximum(dataset.images, 40))
+    observed = masks.planning_mask(3, 8, model.config.t_init_mask, 4)
+    (found,) = evaluation.imputation_errors(
+        model, faint, [observed], ("smoothing", "filtering", "generation")
+    )
+    expected = naive_errors(model, faint, observed)
+    for method, (wrong_pixels, _) in expected.items():
+        assert found[method].wrong_pixels == pytest.approx(wrong_pixels, abs=1e-9)
 
 
 def test_a_careless_guess_needs_sixteen_frames():

@@ -166,6 +166,14 @@ def test_every_kind_of_model_is_shown(dim_a, dim_u, options, eagerly):
     assert figures.alpha_over_time(look).axes
 
 
+def test_grey_targets_are_shown_as_grey_as_they_are(eagerly):
+    model, dataset = tiny(grey_targets=True)
+    dataset = dataset._replace(images=dataset.images // 3)
+    look = Exploration(model, dataset, num_paths=4).look(1, (2, 3))
+    np.testing.assert_allclose(look.truth, dataset.images[1] / 255, atol=1e-6)
+    np.testing.assert_array_equal(look.filled[~look.hidden], look.truth[~look.hidden])
+
+
 @pytest.mark.parametrize("num_paths", [0, 6])
 def test_as_many_paths_are_followed_as_the_run_says(num_paths, monkeypatch, eagerly):
     given = []

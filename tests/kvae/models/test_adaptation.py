@@ -111,6 +111,13 @@ def test_of_zeros_and_ones_the_mean_is_decoded_too():
     np.testing.assert_allclose(model.reconstruct(images[:1]).images[0, 0], share, atol=1e-5)
 
 
+def test_of_grey_targets_the_mean_is_decoded_too():
+    images = faint_dots()
+    model = adapted(images, out_distr="bernoulli", grey_targets=True)
+    share = np.clip(images.mean(axis=(0, 1)) / 255, adaptation.RAREST, 1 - adaptation.RAREST)
+    np.testing.assert_allclose(model.reconstruct(images[:1]).images[0, 0], share, atol=1e-5)
+
+
 def test_frames_that_are_all_alike_are_no_mistake():
     model = adapted(np.full([3, 4, 8, 8], 7, np.uint8))
     assert np.isfinite(model.elbo(np.full([3, 4, 8, 8], 7, np.uint8)).total)

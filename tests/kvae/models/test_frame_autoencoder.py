@@ -33,6 +33,33 @@ def test_gaussian_pixels_have_their_density():
     assert float(learned.elbo(images, sample=False).log_px) == pytest.approx(log_px, rel=1e-4)
 
 
+def test_grey_targets_have_their_cross_entropy():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, [2, 3, 8, 8], np.uint8)
+    mask = np.array([[1, 0, 1], [1, 1, 0]])
+    model = tiny(images, grey_targets=True)
+    p = model.reconstruct(images).images.numpy().astype(np.float64)
+    x = images / 255
+    cross_entropy = -(x * np.log(p) + (1 - x) * np.log(1 - p)).sum(axis=(2, 3))
+    assert float(model.elbo(images, sample=False).log_px) == pytest.approx(-cross_entropy.mean(), rel=1e-4)
+    seen = -(mask * cross_entropy).sum() / mask.sum()
+    assert float(model.elbo(images, mask, sample=False).log_px) == pytest.approx(seen, rel=1e-4)
+    # Without them any pixel above 0 is a 1; of black and white both say the same.
+    plain, white = tiny(images), np.uint8(255) * (images > 0)
+    plain.set_weights(model.get_weights())
+    of_white = [float(of.elbo(white, sample=False).log_px) for of in (model, plain)]
+    assert of_white == [pytest.approx(float(plain.elbo(images, sample=False).log_px), rel=1e-5)] * 2
+
+
+def test_grey_targets_are_learned():
+    """The least cross-entropy is the entropy of the targets, where the decoder's mean is what they are."""
+    images = np.full([4, 3, 8, 8], 51, np.uint8)
+    model = tiny(images, grey_targets=True, init_lr=0.05)
+    model.compile()
+    model.fit({"images": images}, epochs=60, batch_size=4, verbose=0)
+    assert np.abs(model.reconstruct(images).images - 0.2).max() < 0.03
+
+
 def test_frames_may_be_of_any_kind():
     images = videos()
     model = tiny()

@@ -98,7 +98,7 @@ def test_of_dim_videos_no_fraction_is_made_much_of(tmp_path, monkeypatch):
 def test_a_model_that_is_no_better_than_a_careless_guess_says_so(tmp_path, monkeypatch, shift, warned):
     data = videos(2, 16)
     model = tiny()
-    guess = report.careless_guess(data.images, out_distr=model.config.out_distr)
+    guess = report.careless_guess(data.images, is_binary=model.config.is_binary)
 
     def curve(model, dataset, methods):
         errors = dict.fromkeys(methods, guess - 0.2) | {"smoothing": guess + shift}

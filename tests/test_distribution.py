@@ -108,7 +108,7 @@ def elsewhere(tmp_path):
 
 def test_the_simulation_is_found_from_any_folder(elsewhere):
     done = elsewhere("from kvae.simulation.worlds import world_names; print(*world_names())")
-    assert done.stdout.split() == ["box", "box_gravity", "polygon", "pong", "pendulum"]
+    assert done.stdout.split() == ["box", "box_gravity", "polygon", "pong", "pendulum", "swinging_line"]
 
 
 def test_another_simulation_is_not_taken_for_it(elsewhere, tmp_path):

@@ -25,8 +25,9 @@ def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def test_there_is_one_of_each_world():
-    assert kvae.pretrained() == NAMES == sorted(WORLD_PRESETS)
+def test_there_is_one_of_each_world_of_the_paper():
+    # The other one is somebody else's yardstick: results/peers.
+    assert kvae.pretrained() == NAMES == sorted({*WORLD_PRESETS} - {"swinging_line"})
 
 
 @pytest.mark.parametrize("name", NAMES)

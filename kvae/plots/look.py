@@ -1,4 +1,4 @@
-"""How each way to see a video looks, in every picture: its colour, its marker, its words, its place in a row.
+"""How each way to see a video looks, in every picture: its colour, its marker, its place in a row.
 
 A name that no picture knows gets what is left over, in grey.
 """
@@ -17,24 +17,22 @@ class Look:
     Attributes:
         colour: of its lines.
         marker: of its points.
-        words: what it is called.
         decodes: whether the frames that were seen are decoded too, and not shown as they are.
     """
 
     colour: str
     marker: str
-    words: str
     decodes: bool = False
 
 
 # Of Okabe and Ito's colours, which people of any colour vision can tell apart.
 METHODS: dict[str, Look] = {
-    "truth": Look(GREY, "o", "truth"),
-    "reconstruction": Look(GREY, "o", "reconstruction", decodes=True),
-    "sampling": Look("#CC79A7", "D", "sampling"),
-    "smoothing": Look("#0072B2", "o", "smoothing", decodes=True),
-    "filtering": Look("#E69F00", "^", "filtering", decodes=True),
-    "generation": Look("#009E73", "s", "generation", decodes=True),
+    "truth": Look(GREY, "o"),
+    "reconstruction": Look(GREY, "o", decodes=True),
+    "sampling": Look("#CC79A7", "D"),
+    "smoothing": Look("#0072B2", "o", decodes=True),
+    "filtering": Look("#E69F00", "^", decodes=True),
+    "generation": Look("#009E73", "s", decodes=True),
 }
 """All methods, in the order of rows and legends."""
 
@@ -86,5 +84,5 @@ def looks_of(labels: Iterable[str]) -> dict[str, Look]:
     known.sort(key=lambda label: order.index(method_of(label)))
     looks = {label: METHODS[method_of(label)] for label in known}
     for number, label in enumerate(others):
-        looks[label] = Look(*_OTHERS[number % len(_OTHERS)], label)
+        looks[label] = Look(*_OTHERS[number % len(_OTHERS)])
     return looks

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kvae import errors
 from kvae.config import Config, ConfigError
 from kvae.config.datasets import environment_options, is_environment
 from kvae.config.size import for_pixels, for_sequences, in_words
@@ -106,7 +107,7 @@ def simulated(config: Config, recipe: dict[str, Any] | None, is_named_by_user: b
         try:
             return dataset.generate(data_dir=config.data_dir, **recipe)
         except (ValueError, TypeError, OSError) as error:
-            raise ConfigError(f"The run's data cannot be simulated anew: {error}") from error
+            raise ConfigError(f"The run's data cannot be simulated anew: {errors.in_words(error)}") from error
     asked, num_steps = environment_options(config) if is_environment(config.dataset) else ({}, None)
     try:
         if is_named_by_user:
@@ -116,7 +117,7 @@ def simulated(config: Config, recipe: dict[str, Any] | None, is_named_by_user: b
             config.dataset, config.data_dir, quiet=config.quiet, options=asked, num_steps=num_steps
         )
     except (ValueError, OSError) as error:
-        raise ConfigError(f"No data for --dataset {config.dataset}: {error}") from error
+        raise ConfigError(f"No data for --dataset {config.dataset}: {errors.in_words(error)}") from error
 
 
 def _describe(dataset: "Dataset | Shards") -> str:

@@ -1,6 +1,6 @@
 """How each way to see a video looks, in every picture: its colour, its marker, its place in a row.
 
-A name that no picture knows gets what is left over, in grey.
+What has no look of its own, such as another model, gets one of those that are left.
 """
 
 from collections.abc import Iterable

@@ -1,7 +1,8 @@
 """The Kalman variational auto-encoder (Fraccaro et al., NIPS 2017) on TensorFlow 2 and Keras 3.
 
 What is for everybody is here by name, all of it in `dir(kvae)`: `Config`, `KVAE`, `Schedule`, `Tracker`;
-`load`, `pretrained`, `export`, `load_weights`, `save_weights`; and the modules `kalman`, `masks`, `data`.
+`train`, `load`, `pretrained`, `export`, `load_weights`, `save_weights`; and the modules `kalman`, `masks`,
+`data`.
 TensorFlow is imported when the first of them that needs it is used.
 """
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from kvae.runs.pretrained import pretrained as pretrained
     from kvae.runs.weights import load_weights as load_weights
     from kvae.runs.weights import save_weights as save_weights
+    from kvae.training.from_arrays import train as train
     from kvae.training.schedule import Schedule as Schedule
 
 __version__ = "0.1.0"
@@ -48,6 +50,7 @@ _HOMES = {
     "masks": "kvae.data",
     "pretrained": "kvae.runs.pretrained",
     "save_weights": "kvae.runs.weights",
+    "train": "kvae.training.from_arrays",
 }
 """Where a public name lives: in a module, or as a module of a package."""
 

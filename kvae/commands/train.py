@@ -188,12 +188,9 @@ def _report(
     again: str,
 ) -> None:
     """Draw and evaluate a model into its folder, and tell what is there."""
-    from kvae.evaluation import pictures, report
+    from kvae.training import stages
 
-    pictures.draw(model, test_data, folder, step, prefix="final_")
-    print(f"Films and plots are in {folder.path}. Now the curves, on the whole test set: minutes", flush=True)
-    for line in report.evaluate(model, test_data, folder, step, facts):
-        print(line, flush=True)
+    stages.report(model, test_data, folder, step, facts)
     folder.close()
     what = "plots and curves" if "reloaded" in facts else "plots, curves and the model"
     print(f"\nFilms, {what} are in {folder.path}")

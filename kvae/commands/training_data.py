@@ -20,7 +20,7 @@ def load(
 ) -> "tuple[Dataset | Shards | None, Dataset | None, Dataset]":
     """Return training data, None where there is nothing to train, those held out of them, and test data."""
     from kvae.data import controls, dataset, shards, validation
-    from kvae.training.stages import in_channels
+    from kvae.training.stages import describe, in_channels
 
     # Where the model learns its own, those of the data are not looked at.
     use_controls = config.use_controls and not config.learn_u
@@ -37,9 +37,9 @@ def load(
         print(f"{train_file}: {controls.in_words(train_data.classes)}")
     train_data, held_out = validation.split(train_data, config.validation_split)
     print(
-        f"Learning from {train_file}: {_describe(train_data)}; "
+        f"Learning from {train_file}: {describe(train_data)}; "
         + (f"choosing the model by {held_out.shape[0]:,} more; " if held_out else "")
-        + f"testing on {_describe(test_data)}"
+        + f"testing on {describe(test_data)}"
     )
     return train_data, held_out, test_data
 
@@ -84,13 +84,3 @@ def simulated(config: Config, recipe: dict[str, Any] | None, is_named_by_user: b
         )
     except (ValueError, OSError) as error:
         raise ConfigError(f"No data for --dataset {config.dataset}: {errors.in_words(error)}") from error
-
-
-def _describe(dataset: "Dataset | Shards") -> str:
-    count, num_steps, height, width, *_ = dataset.shape
-    words = [f"{count:,} sequences of {num_steps} frames", f"{height}x{width}"]
-    words += ["in colour"] * (dataset.channels == 3)
-    words += [f"{dataset.dim_u} control{'s' * (dataset.dim_u > 1)} a step"] * (dataset.dim_u > 0)
-    if dataset.mask is not None:
-        words.append(f"{1 - dataset.mask.mean():.1%} of the frames missing")
-    return ", ".join(words)

@@ -10,7 +10,6 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from kvae import arguments
-from kvae.arguments import ArgumentError
 from kvae.config import Config, ModelOptions, as_config
 from kvae.config.frames import for_frames
 from kvae.data.colour import per_pixel
@@ -214,18 +213,10 @@ class FrameAutoencoder(keras.Model):
     def build_for(self, images: TensorLike) -> None:
         """Create all weights for frames [B, T, H, W], unless they are there."""
         if not self.built:
-            self._check_axes(images.shape)
+            if self.config.channels == "auto":
+                arguments.check_axes(images.shape)
             with tf.init_scope():
                 self.build(tuple(images.shape))
-
-    def _check_axes(self, shape: Sequence[int | None]) -> None:
-        """Raise ArgumentError where what would be frames three pixels wide are more likely one in colour."""
-        height, width = shape[-2:]
-        if len(shape) == 4 and self.config.channels == "auto" and width == 3 and (height or 0) >= 8:
-            raise ArgumentError(
-                "images [B, T, H, W] that are three pixels wide look like one sequence in colour, which is "
-                f"images[None]; Config(channels=1) takes them as grey frames. Received: shape {tuple(shape)}"
-            )
 
     def codes(
         self, images: TensorLike, draws: Iterator[tf.Tensor], mask: TensorLike | None = None

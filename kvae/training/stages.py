@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kvae.config import Config, ConfigError
@@ -11,6 +11,8 @@ from kvae.config.frames import for_frames, words_of_grey, words_of_padding
 from kvae.data.dataset import Dataset
 from kvae.data.identity import Identity
 from kvae.data.shards import Shards
+from kvae.evaluation import pictures
+from kvae.evaluation import report as evaluation_report
 from kvae.models.autoencoder import SequenceAutoencoder
 from kvae.models.factory import make_model
 from kvae.models.fit import check_fit
@@ -48,6 +50,17 @@ def devices(config: Config) -> Distribution:
     # Looks for GPUs, which is when TensorFlow says that there is no driver for any.
     device.has_gpu()
     return distribution.make(config.strategy)
+
+
+def describe(dataset: Dataset | Shards) -> str:
+    """Say what sequences there are."""
+    count, num_steps, height, width, *_ = dataset.shape
+    words = [f"{count:,} sequences of {num_steps} frames", f"{height}x{width}"]
+    words += ["in colour"] * (dataset.channels == 3)
+    words += [f"{dataset.dim_u} control{'s' * (dataset.dim_u > 1)} a step"] * (dataset.dim_u > 0)
+    if dataset.mask is not None:
+        words.append(f"{1 - dataset.mask.mean():.1%} of the frames missing")
+    return ", ".join(words)
 
 
 def in_channels(config: Config, data: Dataset | Shards, name: object) -> Any:
@@ -209,6 +222,19 @@ def words_of_kept(best_epoch: int, data: Data) -> str:
     """Say which model is kept, the one of the epoch that `learn` returned."""
     which = f"that of epoch {best_epoch}" if best_epoch else "the one it began with"
     return f"the {'last' if data.validation is None else 'best'} model, {which}"
+
+
+def report(
+    model: SequenceAutoencoder, test: Dataset, folder: RunFolder, step: int, facts: Mapping[str, Any]
+) -> None:
+    """Draw and evaluate a finished model into its folder, and tell what comes out.
+
+    Arguments as `kvae.evaluation.report.evaluate`.
+    """
+    pictures.draw(model, test, folder, step, prefix="final_")
+    print(f"Films and plots are in {folder.path}. Now the curves, on the whole test set: minutes", flush=True)
+    for line in evaluation_report.evaluate(model, test, folder, step, facts):
+        print(line, flush=True)
 
 
 def _precision(model: SequenceAutoencoder) -> str:

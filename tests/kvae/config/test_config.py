@@ -13,7 +13,7 @@ from kvae.config import (
     as_config,
     option_names,
 )
-from kvae.config.config import hyperparameters, marked
+from kvae.config.all_options import hyperparameters, marked
 from kvae.config.marks import Mark
 
 # The original's options, and then ours.

@@ -91,7 +91,9 @@ def train(
         config = dataclasses.replace(config, quiet=True)
     is_kept = log_dir is not None or config.log_dir != Config.log_dir or bool(config.run_name)
     with console.silenced(config.quiet), contextlib.ExitStack() as stack:
-        place = (log_dir or config.log_dir) if is_kept else stack.enter_context(tempfile.TemporaryDirectory())
+        place = log_dir or config.log_dir
+        if not is_kept:
+            place = stack.enter_context(tempfile.TemporaryDirectory(prefix="kvae-"))
         of_run = dataclasses.replace(config, log_dir=os.fspath(place))
         if is_kept:
             check_new(of_run)

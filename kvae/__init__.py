@@ -11,6 +11,7 @@ import os
 import platform
 from typing import TYPE_CHECKING, Any
 
+from kvae.system import console as _console
 from kvae.system import keras_settings as _keras_settings
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ if platform.machine() in ("x86_64", "AMD64"):
     # set to 0. Read when TensorFlow is imported.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
+_console.without_talk()
+
 _HOMES = {
     "Config": "kvae.config",
     "KVAE": "kvae.models.kvae",
@@ -56,6 +59,8 @@ _HOMES = {
 
 _ON_TENSORS_ALONE = {"Config", "data", "kalman", "masks", "pretrained"}
 """Names that need no Keras."""
+_WITHOUT_TENSORFLOW = {"Config", "data", "masks", "pretrained"}
+"""Names that need no TensorFlow either."""
 
 __all__ = sorted(_HOMES)
 
@@ -70,6 +75,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'kvae' has no attribute {name!r}. Public are: {', '.join(__all__)}")
     if name not in _ON_TENSORS_ALONE:
         _keras_settings.check_backend()
+    if name not in _WITHOUT_TENSORFLOW:
+        importlib.import_module("kvae.system.device").look()
     home = _HOMES[name]
     if name in ("data", "kalman", "masks"):
         return importlib.import_module(f"{home}.{name}")

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import os
 import shlex
 import sys
 from collections.abc import Collection, Sequence
@@ -45,8 +44,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code, see `kvae.system.command`.
     """
-    # TensorFlow's talk about the processor helps nobody; its errors do.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     work = functools.partial(_work, arguments)
     return command.run(work, reassurance=". What was saved before is whole")
 

@@ -21,7 +21,7 @@ import tyro
 from kvae.errors import UserError, in_words
 from kvae.runs.options import model_file, read_identity, read_options
 from kvae.runs.pretrained import find
-from kvae.system import called, console
+from kvae.system import called
 from kvae.system.signals import Stopped
 
 if TYPE_CHECKING:
@@ -58,7 +58,6 @@ class Options:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code, see `kvae.system.command`; 0 after Ctrl-C ended the page."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     return command.run(lambda signals: _run(_read_options(argv)))
 
 
@@ -84,14 +83,10 @@ def _run(options: Options) -> None:
     start = time.perf_counter()
     print("Loading the model ...", flush=True)
 
-    with console.held_back():
-        from kvae.data import identity
-        from kvae.explore import source
-        from kvae.explore.session import Exploration
-        from kvae.runs.load import load
-        from kvae.system import device
-
-        device.has_gpu()
+    from kvae.data import identity
+    from kvae.explore import source
+    from kvae.explore.session import Exploration
+    from kvae.runs.load import load
 
     model = load(options.run_folder)
     _check_kind(model.config.model, options.run_folder)

@@ -1,8 +1,8 @@
 """The Kalman variational auto-encoder (Fraccaro et al., NIPS 2017) on TensorFlow 2 and Keras 3.
 
 What is for everybody is here by name, all of it in `dir(kvae)`: `Config`, `KVAE`, `Schedule`, `Tracker`;
-`train`, `load`, `pretrained`, `export`, `load_weights`, `save_weights`; and the modules `kalman`, `masks`,
-`data`.
+`train`, `load`, `pretrained`, `export`, `load_weights`, `save_weights`; `register_alpha_network`,
+`register_likelihood`; and the modules `kalman`, `masks`, `data`.
 TensorFlow is imported when the first of them that needs it is used.
 """
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from kvae.data import masks as masks
     from kvae.inference import kalman as kalman
     from kvae.models.kvae import KVAE as KVAE
+    from kvae.models.own_parts import register_alpha_network as register_alpha_network
+    from kvae.models.own_parts import register_likelihood as register_likelihood
     from kvae.runs.export import export as export
     from kvae.runs.load import load as load
     from kvae.runs.pretrained import pretrained as pretrained
@@ -52,6 +54,8 @@ _HOMES = {
     "load_weights": "kvae.runs.weights",
     "masks": "kvae.data",
     "pretrained": "kvae.runs.pretrained",
+    "register_alpha_network": "kvae.models.own_parts",
+    "register_likelihood": "kvae.models.own_parts",
     "save_weights": "kvae.runs.weights",
     "train": "kvae.training.from_arrays",
 }

@@ -25,7 +25,10 @@ FEW = {"refine_miss_prob": 0.4}
 """What is better for the dynamics of fewer than `FEW_FRAMES`."""
 FEWEST = {"alpha_rnn": False, "alpha_units": 50, "fifo_size": 2}
 """And of fewer than `FEWEST_FRAMES`."""
-OF_PIXELS = ("out_distr", "grey_targets", "learn_pixel_var", "pixel_var_from_errors", "noise_pixel_var")
+OF_PIXELS = (
+    *("out_distr", "grey_targets", "likelihood"),
+    *("learn_pixel_var", "pixel_var_from_errors", "noise_pixel_var"),
+)
 """What a pixel is."""
 REFINE_BATCH = 64
 """Sequences in a batch of the last phase."""
@@ -116,7 +119,12 @@ def _dynamics(config: AllOptions, num_frames: int, given: Collection[str]) -> di
     if num_frames < FEW_FRAMES and config.refine_epochs and "refine_miss_prob" not in given:
         changes |= FEW
     is_given = any(name.startswith("alpha_") or name == "fifo_size" for name in given)
-    if num_frames < FEWEST_FRAMES and config.model == "kvae" and config.alpha_rnn and not is_given:
+    if (
+        num_frames < FEWEST_FRAMES
+        and config.model == "kvae"
+        and config.alpha_rnn
+        and not (is_given or config.alpha_network)
+    ):
         changes |= FEWEST
     return changes
 

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from kvae.config import Config, ConfigError
@@ -16,6 +17,7 @@ from kvae.evaluation import report as evaluation_report
 from kvae.models.autoencoder import SequenceAutoencoder
 from kvae.models.factory import make_model
 from kvae.models.fit import check_fit
+from kvae.models.own_parts import check_origin
 from kvae.runs.load import load
 from kvae.runs.run_folder import RunFolder, check_links
 from kvae.system import device
@@ -143,6 +145,8 @@ def new_model(config: Config, data: Data, where: Distribution, resumed: str = ""
         FitError: the model of config.init_model takes other data.
     """
     where.check_batch_size(config.batch_size)
+    if resumed:
+        check_origin(config, Path(resumed))
     with where.guard(), where.scope():
         # A run with a checkpoint needs the one that it began with no more.
         if config.init_model and not (resumed and RunFolder(resumed).checkpoint.exists()):

@@ -41,6 +41,8 @@ class Config(RunOptions, EvaluationOptions, TrainingOptions, ModelOptions, DataO
         super()._check_together()
         is_refinement = bool(self.init_model and self.refine_epochs)
         require(self.num_epochs >= 1 or is_refinement, "num_epochs", NUM_EPOCHS, self.num_epochs)
+        if self.search and self.strategy != "default":
+            raise ConfigError(f"search works on one device alone, not with strategy={self.strategy!r}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as JSON values."""

@@ -23,10 +23,6 @@ from kvae.system.command import guarded
 from simulation.dataset import dataset_path
 
 HIDDEN = (1, 5, 9, 11, 15)
-OF_DYNAMICS = frozenset(
-    "dim_z K noise_transition init_cov init_kf_matrices alpha_rnn alpha_units alpha_layers alpha_activation "
-    "fifo_size learn_noise learn_offset learn_u refine_miss_prob seed".split()
-)
 
 
 @dataclass(frozen=True)
@@ -91,13 +87,14 @@ def with_new_dynamics(trained, trial):
     """
     from kvae.config import Config
     from kvae.config.command_line import parse
-    from kvae.models.kvae import KVAE
+    from kvae.models import new_dynamics
 
+    of_trials = new_dynamics.OF_DYNAMICS | {"refine_miss_prob", "seed"}
     words = [f"--{word.strip()}" for word in trial.split(",") if word.strip()]
     changed = {word[2:].split("=")[0] for word in words}
-    if refused := sorted(changed - OF_DYNAMICS):
+    if refused := sorted(changed - of_trials):
         raise UserError(
-            f"{refused[0]} is no option of the dynamics. These are: {', '.join(sorted(OF_DYNAMICS))}"
+            f"{refused[0]} is no option of the dynamics. These are: {', '.join(sorted(of_trials))}"
         )
     own = trained.config.to_dict()
     if "refine_miss_prob" in changed:
@@ -105,14 +102,8 @@ def with_new_dynamics(trained, trial):
         own["refine_epochs"] = 1
         words += ["--refine_epochs=1"]
     parsed = parse(["--preset", "none", *words], None).to_dict()
-    model = KVAE(Config.from_dict(own | {name: parsed[name] for name in changed}))
-    model.build_from_config(trained.get_build_config())
-    for name in ("encoder", "decoder"):
-        getattr(model, name).set_weights(getattr(trained, name).get_weights())
-    for name in ("log_pixel_var", "pixel_errors", "pixel_motion", "frame_mean", "frame_scale"):
-        if getattr(trained, name) is not None:
-            getattr(model, name).assign(getattr(trained, name))
-    return model
+    config = Config.from_dict(own | {name: parsed[name] for name in changed})
+    return new_dynamics.with_new_dynamics(trained, config)
 
 
 def state_space_term(model, codes, batch_size=100):

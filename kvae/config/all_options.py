@@ -15,6 +15,7 @@ from kvae.config.options import (
     OptionGroup,
     RunOptions,
     TrainingOptions,
+    names_of_search,
 )
 from kvae.config.rules import ConfigError, require
 
@@ -31,6 +32,10 @@ class AllOptions(RunOptions, EvaluationOptions, TrainingOptions, ModelOptions, D
         super()._check_together()
         is_refinement = bool(self.init_model and self.refine_epochs)
         require(self.num_epochs >= 1 or is_refinement, "num_epochs", NUM_EPOCHS, self.num_epochs)
+        if self.search and self.strategy != "default":
+            raise ConfigError(f"search works on one device alone, not with strategy={self.strategy!r}")
+        if self.search != "all" and "alpha" in names_of_search(self.search) and self.alpha_network:
+            raise ConfigError(f"search has no alpha to choose with alpha_network={self.alpha_network!r}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as JSON values."""

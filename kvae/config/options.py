@@ -48,6 +48,21 @@ _OWN_PART = Bound(
     "empty, or MODULE:NAME of your own",
     lambda text: not text or re.fullmatch(r"[A-Za-z_]\w*(\.\w+)*:[A-Za-z_]\w*", text) is not None,
 )
+SEARCHED = ("alpha", "refine_miss_prob", "K", "dim_z")
+"""What --search chooses; alpha is alpha_rnn with alpha_units and fifo_size."""
+
+
+def names_of_search(text: str) -> tuple[str, ...]:
+    """Return the names in an option such as K,dim_z, in the order in which they are chosen."""
+    names = {name.strip() for name in text.split(",")}
+    return tuple(name for name in SEARCHED if name in names or text == "all")
+
+
+def _is_search(text: str) -> bool:
+    return text in ("", "all") or {name.strip() for name in text.split(",")} <= {*SEARCHED}
+
+
+_SEARCH = Bound(f"all, or names out of {','.join(SEARCHED)}, comma-separated", _is_search)
 _DEVICE = Bound("empty, cpu, or numbers such as 0 or 0,1", _is_device)
 
 
@@ -263,6 +278,10 @@ class TrainingOptions(OptionGroup):
     ] = 0.0
     """Probability of hiding a frame in that phase, drawn anew in each step: so dynamics learn to fill in, and
     do not learn sequences by heart."""
+    search: Annotated[str, _SEARCH, IdleWith("refine_epochs", 0), KVAE_ALONE, Mark.COMMAND] = ""
+    """Before that phase choose options of the dynamics by cross-validation on the codes of the training
+    sequences, out of alpha (the LSTM, or an MLP), refine_miss_prob, K and dim_z, comma-separated. all: those
+    that are not given. Takes minutes; what was tried is in the run's search.md, what won in config.json."""
     sample_z: Annotated[bool, KVAE_ALONE] = False
     """Decode the smoothed codes in training, in place of the encoded ones."""
     train_miss_prob: Annotated[float, Bound("between 0 and 1", lambda share: 0 <= share <= 1)] = 0.0

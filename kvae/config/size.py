@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 
 from kvae.config.all_options import AllOptions
 from kvae.config.datasets import is_own_videos
+from kvae.config.options import SEARCHED, names_of_search
 from kvae.config.presets import OWN_VIDEOS, WORLD_PRESETS
+from kvae.config.rules import ConfigError
 from kvae.config.start import preset_options
 
 Options = TypeVar("Options", bound=AllOptions)
@@ -50,18 +52,23 @@ def for_sequences(config: Options, num_sequences: int, num_steps: int, given: Co
     fewer than `FEW_FRAMES`; and of fewer than `FEWEST_FRAMES` an MLP of the last two codes, which tell place
     and velocity, takes the LSTM's place.
 
+    Of a search for all options of the dynamics those are left that were not given.
+
     Args:
         config: the options, those of the dataset's preset where none are given.
         num_sequences: N, those that are held out included.
         num_steps: T, frames of a sequence.
         given: names of the options that were given explicitly, which stay as they are.
 
+    Raises:
+        ConfigError: an option was given that is to be searched.
+
     Examples:
         >>> of_100 = for_sequences(AllOptions(dataset="my.npz", num_epochs=120, batch_size=16), 100, 20, ())
         >>> of_100.num_epochs, of_100.decay_steps
         (583, 39)
     """
-    changes = _masks(config, num_steps, given)
+    changes = _masks(config, num_steps, given) | _search(config, given)
     if config.preset not in ("none", "original"):
         changes |= _epochs(config, num_sequences, given)
         changes |= _dynamics(config, num_sequences * num_steps, given)
@@ -113,12 +120,36 @@ def _masks(config: AllOptions, num_steps: int, given: Collection[str]) -> dict[s
     return {"t_init_mask": max(1, num_steps // 5), "t_steps_mask": max(1, 3 * num_steps // 5)}
 
 
+def _search(config: AllOptions, given: Collection[str]) -> dict[str, Any]:
+    """Return what is to be searched, one by one: of all what was not given.
+
+    Raises:
+        ConfigError: an option was given that is to be searched.
+    """
+    are_given = {
+        name: min((option for option in given if _is_of(option, name)), default="") for name in SEARCHED
+    }
+    if config.alpha_network:
+        are_given["alpha"] = "alpha_network"
+    if config.search == "all":
+        return {"search": ",".join(name for name, option in are_given.items() if not option)}
+    for name in names_of_search(config.search):
+        if are_given[name]:
+            raise ConfigError(f"--{are_given[name]} is given, so that --search has no {name} to choose")
+    return {}
+
+
+def _is_of(option: str, name: str) -> bool:
+    """Return whether an option is one of those that a search chooses under a name."""
+    return option.startswith("alpha_") or option == "fifo_size" if name == "alpha" else option == name
+
+
 def _dynamics(config: AllOptions, num_frames: int, given: Collection[str]) -> dict[str, Any]:
     """Return what is better for few frames; nothing of alpha where anything of it was given."""
     changes: dict[str, Any] = {}
     if num_frames < FEW_FRAMES and config.refine_epochs and "refine_miss_prob" not in given:
         changes |= FEW
-    is_given = any(name.startswith("alpha_") or name == "fifo_size" for name in given)
+    is_given = any(_is_of(name, "alpha") for name in given)
     if (
         num_frames < FEWEST_FRAMES
         and config.model == "kvae"

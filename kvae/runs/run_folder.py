@@ -114,10 +114,19 @@ class RunFolder:
         facts |= {"data": data} if data else {}
         self.write_json("config.json", facts)
 
+    def replace_options(self, config: Config) -> None:
+        """Write other options into config.json; what else it says stays."""
+        facts = json.loads((self.path / "config.json").read_text())
+        self.write_json("config.json", facts | {"options": config.to_dict()})
+
     def write_json(self, name: str, value: Any) -> None:
         """Write a JSON file."""
+        self.write_text(name, json.dumps(value, indent=2) + "\n")
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a file of text."""
         with replacing(self.path / name) as temporary:
-            temporary.write_text(json.dumps(value, indent=2) + "\n")
+            temporary.write_text(text)
 
     def record(
         self,
@@ -187,8 +196,8 @@ class RunFolder:
 
     def save_model(self, model: SequenceAutoencoder) -> None:
         """Write model.keras: configuration and weights, without the optimizer's moments."""
-        if self._bare is None:
-            # Made once: Keras does not give back all that a model takes.
+        if self._bare is None or self._bare.config != model.config:
+            # Made once: Keras does not give back all that a model takes. Anew where its dynamics are others.
             self._bare = make_model(model.config, name=model.name)
             self._bare.build_from_config(model.get_build_config())
         self._bare.set_weights(model.get_weights())

@@ -16,11 +16,12 @@ from kvae.data.identity import digest
 from kvae.data.shards import Shards
 from kvae.models import adaptation
 from kvae.models.autoencoder import SequenceAutoencoder
+from kvae.models.new_dynamics import with_new_dynamics
 from kvae.runs import checkpoint
 from kvae.runs.options import read_identity
 from kvae.runs.run_folder import RunFolder
 from kvae.system.signals import StopSignals
-from kvae.training import refinement
+from kvae.training import refinement, search
 from kvae.training.distribution import Batch, Distribution, Metrics
 from kvae.training.health import check_step, check_weights
 from kvae.training.profiling import Profiler
@@ -184,7 +185,8 @@ class _Training:
 
         It takes a few minutes at most: if a signal ends it, it starts again from the checkpoint of the last
         epoch. Once it is done the checkpoint says so, and it is not done again. Of several workers the chief
-        alone does it.
+        alone does it. With config.search the dynamics are others, if that finds better ones; and if they are
+        kept, config.json says so.
         """
         config = self.config
         if not config.refine_epochs or self.progress.refinement or not self.distribution.is_chief:
@@ -193,9 +195,11 @@ class _Training:
         codes = refinement.encode(model, self.data, masks.both(self.data.mask, self.mask))
         held_out = self.recorder.validation
         validation = None if held_out is None else refinement.encode(model, held_out, held_out.mask)
+        if config.search:
+            model = self._found(codes)
         updates = refinement.refine(model, codes, config.refine_epochs, config.init_lr, validation)
         check_weights(model, config.num_epochs + config.refine_epochs)
-        if model is not self.model:
+        if model.config == config and model is not self.model:
             # Where replicas share the training it was a copy that was refined.
             pairs = zip(self.model.dynamics_variables, model.dynamics_variables, strict=True)
             for variable, refined in pairs:
@@ -203,8 +207,34 @@ class _Training:
         step = config.num_epochs * self.steps_per_epoch + updates
         with self.signals.deferred():
             self.recorder.end_refinement(model, self.progress, step, self.seconds)
+            if model.config != config:
+                self._keep(model)
             self.progress.refinement = updates
             self._save()
+
+    def _found(self, codes: refinement.EncodedSequences) -> SequenceAutoencoder:
+        """Return the model with the dynamics that a search finds, which know nothing yet; itself if none is.
+
+        Args:
+            codes: those of the training sequences.
+        """
+        trials = search.search(self.model, codes, self.recorder.say)
+        self.folder.write_text("search.md", "\n".join([*search.HEAD, "", *search.table_of(trials), ""]))
+        if not trials[-1].changes:
+            self.recorder.say("search: nothing is better than the options as they are")
+            return self.model
+        found = with_new_dynamics(self.model, search.with_changes(self.config, trials[-1].changes))
+        found.compile()
+        return found
+
+    def _keep(self, model: SequenceAutoencoder) -> None:
+        """Go on with a model of other dynamics, if it was found to be the best."""
+        if self.progress.best_epoch != self.config.num_epochs + self.config.refine_epochs:
+            self.recorder.say("By the bound these dynamics are not better: those before stay")
+            return
+        self.folder.replace_options(model.config)
+        model.optimizer.build(model.trainable_variables)
+        self.model = model
 
     def _save(self) -> None:
         """Write the checkpoint; of several workers the chief alone does."""

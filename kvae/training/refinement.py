@@ -129,7 +129,7 @@ def refine(
             order = rng.permutation(count)
             for first in range(0, steps * size, size):
                 part = order[first : first + size]
-                loss = update(*_drawn(codes, part, size, rng, model.config.refine_miss_prob))
+                loss = update(*drawn(codes, part, size, rng, model.config.refine_miss_prob))
                 if not np.isfinite(loss):
                     numbers = ", ".join(map(str, part))
                     raise TrainingError(
@@ -159,7 +159,7 @@ class _Judge:
         rng, count = np.random.default_rng([model.config.seed, _STREAM + 1]), len(codes.mean)
         # Little is known from a few sequences drawn once.
         number = np.resize(np.arange(count), max(count, BATCH_SIZE))
-        self._draws = _drawn(codes, number, len(number), rng, model.config.refine_miss_prob)
+        self._draws = drawn(codes, number, len(number), rng, model.config.refine_miss_prob)
         self._kept = self._values()
         self._likelihood = tf.function(self._of, autograph=False)
 
@@ -183,10 +183,17 @@ class _Judge:
         return [variable.numpy() for variable in self.model.dynamics_variables]
 
 
-def _drawn(
+def drawn(
     codes: EncodedSequences, part: np.ndarray, size: int, rng: np.random.Generator, miss_prob: float
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None, tf.Tensor]:
     """Draw codes of the sequences `part`, and fill them up to `size`.
+
+    Args:
+        codes: an `EncodedSequences`.
+        part: numbers of the sequences, at most `size`.
+        size: how many are returned.
+        rng: draws from q(a|x), and what is hidden.
+        miss_prob: probability of hiding a code that is there.
 
     Returns:
         Codes [size, T, dim_a], controls [size, T, dim_u], mask [size, T] or None, and weights [size], which

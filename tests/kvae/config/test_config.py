@@ -61,6 +61,7 @@ DEFAULTS = {
     "kf_update_steps": 10,
     "refine_epochs": 0,
     "refine_miss_prob": 0.0,
+    "search": "",
     "decay_rate": 0.85,
     "decay_steps": 20,
     "sample_z": False,
@@ -188,6 +189,9 @@ PERCEPTRON = {
 }
 
 
+SEARCH = {"refine_epochs": 3, "search": "K,dim_z"}
+
+
 def test_the_defaults_are_the_documented_ones():
     assert Config().to_dict() == DEFAULTS
     assert sorted(option_names()) == sorted(DEFAULTS)
@@ -195,7 +199,7 @@ def test_the_defaults_are_the_documented_ones():
 
 def test_every_option_survives_json():
     seen = set()
-    for options in (CONVOLUTIONAL, PERCEPTRON):
+    for options in (CONVOLUTIONAL, PERCEPTRON, SEARCH):
         config = Config(**options)
         assert {name: getattr(config, name) for name in options} == options
         again = Config.from_json(config.to_json())
@@ -273,7 +277,8 @@ def test_what_is_legal_for_a_model_does_not_depend_on_the_dataset_s_name():
         ),
         (
             Mark.COMMAND,
-            "gpu strategy run_name log_dir n_steps_gen reload_model display_step generate_step quiet profile",
+            "gpu strategy run_name log_dir n_steps_gen reload_model display_step generate_step quiet profile "
+            "search",
         ),
         (Mark.RESUME, "resume gpu strategy quiet profile"),
         (Mark.PLACE, "log_dir data_dir run_name reload_model gpu quiet profile"),
@@ -288,7 +293,7 @@ def test_marks_say_what_an_option_may_do(mark, names):
 def test_hyperparameters_are_what_touches_what_is_learned():
     others = (
         "gpu strategy run_name log_dir n_steps_gen reload_model display_step generate_step quiet profile "
-        "data_dir resume t_init_mask t_steps_mask num_paths evaluate_on_samples"
+        "data_dir resume t_init_mask t_steps_mask num_paths evaluate_on_samples search"
     ).split()
     assert hyperparameters() == [name for name in option_names() if name not in others]
 

@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from kvae.config import Config
+from kvae.config import Config, ConfigError
 from kvae.config.command_line import given_options, parse
 from kvae.config.presets import WORLD_PRESETS
 from kvae.config.size import FEW, FEWEST, LEAST_EPOCHS, REFINE_BATCH, for_pixels, for_sequences, in_words
@@ -119,3 +119,39 @@ def test_what_is_given_stays():
 def test_frames_are_shown_and_hidden_as_there_are(num_steps, words, masks):
     config = of(5000, *words, num_steps=num_steps)
     assert (config.t_init_mask, config.t_steps_mask) == masks
+
+
+def test_a_search_of_all_is_of_what_was_not_given():
+    assert of(100, "--dataset", "my.npz", "--search", "all").search == "alpha,refine_miss_prob,K,dim_z"
+    found = of(
+        100, "--dataset", "my.npz", "--search", "all", "--K", "4", "--fifo_size", "3", "--alpha_rnn=False"
+    )
+    assert found.search == "refine_miss_prob,dim_z"
+    assert of(100, "--dataset", "my.npz", "--search", "K, dim_z").search == "K, dim_z"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--search", "K", "--K", "4"], "--K is given, so that --search has no K to choose"),
+        (["--search", "alpha", "--alpha_units", "9"], "--alpha_units is given"),
+    ],
+)
+def test_what_is_given_cannot_be_searched(words, told):
+    with pytest.raises(ConfigError, match=told):
+        of(100, "--dataset", "my.npz", *words)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"search": "units"}, "search must be all, or names out of alpha,refine_miss_prob,K,dim_z"),
+        ({"search": "K", "refine_epochs": 0}, "no effect with refine_epochs=0"),
+        ({"search": "K", "model": "vae_rnn"}, "no effect with model=vae_rnn"),
+        ({"search": "K", "strategy": "mirrored"}, "search works on one device alone"),
+        ({"search": "K,alpha", "alpha_network": "my:net"}, "no alpha to choose with alpha_network='my:net'"),
+    ],
+)
+def test_a_search_that_cannot_be(options, told):
+    with pytest.raises(ConfigError, match=told):
+        Config(**{"refine_epochs": 3, **options})

@@ -47,7 +47,7 @@ def _examples(module):
 def test_examples_run(module, monkeypatch, request):
     monkeypatch.chdir(ROOT)
     # What is traced takes most of the time. The export is of what is traced.
-    if module.startswith("kvae.models"):
+    if module.startswith(("kvae.models", "kvae.training")):
         request.getfixturevalue("eagerly")
     runner, said = doctest.DocTestRunner(), []
     for test in _examples(module):

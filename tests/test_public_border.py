@@ -15,6 +15,7 @@ from kvae import kalman, masks
 from kvae.apply.filling import fill
 from kvae.errors import UserError
 from kvae.models.rivals import RecurrentAutoencoder
+from kvae.videos import memory
 
 B, T, SIDE = 2, 5, 8
 EXAMPLES = settings(max_examples=40, suppress_health_check=list(HealthCheck))
@@ -140,6 +141,27 @@ def test_methods_of_frames_masks_and_controls(model, method, images, mask, contr
 @EXAMPLES
 def test_methods_of_a_rival(rival, method, images, mask, controls):
     answer(getattr(rival, method), images, mask, controls)
+
+
+def as_clips(images):
+    """A list of clips, each by itself, of what can be taken apart."""
+    return list(images) if getattr(images, "ndim", 1) else images
+
+
+@pytest.mark.parametrize("take_apart", [False, True])
+@given(
+    images=odd_or(frames()), mask=some_mask, controls=some_controls, timesteps=st.sampled_from([2, 3, 5, 9])
+)
+@settings(EXAMPLES, max_examples=200)
+def test_videos_in_memory(take_apart, images, mask, controls, timesteps):
+    if take_apart and images is not None:
+        images = as_clips(images)
+    found = answer(memory.dataset_of, images, mask, controls, timesteps)
+    if found is not None:
+        assert found.images.min() >= 0
+        assert found.images.max() <= (255 if found.images.dtype == np.uint8 else 1)
+        assert found.shape[1] <= timesteps
+    answer(kvae.Config.for_videos, images, mask, K=2)
 
 
 @given(images=odd_or(frames()), num_steps=some_count, num_given=some_count, controls=some_controls)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kvae import data
 from kvae.config import Config
-from kvae.config.datasets import cut_of, is_own_videos
+from kvae.config.datasets import IN_MEMORY, cut_of, is_own_videos
 from kvae.data.controls import Classes
 from kvae.errors import UserError
 from kvae.models.kvae import KVAE
@@ -49,6 +49,8 @@ def sequences(
 
 
 def _file_of_own_videos(config: Config) -> Path:
+    if config.dataset == IN_MEMORY:
+        raise UserError("The run learned from arrays in memory: name a dataset file with --data FILE")
     file = find_test_file(config.dataset, config.data_dir, cut_of(config))
     if file is None:
         raise UserError(

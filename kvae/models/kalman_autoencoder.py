@@ -66,7 +66,7 @@ class KalmanAutoencoder(SequenceAutoencoder):
 
     def build_dynamics(self) -> None:
         """Create the weights of the alpha network and of the state space models."""
-        self.alpha.build()
+        self.alpha.build((None, None, self.config.dim_a))
         self.lgssm.build()
 
     def phase_of(self, variable: keras.Variable) -> int:

@@ -48,14 +48,32 @@ def register_alpha_network(name: str) -> Callable[[Maker], Maker]:
     """Return a decorator that makes an alpha network known as MODULE:NAME, for `Config(alpha_network=...)`.
 
     It decorates what makes the network, a `keras.layers.Layer`, from a `Config` and the `name` of the layer:
-    a function, or the class itself. The network is a `kvae.inference.protocols.CodeNetwork`, whose `build`
-    makes all weights.
+    a function, or the class itself. The network is a `kvae.inference.protocols.CodeNetwork`, whose
+    `build(input_shape)`, of codes [B, T, dim_a], makes all weights.
 
     Args:
         name: the name, without a colon; MODULE is the module that this stands in.
 
     Raises:
         ValueError: there can be no such name.
+
+    Examples:
+        >>> import keras, kvae, tensorflow as tf
+        >>> @kvae.register_alpha_network("equal")
+        ... class Equal(keras.layers.Layer):
+        ...     def __init__(self, config, name):
+        ...         super().__init__(name=name)
+        ...         self.K = config.K
+        ...     def call(self, codes):
+        ...         return tf.ones([tf.shape(codes)[0], tf.shape(codes)[1], self.K]) / self.K, None
+        ...     def initial_state(self, batch):
+        ...         return tf.zeros([batch, 1])
+        ...     def step(self, code, state):
+        ...         return tf.ones([tf.shape(code)[0], self.K]) / self.K, None, state
+        >>> model = kvae.KVAE(kvae.Config(num_filters=(4,), K=2, alpha_network=f"{__name__}:equal"))
+        >>> model.build((None, None, 8, 8))
+        >>> float(model.smooth(tf.zeros([1, 3, 8, 8])).alpha[0, 0, 0])
+        0.5
     """
     return _register("alpha_network", name)
 
@@ -74,6 +92,23 @@ def register_likelihood(name: str) -> Callable[[Maker], Maker]:
 
     Raises:
         ValueError: there can be no such name.
+
+    Examples:
+        >>> import keras, kvae, tensorflow_probability as tfp
+        >>> @kvae.register_likelihood("wide")
+        ... class Wide(keras.layers.Layer):
+        ...     def __init__(self, config, name):
+        ...         super().__init__(name=name)
+        ...     def build(self, frame_shape):
+        ...         self.rank = len(frame_shape)
+        ...     def distribution(self, pixels):
+        ...         tfd = tfp.distributions
+        ...         return tfd.Independent(tfd.Normal(pixels, 2.0), self.rank)
+        >>> config = kvae.Config(num_filters=(4,), out_distr="gaussian", likelihood=f"{__name__}:wide")
+        >>> model = kvae.KVAE(config)
+        >>> model.build((None, None, 8, 8))
+        >>> float(model.decode([[[0.0, 0.0]]]).stddev()[0, 0, 0, 0])
+        2.0
     """
     return _register("likelihood", name)
 

@@ -77,22 +77,18 @@ def dataset_of(
 
 def _clips(videos: Sequence[Any], mask: Any, controls: Any, name: str) -> list[Dataset]:
     """Return each clip of a list, checked, as a dataset of one sequence; arguments as `dataset_of`."""
-    for what, values in (("mask", mask), ("controls", controls)):
-        if values is not None and len(values) != len(videos):
-            raise ArgumentError(
-                f"{what} must be a list, one for each of the {len(videos)} clips. Received: {len(values)}"
-            )
     if not videos:
         raise _no_clips(name)
+    masks, acts = _of_each(mask, len(videos), "mask"), _of_each(controls, len(videos), "controls")
     clips: list[Dataset] = []
-    for i, clip in enumerate(videos):
-        _shape(clip, f"{name}[{i}]", 3)
+    for i, (clip, *rest) in enumerate(zip(videos, masks, acts, strict=True)):
         names = (f"{name}[{i}]", f"mask[{i}]", f"controls[{i}]")
-        seen, acts = (
-            None if values is None else np.asarray(arguments.known(values[i], what))[None]
-            for values, what in ((mask, names[1]), (controls, names[2]))
+        _shape(clip, names[0], 3)
+        one, seen, controls_of_one = (
+            None if value is None else np.asarray(arguments.known(value, what))[None]
+            for value, what in zip((clip, *rest), names, strict=True)
         )
-        clips.append(_dataset(np.asarray(arguments.known(clip, names[0]))[None], seen, acts, *names))
+        clips.append(_dataset(one, seen, controls_of_one, *names))
         for what, first, this in (
             ("frames", clips[0].shape[2:], clips[i].shape[2:]),
             ("controls", clips[0].dim_u, clips[i].dim_u),
@@ -104,6 +100,21 @@ def _clips(videos: Sequence[Any], mask: Any, controls: Any, name: str) -> list[D
     if any(clip.images.dtype == np.float32 for clip in clips):
         return [clip._replace(images=_as_float(clip.images)) for clip in clips]
     return clips
+
+
+def _of_each(values: Any, count: int, name: str) -> list[Any]:
+    """Return what goes with each of so many clips, perhaps None."""
+    if values is None:
+        return [None] * count
+    try:
+        found = list(values)
+    except TypeError:
+        found = []
+    if len(found) != count:
+        raise ArgumentError(
+            f"{name} must be a list, one for each of the {count} clips. Received: {len(found) or values!r}"
+        )
+    return found
 
 
 def _no_clips(name: str) -> ArgumentError:

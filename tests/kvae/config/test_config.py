@@ -103,9 +103,11 @@ DEFAULTS = {
     "model": "kvae",
     "num_paths": 1000,
     "channels": "auto",
+    "likelihood": "",
+    "alpha_network": "",
 }
 
-# Two configurations that together have another value for every option.
+# Configurations that together have another value for every option.
 CONVOLUTIONAL = {
     "dataset": "my/videos",
     "data_dir": "elsewhere",
@@ -187,8 +189,7 @@ PERCEPTRON = {
     "model": "vae_rnn",
     "grey_targets": True,
 }
-
-
+OWN_PARTS = {"likelihood": "my_parts:laplace", "alpha_network": "my.parts:gru"}
 SEARCH = {"refine_epochs": 3, "search": "K,dim_z"}
 
 
@@ -199,7 +200,7 @@ def test_the_defaults_are_the_documented_ones():
 
 def test_every_option_survives_json():
     seen = set()
-    for options in (CONVOLUTIONAL, PERCEPTRON, SEARCH):
+    for options in (CONVOLUTIONAL, PERCEPTRON, OWN_PARTS, SEARCH):
         config = Config(**options)
         assert {name: getattr(config, name) for name in options} == options
         again = Config.from_json(config.to_json())

@@ -109,8 +109,9 @@ def test_a_generation_holds_its_given_frames():
 
 
 OF_THE_KVAE = (
-    "dim_z K noise_transition init_cov init_kf_matrices alpha_rnn alpha_layers alpha_activation fifo_size "
-    "learn_noise learn_offset learn_u kf_elbo sample_z num_paths use_vae search"
+    "dim_z K noise_transition init_cov init_kf_matrices alpha_network alpha_rnn alpha_layers "
+    "alpha_activation fifo_size learn_noise learn_offset learn_u kf_elbo sample_z num_paths use_vae "
+    "search"
 ).split()
 
 

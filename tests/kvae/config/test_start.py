@@ -151,11 +151,11 @@ def test_who_contradicts_himself_is_refused(words, capsys):
 
 def test_what_comes_with_a_model_that_is_trained_on():
     assert trained_on() == set(
-        "preset model channels out_distr grey_targets conv activation standardise filter_size num_filters "
-        "vae_num_units "
+        "preset model channels out_distr grey_targets likelihood conv activation standardise filter_size "
+        "num_filters vae_num_units "
         "num_layers noise_pixel_var learn_pixel_var pixel_var_from_errors use_vae dim_a dim_z dim_u K "
-        "noise_emission noise_transition init_cov init_kf_matrices alpha_rnn alpha_units alpha_layers "
-        "alpha_activation fifo_size learn_noise learn_offset learn_u".split()
+        "noise_emission noise_transition init_cov init_kf_matrices alpha_network alpha_rnn alpha_units "
+        "alpha_layers alpha_activation fifo_size learn_noise learn_offset learn_u".split()
     )
     assert first_phases_over() == {"warm_up": 0, "only_vae_epochs": 0, "kf_update_steps": 0}
 

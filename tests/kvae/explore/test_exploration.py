@@ -247,6 +247,13 @@ def test_sequences_come_from_a_file_or_are_simulated(box, tmp_path, monkeypatch)
         source.sequences(small, None, command.simulated)
 
 
+def test_videos_in_memory_are_gone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model, _ = tiny(dataset="videos_in_memory")
+    with pytest.raises(UserError, match="learned from arrays in memory: name a dataset file"):
+        source.sequences(model, None, command.simulated)
+
+
 def test_own_videos_bring_their_test_data(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)

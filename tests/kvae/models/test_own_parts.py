@@ -32,7 +32,7 @@ class FirstCode(keras.layers.Layer):
         self.dense = keras.layers.Dense(config.K, activation="softmax")
         self.dim_a = config.dim_a
 
-    def build(self, input_shape=None):
+    def build(self, input_shape):
         self.dense.build((None, self.dim_a))
 
     def call(self, codes):

@@ -32,8 +32,9 @@ def with_new_dynamics(trained: KVAE, config: Config) -> KVAE:
             )
     model = KVAE(config)
     model.build_from_config(trained.get_build_config())
-    for name in ("encoder", "decoder"):
-        getattr(model, name).set_weights(getattr(trained, name).get_weights())
+    for name in ("encoder", "decoder", "likelihood"):
+        if getattr(trained, name) is not None:
+            getattr(model, name).set_weights(getattr(trained, name).get_weights())
     for name in _OF_FRAMES:
         if getattr(trained, name) is not None:
             getattr(model, name).assign(getattr(trained, name))

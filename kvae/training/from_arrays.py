@@ -18,7 +18,7 @@ from kvae.data.dataset import Dataset
 from kvae.evaluation import pictures
 from kvae.models.autoencoder import SequenceAutoencoder
 from kvae.runs.load import load
-from kvae.runs.options import check_model, check_new, last_row
+from kvae.runs.options import check_model, check_new, last_row, read_options
 from kvae.system import console
 from kvae.system.signals import StopSignals
 from kvae.training import stages
@@ -100,10 +100,10 @@ def train(
         if config.init_model:
             check_model(config.init_model)
         data = _data(config, {"images": videos, "mask": mask, "controls": controls}, validation, test)
-        model, folder = _train(of_run, data, is_kept, after_epoch)
+        folder = _train(of_run, data, is_kept, after_epoch)
+        options = Config.from_dict(read_options(folder))
         # A temporary folder is no model's business.
-        options = model.config if is_kept else dataclasses.replace(model.config, log_dir=config.log_dir)
-        return load(folder, options)
+        return load(folder, options if is_kept else dataclasses.replace(options, log_dir=config.log_dir))
 
 
 def _checked(config: Config, videos: Any) -> Config:
@@ -161,10 +161,8 @@ def _dataset(config: Config, of: Any, name: str) -> Dataset:
     return stages.in_channels(config, data, name)
 
 
-def _train(
-    config: Config, data: Data, is_kept: bool, after_epoch: AfterEpoch | None
-) -> tuple[SequenceAutoencoder, Path]:
-    """Train a model; return it as it is in the end, and the folder with the one that is kept."""
+def _train(config: Config, data: Data, is_kept: bool, after_epoch: AfterEpoch | None) -> Path:
+    """Train a model; return the folder with the one that is kept."""
     seen = data.test or data.validation or data.train
     assert isinstance(seen, Dataset)
     where = stages.devices(config)
@@ -186,4 +184,4 @@ def _train(
                 pictures.draw(best, seen, folder, step, prefix="final_")
             else:
                 stages.report(best, data.test, folder, step, {"best_epoch": best_epoch})
-    return model, folder.path
+    return folder.path

@@ -1,8 +1,11 @@
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
+from tensorflow_probability import distributions as tfd
 
+import kvae
 from kvae.config import Config, ConfigError
 from kvae.models.kvae import KVAE
 from kvae.models.new_dynamics import with_new_dynamics
@@ -31,6 +34,25 @@ def test_frames_and_codes_stay_and_the_dynamics_are_those_of_a_new_model():
     found, expected = model.decode(codes.mean()), trained.decode(codes.mean())
     np.testing.assert_array_equal(found.mean(), expected.mean())
     np.testing.assert_array_equal(found.variance(), expected.variance())
+
+
+@kvae.register_likelihood("scaled")
+class Scaled(keras.layers.Layer):
+    def __init__(self, config, **kwargs):
+        super().__init__(**kwargs)
+
+    def build(self, frame_shape):
+        self.scale = self.add_weight((), initializer="ones", name="scale")
+
+    def distribution(self, pixels):
+        return tfd.Independent(tfd.Normal(pixels, self.scale), 2)
+
+
+def test_a_likelihood_of_ones_own_stays_too():
+    trained = tiny(out_distr="gaussian", likelihood=f"{__name__}:scaled")
+    trained.likelihood.scale.assign(0.25)
+    model = with_new_dynamics(trained, dataclasses.replace(trained.config, K=4))
+    assert float(model.likelihood.scale) == 0.25
 
 
 def test_another_option_of_the_model_is_refused():

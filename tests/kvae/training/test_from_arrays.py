@@ -17,6 +17,8 @@ from kvae.evaluation import pictures
 from kvae.evaluation import report as evaluation_report
 from kvae.runs.options import RunFolderError
 from kvae.system.signals import StopSignals
+from kvae.training import search
+from kvae.training.search import Trial
 from tests.kvae.training.small import TINY
 
 pytestmark = [
@@ -87,6 +89,14 @@ def test_the_best_by_what_is_held_out_is_returned(monkeypatch):
     found = weights_of(model)
     assert all((learned[0][path] == weight).all() for path, weight in found.items())
     assert not all((learned[1][path] == weight).all() for path, weight in found.items())
+
+
+def test_dynamics_that_a_search_finds_are_returned(monkeypatch):
+    found = [Trial({}, np.zeros(12), 0.0), Trial({"K": 4}, np.ones(12), 0.0)]
+    monkeypatch.setattr(search, "search", lambda model, codes, say: found)
+    config = Config(**OPTIONS, search="K", refine_epochs=1, validation_split=0.0)
+    model = kvae.train(config, bars(12), quiet=True)
+    assert (model.config.K, model.lgssm.A.shape[0], model.config.log_dir) == (4, 4, config.log_dir)
 
 
 def test_nothing_is_kept_and_nothing_said_where_nobody_asked_for_it(capsys):

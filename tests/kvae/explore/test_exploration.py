@@ -250,9 +250,7 @@ def test_sequences_come_from_a_file_or_are_simulated(box, tmp_path, monkeypatch)
 def test_videos_in_memory_are_gone(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model, _ = tiny(dataset="videos_in_memory")
-    with pytest.raises(
-        UserError, match="learned from arrays in memory: name a dataset file"
-    ):
+    with pytest.raises(UserError, match="learned from arrays in memory: name a dataset file"):
         source.sequences(model, None, command.simulated)
 
 

@@ -87,6 +87,7 @@ def test_where_nothing_was_held_out_the_last_model_is_kept(monkeypatch):
     assert not any("validation" in line for line in lines)
 
 
+@pytest.mark.filterwarnings("ignore:Even though the .* option is set")
 @pytest.mark.parametrize(("num_held_out", "draws"), [(2, True), (2, False), (0, True)])
 def test_without_test_data_what_is_held_out_is_looked_at(num_held_out, draws, eagerly, tmp_path, monkeypatch):
     drawn = []

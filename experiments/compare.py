@@ -14,7 +14,7 @@ from typing import Annotated
 import tyro
 
 from kvae.config import Config
-from kvae.config.config import RETIRED, marked
+from kvae.config.all_options import RETIRED, marked
 from kvae.config.marks import Mark
 from kvae.config.start import first_phases_over, preset_options, trained_on
 from kvae.system.command import guarded

@@ -18,7 +18,6 @@ and the graph of the models.
 import csv
 import dataclasses
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -33,7 +32,6 @@ from experiments import screenshots
 from experiments.compare import read_curve
 from kvae.config import Config
 from kvae.errors import UserError
-from kvae.system import console
 from kvae.system.command import guarded
 from kvae.system.files import replacing
 from simulation import make_world
@@ -72,7 +70,6 @@ class Options:
 @guarded
 def main(arguments=None):
     """Run the command; return its exit code."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     options = tyro.cli(Options, args=arguments, use_underscores=True)
     try:
         if options.screenshots:
@@ -86,13 +83,10 @@ def main(arguments=None):
 
 
 def _make(options, log_dir):
-    with console.held_back():
-        from kvae.plots import films
-        from kvae.runs.load import load
-        from kvae.runs.options import read_options
-        from kvae.system import device
+    from kvae.plots import films
+    from kvae.runs.load import load
+    from kvae.runs.options import read_options
 
-        device.has_gpu()
     others = IN_TENSORBOARD if options.screenshots else ()
     for world in dict.fromkeys((*options.worlds, *others)):
         print(f"{world} ...", flush=True)

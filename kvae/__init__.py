@@ -1,7 +1,8 @@
 """The Kalman variational auto-encoder (Fraccaro et al., NIPS 2017) on TensorFlow 2 and Keras 3.
 
 What is for everybody is here by name, all of it in `dir(kvae)`: `Config`, `KVAE`, `Schedule`, `Tracker`;
-`load`, `pretrained`, `export`, `load_weights`, `save_weights`; and the modules `kalman`, `masks`, `data`.
+`train`, `load`, `pretrained`, `export`, `load_weights`, `save_weights`; `register_alpha_network`,
+`register_likelihood`; and the modules `kalman`, `masks`, `data`.
 TensorFlow is imported when the first of them that needs it is used.
 """
 
@@ -10,6 +11,7 @@ import os
 import platform
 from typing import TYPE_CHECKING, Any
 
+from kvae.system import console as _console
 from kvae.system import keras_settings as _keras_settings
 
 if TYPE_CHECKING:
@@ -19,11 +21,14 @@ if TYPE_CHECKING:
     from kvae.data import masks as masks
     from kvae.inference import kalman as kalman
     from kvae.models.kvae import KVAE as KVAE
+    from kvae.models.own_parts import register_alpha_network as register_alpha_network
+    from kvae.models.own_parts import register_likelihood as register_likelihood
     from kvae.runs.export import export as export
     from kvae.runs.load import load as load
     from kvae.runs.pretrained import pretrained as pretrained
     from kvae.runs.weights import load_weights as load_weights
     from kvae.runs.weights import save_weights as save_weights
+    from kvae.training.from_arrays import train as train
     from kvae.training.schedule import Schedule as Schedule
 
 __version__ = "0.1.0"
@@ -34,6 +39,8 @@ if platform.machine() in ("x86_64", "AMD64"):
     # there is no AVX-512 they are faster too: `python -m benchmarks.training_step`, once with the variable
     # set to 0. Read when TensorFlow is imported.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+_console.without_talk()
 
 _HOMES = {
     "Config": "kvae.config",
@@ -47,12 +54,17 @@ _HOMES = {
     "load_weights": "kvae.runs.weights",
     "masks": "kvae.data",
     "pretrained": "kvae.runs.pretrained",
+    "register_alpha_network": "kvae.models.own_parts",
+    "register_likelihood": "kvae.models.own_parts",
     "save_weights": "kvae.runs.weights",
+    "train": "kvae.training.from_arrays",
 }
 """Where a public name lives: in a module, or as a module of a package."""
 
 _ON_TENSORS_ALONE = {"Config", "data", "kalman", "masks", "pretrained"}
 """Names that need no Keras."""
+_WITHOUT_TENSORFLOW = {"Config", "data", "masks", "pretrained"}
+"""Names that need no TensorFlow either."""
 
 __all__ = sorted(_HOMES)
 
@@ -67,6 +79,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'kvae' has no attribute {name!r}. Public are: {', '.join(__all__)}")
     if name not in _ON_TENSORS_ALONE:
         _keras_settings.check_backend()
+    if name not in _WITHOUT_TENSORFLOW:
+        importlib.import_module("kvae.system.device").look()
     home = _HOMES[name]
     if name in ("data", "kalman", "masks"):
         return importlib.import_module(f"{home}.{name}")

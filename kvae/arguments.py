@@ -6,6 +6,7 @@ mask. Imports no TensorFlow.
 """
 
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -106,6 +107,20 @@ def frames(images: Any, seen: NDArray | None = None, name: str = "images", rank:
         f"{name} of {array.dtype} must be {expected}. Received: values from {array.min()} to {array.max()}; "
         "scale them"
     )
+
+
+def check_axes(shape: Sequence[int | None]) -> None:
+    """Raise ArgumentError where what would be grey frames three pixels wide are more likely one in colour.
+
+    Args:
+        shape: of frames whose channels nobody has named.
+    """
+    height, width = shape[-2:]
+    if len(shape) == 4 and width == 3 and (height or 0) >= 8:
+        raise ArgumentError(
+            "images [B, T, H, W] that are three pixels wide look like one sequence in colour, which is "
+            f"images[None]; Config(channels=1) takes them as grey frames. Received: shape {tuple(shape)}"
+        )
 
 
 def _are_pixels(array: NDArray) -> bool:

@@ -33,7 +33,7 @@ PAGES = [
 ]
 OWN_VIDEOS = (ROOT / "docs" / "own_videos.md").read_text()
 OWN_FILES, UNEVEN_TIME = ((ROOT / "docs" / f"{page}.md").read_text() for page in ("own_files", "uneven_time"))
-COLOUR = (ROOT / "docs" / "colour.md").read_text()
+COLOUR, PYTHON = ((ROOT / "docs" / f"{page}.md").read_text() for page in ("colour", "python"))
 COMMANDS = re.findall(r"^    ((?:python|ffmpeg) .*)$|`((?:python|ffmpeg) [^`]*)`", OWN_VIDEOS, re.M)
 COMMANDS = sorted({indented or inline for indented, inline in COMMANDS})
 
@@ -147,6 +147,26 @@ def test_ffmpeg_cuts_as_the_page_says(command, tmp_path):
     else:
         # Half as many with half of the rate, but for what is lost or doubled at the ends.
         assert [len(video) for video in found] == [pytest.approx(105, abs=3)]
+
+
+def test_videos_in_memory_become_a_model_as_the_page_says(eagerly, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    videos = np.random.default_rng(0).integers(0, 2, [8, 10, 8, 8], np.uint8) * 255
+    np.save("my_videos.npy", videos)
+    (block,) = re.findall(r"^```python\n([^`]*kvae.train\(.*?)^```$", PYTHON, re.M | re.S)
+    tiny = {"num_epochs": 1, "refine_epochs": 0, "num_filters": (4,), "K": 2, "num_paths": 4}
+    for_videos = kvae.Config.for_videos
+    monkeypatch.setattr(
+        kvae.Config, "for_videos", lambda videos, **given: for_videos(videos, **tiny, **given)
+    )
+    found = {}
+    exec(compile(block, "docs/python.md", "exec"), found)
+    assert "Keeping the best model" in capsys.readouterr().out
+    seen = found["mask"] > 0
+    np.testing.assert_array_equal(found["filled"].numpy()[seen], videos[seen] / 255)
+    assert ((found["filled"].numpy()[~seen] > 0) & (found["filled"].numpy()[~seen] < 1)).all()
+    again = kvae.load("my_model.keras")
+    assert (again.config.dim_a, again.config.dataset) == (2, "videos_in_memory")
 
 
 def test_a_film_is_followed_live(eagerly, monkeypatch, tmp_path, capsys):

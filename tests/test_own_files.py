@@ -10,9 +10,7 @@ import run_kvae
 from kvae import data
 from kvae.apply.__main__ import main as apply
 from kvae.commands import training_data
-from kvae.config import Config, ConfigError
 from kvae.data import identity
-from kvae.data.dataset import Dataset
 from kvae.explore import source, words
 from kvae.explore.html import steps_in_words
 from kvae.explore.session import Exploration
@@ -137,18 +135,6 @@ def test_explore_shows_what_is_missing_as_hidden(trained, monkeypatch):
     # The actions matter.
     exploration.dataset = dataset._replace(controls=dataset.controls[:, :, ::-1])
     assert not np.allclose(exploration.look(number, (1,)).mean, look.mean)
-
-
-def test_the_data_say_how_many_controls_there_are():
-    images = np.zeros([2, 6, 8, 8], np.uint8)
-    three, none = (Dataset(images, np.zeros([2, 6, count], np.float32)) for count in (3, 0))
-    assert training_data.fitted(Config(), three, ()).dim_u == 3
-    assert training_data.fitted(Config(dim_u=3), three, ("dim_u",)).dim_u == 3
-    assert training_data.fitted(Config(dim_u=2), none, ("dim_u",)).dim_u == 2
-    assert training_data.fitted(Config(learn_u=True), three, ()).dim_u == 1
-    for config, given in ((Config(), ("dim_u",)), (Config(dim_u=2), ())):
-        with pytest.raises(ConfigError, match="contradicts the data, which have 3 controls a step"):
-            training_data.fitted(config, three, given)
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,7 @@ def test_reloading_gives_the_same_curves_without_training(trained, data_dir):
 def without_pictures(monkeypatch):
     """Leave out what takes long, and is not looked at."""
     monkeypatch.setattr(pictures, "draw", lambda *arguments, **named: None)
-    monkeypatch.setattr(Recorder, "_imputation", lambda self, model: {})
+    monkeypatch.setattr(Recorder, "_imputation", lambda *arguments: {})
 
 
 def test_a_finished_run_that_is_resumed_is_evaluated_again(trained, tmp_path, capsys, without_pictures):

@@ -153,8 +153,8 @@ def _run_kvae(arguments: list[str]) -> int:
 
 def _check_options(folder: Path, arguments: list[str]) -> None:
     """Raise PeersError where a run that is there is not the one that was asked for."""
+    from kvae.config.all_options import marked
     from kvae.config.command_line import given_options, parse
-    from kvae.config.config import marked
     from kvae.config.marks import Mark
     from kvae.runs.options import read_options
 

@@ -9,7 +9,6 @@ if __name__ == "__main__":
     command.begin()
 
 import math
-import os
 import re
 import sys
 from collections.abc import Collection, Sequence
@@ -23,7 +22,7 @@ import tyro
 from kvae.data.colour import per_pixel
 from kvae.errors import UserError
 from kvae.runs.options import model_file
-from kvae.system import called, console
+from kvae.system import called
 from kvae.videos.frames import seconds_of_step
 from kvae.videos.sources import find, short_name
 
@@ -97,7 +96,6 @@ class Options:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code, see `kvae.system.command`."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     return command.run(lambda signals: _run(_read_options(arguments)))
 
 
@@ -114,14 +112,11 @@ def _run(options: Options) -> None:
     if len(sources) > 1:
         raise ApplyError(f"{options.clip} holds {len(sources)} videos: give one of them")
     model_file(options.run_folder)
-    with console.held_back():
-        from kvae.apply.filling import fill
-        from kvae.data.archives import free_memory
-        from kvae.plots import films
-        from kvae.runs.load import load
-        from kvae.system import device, files
-
-        device.has_gpu()
+    from kvae.apply.filling import fill
+    from kvae.data.archives import free_memory
+    from kvae.plots import films
+    from kvae.runs.load import load
+    from kvae.system import files
 
     model = load(options.run_folder)
     height, width = model.frame_shape[:2]

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import os
 import shlex
 import sys
 from collections.abc import Collection, Sequence
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from kvae.commands import training_data
 from kvae.config import Config
 from kvae.config.command_line import given_options, parse
-from kvae.config.frames import for_frames, words_of_grey, words_of_padding
 from kvae.data import identity
 from kvae.runs.data_files import check_identity, command_of_reload, dataset_files
 from kvae.runs.options import (
@@ -30,11 +28,11 @@ from kvae.system.signals import Stopped, StopSignals
 
 if TYPE_CHECKING:
     from kvae.data.dataset import Dataset
-    from kvae.data.shards import Shards
     from kvae.models.autoencoder import SequenceAutoencoder
     from kvae.runs.run_folder import RunFolder
     from kvae.training.distribution import Distribution
     from kvae.training.loop import AfterEpoch
+    from kvae.training.stages import Data
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,8 +44,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code, see `kvae.system.command`.
     """
-    # TensorFlow's talk about the processor helps nobody; its errors do.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     work = functools.partial(_work, arguments)
     return command.run(work, reassurance=". What was saved before is whole")
 
@@ -105,143 +101,79 @@ def run(
     found = identity.identity(*files, config.use_controls)
     check_identity(config, resumed, source, known, found)
     where = _devices(config)
+    # What needs TensorFlow, which has been imported now.
+    from kvae.runs.load import load
+    from kvae.training import stages
+
     train_data, validation, test_data = training_data.load(config, *files, known)
     if train_data is not None:
         found |= {"classes": train_data.classes} if train_data.classes else {}
         if not source:
-            config = training_data.of_size(
-                training_data.fitted(config, train_data, given or ()), train_data, validation, given
-            )
-    for data in (train_data, test_data):
-        if data is not None:
-            training_data.check_masks(config, data)
-    config = for_frames(config, test_data.shape[2:])
-    if note := words_of_padding(config, test_data.shape[2:]):
-        print(note)
-    if warning := words_of_grey(config, test_data.is_two_valued):
-        print(f"Warning: {warning}", file=sys.stderr)
-    model = _make_model(config, train_data, test_data, where, resumed)
-    with _open_folder(config, model, where, resumed, found) as folder:
-        if train_data is None:
+            config = stages.with_controls(config, train_data.dim_u, "dim_u" in (given or ()))
+            config = training_data.of_size(config, train_data, validation, given)
+    data = None if train_data is None else stages.Data(train_data, validation, test_data)
+    for part in (train_data, test_data):
+        if part is not None:
+            stages.check_masks(config, part.shape[1])
+    config = stages.settled(config, test_data.shape[2:], test_data.is_two_valued)
+    if data is None:
+        model = _reloaded(config, test_data)
+    else:
+        model = stages.new_model(config, data, where, resumed)
+    with stages.open_folder(config, model, where, resumed, found) as folder:
+        stages.say_where(folder, model, where)
+        if data is None:
             again = command_of_reload(config.reload_model, config)
             _report(model, test_data, folder, 0, {"reloaded": config.reload_model}, again)
         else:
-            best_epoch = _train(model, train_data, validation, test_data, folder, signals, after_epoch, where)
+            best_epoch = _train(model, data, folder, signals, after_epoch, where)
             if not where.is_chief:
                 return None
-            best_model = _load_best(folder, best_epoch, is_chosen=validation is not None)
+            print(f"Evaluating {stages.words_of_kept(best_epoch, data)}", flush=True)
             # That of the last row: the refinement's updates count too.
             last_step = last_row(folder.path, "step")
             again = command_of_reload(folder.path)
-            _report(best_model, test_data, folder, last_step, {"best_epoch": best_epoch}, again)
+            _report(load(folder.path), test_data, folder, last_step, {"best_epoch": best_epoch}, again)
     return folder.path
 
 
 def _devices(config: Config) -> "Distribution":
     """Import TensorFlow, without its talk, and say what it may use."""
     with console.held_back(wants_gpu=config.gpu not in ("", "cpu")):
-        from kvae.system import device
-        from kvae.training import distribution, loop  # noqa: F401  What follows, so that nothing talks later.
+        from kvae.training import stages  # And all that follows, so that nothing talks later.
 
-        device.select(config.gpu, config.deterministic)
-        # Looks for GPUs, which is when TensorFlow says that there is no driver for any.
-        device.has_gpu()
-    return distribution.make(config.strategy)
+        return stages.devices(config)
 
 
-def _make_model(
-    config: Config,
-    train_data: "Dataset | Shards | None",
-    test_data: "Dataset",
-    where: "Distribution",
-    resumed: str,
-) -> "SequenceAutoencoder":
-    """Return the model that is reloaded, that of config.init_model, or a new one, built for these data."""
-    from kvae.models.factory import make_model
+def _reloaded(config: Config, test_data: "Dataset") -> "SequenceAutoencoder":
+    """Return the model of config.reload_model, which test data fit."""
     from kvae.models.fit import check_fit
     from kvae.runs.load import load
-    from kvae.runs.run_folder import RunFolder
 
-    if train_data is None:
-        model = load(config.reload_model, config)
-    else:
-        where.check_batch_size(config.batch_size)
-        with where.guard(), where.scope():
-            # A run with a checkpoint needs the one that it began with no more.
-            if config.init_model and not (resumed and RunFolder(resumed).checkpoint.exists()):
-                model = load(config.init_model, config)
-            else:
-                model = make_model(config)
-                model.build(train_data.shape)
-        check_fit(model, train_data)
+    model = load(config.reload_model, config)
     check_fit(model, test_data)
     return model
 
 
-def _open_folder(
-    config: Config,
-    model: "SequenceAutoencoder",
-    where: "Distribution",
-    resumed: str,
-    found: identity.Identity,
-) -> "RunFolder":
-    """Return the run's folder, made unless it is resumed, and tell where it is."""
-    from kvae.runs.run_folder import RunFolder, check_links
-    from kvae.system import device
-
-    precision = "bfloat16" if "bfloat16" in model.trunk_dtype else "float32"
-    if resumed:
-        check_links(resumed)
-    if resumed or not where.is_chief:
-        # Who is not the chief reads a checkpoint, if there is one, and writes nothing.
-        folder = RunFolder(resumed or os.devnull)
-        if where.is_chief:
-            folder.own()
-    else:
-        folder = RunFolder.create(config)
-        folder.write_config(config, precision, found)
-        if config.reload_model:
-            folder.events.add_options(config)
-    if where.is_chief:
-        devices = ", ".join(device.gpu_names()) or "the processor"
-        print(f"Writing to {folder.path}; on {devices}, convolutions in {precision}", flush=True)
-    else:
-        print("Working for the chief, the first worker, which alone writes", flush=True)
-    return folder
-
-
 def _train(
     model: "SequenceAutoencoder",
-    train_data: "Dataset | Shards",
-    validation: "Dataset | None",
-    test_data: "Dataset",
+    data: "Data",
     folder: "RunFolder",
     signals: StopSignals,
     after_epoch: "AfterEpoch | None",
     where: "Distribution",
 ) -> int:
     """Train the model, say how to go on where that ends early, and return the epoch that is kept."""
+    from kvae.training import stages
     from kvae.training.distribution import WorkerLost
-    from kvae.training.loop import train
 
     try:
-        with where.guard():
-            return train(model, train_data, test_data, folder, signals, after_epoch, where, validation)
+        return stages.learn(model, data, folder, signals, where, after_epoch)
     except (Stopped, WorkerLost, OSError):
         if where.is_chief:
             name = shlex.quote(str(folder.path))
             print(f"Go on with:  {called.command('train')} --resume {name}", file=sys.stderr)
         raise
-
-
-def _load_best(folder: "RunFolder", best_epoch: int, is_chosen: bool) -> "SequenceAutoencoder":
-    """Return the model that a training keeps, the one in the folder, and tell which it is."""
-    from kvae.runs.load import load
-
-    model = load(folder.path)
-    which = f"that of epoch {best_epoch}" if best_epoch else "the one it began with"
-    print(f"Evaluating the {'best' if is_chosen else 'last'} model, {which}", flush=True)
-    return model
 
 
 def _report(
@@ -253,12 +185,9 @@ def _report(
     again: str,
 ) -> None:
     """Draw and evaluate a model into its folder, and tell what is there."""
-    from kvae.evaluation import pictures, report
+    from kvae.training import stages
 
-    pictures.draw(model, test_data, folder, step, prefix="final_")
-    print(f"Films and plots are in {folder.path}. Now the curves, on the whole test set: minutes", flush=True)
-    for line in report.evaluate(model, test_data, folder, step, facts):
-        print(line, flush=True)
+    stages.report(model, test_data, folder, step, facts)
     folder.close()
     what = "plots and curves" if "reloaded" in facts else "plots, curves and the model"
     print(f"\nFilms, {what} are in {folder.path}")

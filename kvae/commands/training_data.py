@@ -1,6 +1,5 @@
 """What the main job learns from and tests on, and what follows from it for a new run's options."""
 
-import dataclasses
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ def load(
 ) -> "tuple[Dataset | Shards | None, Dataset | None, Dataset]":
     """Return training data, None where there is nothing to train, those held out of them, and test data."""
     from kvae.data import controls, dataset, shards, validation
+    from kvae.training.stages import describe, in_channels
 
     # Where the model learns its own, those of the data are not looked at.
     use_controls = config.use_controls and not config.learn_u
@@ -28,44 +28,20 @@ def load(
         classes = identity.classes_of(known)
         if classes is None and use_controls:
             classes = dataset.read_classes(train_file)
-        test_data = _in_channels(config, dataset.load(test_file, use_controls, classes), test_file)
+        test_data = in_channels(config, dataset.load(test_file, use_controls, classes), test_file)
         return None, None, test_data
     read = shards.Shards if train_file.is_dir() else dataset.load
-    train_data = _in_channels(config, read(train_file, use_controls), train_file)
-    test_data = _in_channels(config, dataset.load(test_file, use_controls, train_data.classes), test_file)
+    train_data = in_channels(config, read(train_file, use_controls), train_file)
+    test_data = in_channels(config, dataset.load(test_file, use_controls, train_data.classes), test_file)
     if train_data.classes:
         print(f"{train_file}: {controls.in_words(train_data.classes)}")
     train_data, held_out = validation.split(train_data, config.validation_split)
     print(
-        f"Learning from {train_file}: {_describe(train_data)}; "
+        f"Learning from {train_file}: {describe(train_data)}; "
         + (f"choosing the model by {held_out.shape[0]:,} more; " if held_out else "")
-        + f"testing on {_describe(test_data)}"
+        + f"testing on {describe(test_data)}"
     )
     return train_data, held_out, test_data
-
-
-def _in_channels(config: Config, data: "Dataset | Shards", file: Path) -> Any:
-    """Return data with as many channels as the options ask for, and tell where that changes them."""
-    if config.channels in ("auto", data.channels):
-        return data
-    print(
-        f"{file} is in colour: its frames are turned to grey"
-        if config.channels == 1
-        else f"{file} is grey: its frames are taken as colour, with three channels alike"
-    )
-    return data.in_channels(int(config.channels))
-
-
-def fitted(config: Config, data: "Dataset | Shards", given: Collection[str]) -> Config:
-    """Return the options of a new run with what the data decide: the entries of a control."""
-    if config.learn_u or data.dim_u in (0, config.dim_u):
-        return config
-    if "dim_u" in given or config.dim_u != Config.dim_u:
-        raise ConfigError(
-            f"--dim_u {config.dim_u} contradicts the data, which have {data.dim_u} controls a step: leave it "
-            "out, or the controls with --use_controls=False"
-        )
-    return dataclasses.replace(config, dim_u=data.dim_u)
 
 
 def of_size(
@@ -88,16 +64,6 @@ def of_size(
     return found
 
 
-def check_masks(config: Config, dataset: "Dataset | Shards") -> None:
-    """Raise ConfigError where the sequences are too short for the frames that are shown and hidden."""
-    num_steps = dataset.shape[1]
-    if config.t_init_mask + config.t_steps_mask > num_steps:
-        raise ConfigError(
-            f"The sequences have {num_steps} frames, too few to show {config.t_init_mask} and hide "
-            f"{config.t_steps_mask}: choose a smaller --t_init_mask or --t_steps_mask"
-        )
-
-
 def simulated(config: Config, recipe: dict[str, Any] | None, is_named_by_user: bool) -> tuple[Path, Path]:
     """Return the files of a world, simulated first where they are not there; see `data_files.Simulate`."""
     from kvae.simulation import dataset
@@ -118,13 +84,3 @@ def simulated(config: Config, recipe: dict[str, Any] | None, is_named_by_user: b
         )
     except (ValueError, OSError) as error:
         raise ConfigError(f"No data for --dataset {config.dataset}: {errors.in_words(error)}") from error
-
-
-def _describe(dataset: "Dataset | Shards") -> str:
-    count, num_steps, height, width, *_ = dataset.shape
-    words = [f"{count:,} sequences of {num_steps} frames", f"{height}x{width}"]
-    words += ["in colour"] * (dataset.channels == 3)
-    words += [f"{dataset.dim_u} control{'s' * (dataset.dim_u > 1)} a step"] * (dataset.dim_u > 0)
-    if dataset.mask is not None:
-        words.append(f"{1 - dataset.mask.mean():.1%} of the frames missing")
-    return ", ".join(words)

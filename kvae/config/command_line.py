@@ -4,17 +4,16 @@ import contextlib
 import dataclasses
 import shlex
 import typing
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import tyro
 
-from kvae.config.config import Config, marked, option_names
-from kvae.config.datasets import is_environment, is_own_videos
-from kvae.config.marks import Mark, kind_of
+from kvae.config.config import Config
+from kvae.config.marks import kind_of
 from kvae.config.options import DataOptions, EvaluationOptions, ModelOptions, RunOptions, TrainingOptions
-from kvae.config.rules import ConfigError, no_effect
-from kvae.config.start import starting_options
+from kvae.config.rules import ConfigError
+from kvae.config.start import check_world, starting_options
 from kvae.system import called
 
 AUTO = "auto"
@@ -79,7 +78,7 @@ def parse(arguments: Sequence[str], read_run_options: Callable[[str], dict[str, 
     )
     options = {name: value for part in groups for name, value in vars(part).items()}
     config = Config(**options)
-    _check_world(config, given)
+    check_world(config, given)
     return config
 
 
@@ -93,19 +92,6 @@ def _check_first(arguments: Sequence[str]) -> None:
     first = next(iter(arguments), "-")
     if not first.startswith("-"):
         raise ConfigError(f"{first!r} is no option. Meant was perhaps:  --dataset {shlex.quote(first)}")
-
-
-def _check_world(config: Config, names: Collection[str]) -> None:
-    """Raise ConfigError where an option `names` holds, which is for own videos, would be ignored."""
-    if is_own_videos(config.dataset):
-        return
-    idle = marked(Mark.OWN_VIDEOS)
-    if is_environment(config.dataset):
-        idle -= marked(Mark.ENVIRONMENTS)
-    for name in option_names():
-        value = getattr(config, name)
-        if name in idle & {*names} and value != getattr(Config, name):
-            raise no_effect(name, value, f"dataset={config.dataset}")
 
 
 def given_options(arguments: Sequence[str]) -> dict[str, Any]:

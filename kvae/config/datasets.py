@@ -4,7 +4,7 @@ import os
 import re
 from typing import Any
 
-from kvae.config.config import Config
+from kvae.config.all_options import AllOptions
 from kvae.config.presets import WORLD_PRESETS
 from kvae.videos.dataset import Cut
 from kvae.videos.frames import EITHER, Look
@@ -12,6 +12,9 @@ from kvae.videos.sources import looks_like_path, short_name
 
 ENVIRONMENT = "gym:"
 """What the name of an environment of Gymnasium begins with, as in gym:Pendulum-v1."""
+
+IN_MEMORY = "videos_in_memory"
+"""The dataset of own videos that lie in no file, see `Config.for_videos`."""
 
 _OWN_WORLD = re.compile(r"[A-Za-z_]\w*(\.\w+)*:\w+")
 """MODULE:NAME."""
@@ -29,7 +32,9 @@ def is_own_world(dataset: str) -> bool:
 
 
 def is_own_videos(dataset: str) -> bool:
-    """Return whether a dataset is a path to videos, and not the name of a world."""
+    """Return whether a dataset is a path to videos, or those in memory, and not the name of a world."""
+    if dataset == IN_MEMORY:
+        return True
     if is_environment(dataset) or is_own_world(dataset):
         return False
     return looks_like_path(dataset) or (dataset not in WORLD_PRESETS and os.path.exists(dataset))
@@ -40,22 +45,22 @@ def dataset_name(dataset: str) -> str:
     return short_name(dataset) if is_own_videos(dataset) else dataset
 
 
-def environment_options(config: Config) -> tuple[dict[str, Any], int | None]:
+def environment_options(config: AllOptions) -> tuple[dict[str, Any], int | None]:
     """Return what the options of a run ask of an environment's recording: its options, and its frames.
 
     What has its default is not asked for: files that are there may have it otherwise.
     """
     asked: dict[str, Any] = {}
-    if config.frame_size != Config.frame_size:
+    if config.frame_size != AllOptions.frame_size:
         asked["frame_size"] = [config.frame_size[0], config.frame_size[-1]]
     if config.channels == 3:
         asked["channels"] = 3
     elif config.is_binary:
         asked["greyscale"] = False
-    return asked, config.timesteps if config.timesteps != Config.timesteps else None
+    return asked, config.timesteps if config.timesteps != AllOptions.timesteps else None
 
 
-def cut_of(config: Config) -> Cut:
+def cut_of(config: AllOptions) -> Cut:
     """Return how the options of a run cut its videos."""
     height, width = config.frame_size if len(config.frame_size) == 2 else 2 * config.frame_size
     channels = EITHER if config.channels == "auto" else config.channels

@@ -44,6 +44,13 @@ class IdleWith:
         self.option, self.values = option, values
 
 
+@dataclasses.dataclass(frozen=True)
+class IdleBeside:
+    """The option has no effect where another one, a text, is not empty."""
+
+    option: str
+
+
 class Mark(enum.Flag):
     """Who may change an option, and what it touches."""
 

@@ -6,10 +6,11 @@ far beyond what is of use, and short of what would exhaust a machine before it s
 
 import dataclasses
 import itertools
+import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from kvae.config.marks import Bound, IdleWith, Mark, above, at_least, at_most
+from kvae.config.marks import Bound, IdleBeside, IdleWith, Mark, above, at_least, at_most
 from kvae.config.rules import (
     ConfigError,
     check_bounds,
@@ -43,6 +44,10 @@ _FILTERS = Bound("at most 12 numbers between 1 and 10000", _are_filters)
 _SIDES = Bound("a side such as 32, or HEIGHT,WIDTH such as 48,64, at most 4096 each", _are_sides)
 _WORLD_OR_PATH = Bound("the name of a world, for example box, or a path to videos", bool)
 _PLAIN_NAME = Bound("a plain name, without slashes", lambda name: not {"/", "\\", "\0"} & set(name))
+_OWN_PART = Bound(
+    "empty, or MODULE:NAME of your own",
+    lambda text: not text or re.fullmatch(r"[A-Za-z_]\w*(\.\w+)*:[A-Za-z_]\w*", text) is not None,
+)
 _DEVICE = Bound("empty, cpu, or numbers such as 0 or 0,1", _is_device)
 
 
@@ -122,6 +127,9 @@ class ModelOptions(OptionGroup):
     grey_targets: Annotated[bool, IdleWith("out_distr", "gaussian")] = False
     """Bernoulli pixels with targets in [0, 1], as grey as the frame is, in place of 0 and 1: log p(x|a) is
     minus their cross-entropy."""
+    likelihood: Annotated[str, _OWN_PART] = ""
+    """A distribution of the pixels of your own, MODULE:NAME, in the place of out_distr's; what the decoder
+    makes of codes is as with out_distr."""
     conv: bool = True
     """Convolutional encoder and decoder; False: multi-layer perceptrons."""
     activation: Activation = "relu"
@@ -140,9 +148,11 @@ class ModelOptions(OptionGroup):
     """Units of each hidden layer of encoder and decoder, with --conv=False."""
     num_layers: Annotated[int, at_least(1), at_most(100), IdleWith("conv", True)] = 2
     """Hidden layers of encoder and decoder, with --conv=False."""
-    noise_pixel_var: Annotated[float, above(0), IdleWith("out_distr", "bernoulli")] = 0.1
+    noise_pixel_var: Annotated[
+        float, above(0), IdleWith("out_distr", "bernoulli"), IdleBeside("likelihood")
+    ] = 0.1
     """Variance of a gaussian pixel (the starting value, with --learn_pixel_var=True)."""
-    learn_pixel_var: Annotated[bool, IdleWith("out_distr", "bernoulli")] = False
+    learn_pixel_var: Annotated[bool, IdleWith("out_distr", "bernoulli"), IdleBeside("likelihood")] = False
     """Learn one variance for each gaussian pixel."""
     pixel_var_from_errors: Annotated[bool, IdleWith("learn_pixel_var", False)] = False
     """The variance of a pixel is its mean squared error over about the last 50 steps of training, and at
@@ -168,7 +178,9 @@ class ModelOptions(OptionGroup):
     """Variance of the first state."""
     init_kf_matrices: Annotated[float, at_least(0), KVAE_ALONE] = 0.05
     """Standard deviation of the initial values of the matrices B and C."""
-    alpha_rnn: Annotated[bool, KVAE_ALONE] = True
+    alpha_network: Annotated[str, _OWN_PART, KVAE_ALONE] = ""
+    """A network for the mixture weights of your own, MODULE:NAME, in the place of the LSTM's or MLP's."""
+    alpha_rnn: Annotated[bool, IdleBeside("alpha_network"), KVAE_ALONE] = True
     """Mixture weights from an LSTM over all past codes; False: from an MLP over the last fifo_size."""
     alpha_units: Annotated[int, at_least(1), at_most(10_000)] = 50
     """Units of the LSTM, that of a rival too, or of each hidden layer of the MLP."""

@@ -8,7 +8,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from kvae.config.marks import Bound, IdleWith, beside, kind_of
+from kvae.config.marks import Bound, IdleBeside, IdleWith, beside, kind_of
 from kvae.errors import UserError
 
 _LARGEST_WEIGHT = 10**8
@@ -80,6 +80,9 @@ def idle_setting(field: dataclasses.Field, settings: Mapping[str, Any]) -> str |
         for value in idle.values:
             if idle.option in settings and settings[idle.option] == value:
                 return f"{idle.option}={value}"
+    for other in beside(field, IdleBeside):
+        if text := settings.get(other.option):
+            return f"{other.option}={text}"
     return None
 
 

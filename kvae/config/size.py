@@ -6,12 +6,14 @@ Imports no TensorFlow.
 import dataclasses
 import math
 from collections.abc import Collection
-from typing import Any
+from typing import Any, TypeVar
 
-from kvae.config.config import Config
+from kvae.config.all_options import AllOptions
 from kvae.config.datasets import is_own_videos
 from kvae.config.presets import OWN_VIDEOS, WORLD_PRESETS
 from kvae.config.start import preset_options
+
+Options = TypeVar("Options", bound=AllOptions)
 
 SEQUENCES_OF_A_WORLD = 5000
 """What the epochs of `WORLD_PRESETS` are meant for."""
@@ -23,7 +25,10 @@ FEW = {"refine_miss_prob": 0.4}
 """What is better for the dynamics of fewer than `FEW_FRAMES`."""
 FEWEST = {"alpha_rnn": False, "alpha_units": 50, "fifo_size": 2}
 """And of fewer than `FEWEST_FRAMES`."""
-OF_PIXELS = ("out_distr", "grey_targets", "learn_pixel_var", "pixel_var_from_errors", "noise_pixel_var")
+OF_PIXELS = (
+    *("out_distr", "grey_targets", "likelihood"),
+    *("learn_pixel_var", "pixel_var_from_errors", "noise_pixel_var"),
+)
 """What a pixel is."""
 REFINE_BATCH = 64
 """Sequences in a batch of the last phase."""
@@ -33,7 +38,7 @@ LEAST_EPOCHS = 15
 """In which the learning rate can fall step by step."""
 
 
-def for_sequences(config: Config, num_sequences: int, num_steps: int, given: Collection[str]) -> Config:
+def for_sequences(config: Options, num_sequences: int, num_steps: int, given: Collection[str]) -> Options:
     """Return the options of a new run with what follows from its data, where that was not given.
 
     As many updates are made whatever the number of sequences, but no fewer epochs than `LEAST_EPOCHS`. The
@@ -52,7 +57,7 @@ def for_sequences(config: Config, num_sequences: int, num_steps: int, given: Col
         given: names of the options that were given explicitly, which stay as they are.
 
     Examples:
-        >>> of_100 = for_sequences(Config(dataset="my.npz", num_epochs=120, batch_size=16), 100, 20, ())
+        >>> of_100 = for_sequences(AllOptions(dataset="my.npz", num_epochs=120, batch_size=16), 100, 20, ())
         >>> of_100.num_epochs, of_100.decay_steps
         (583, 39)
     """
@@ -63,7 +68,7 @@ def for_sequences(config: Config, num_sequences: int, num_steps: int, given: Col
     return dataclasses.replace(config, **changes)
 
 
-def for_pixels(config: Config, is_two_valued: bool, given: Collection[str]) -> Config:
+def for_pixels(config: Options, is_two_valued: bool, given: Collection[str]) -> Options:
     """Return the options of a new run with pixels of 0 and 1 where own videos hold nothing else.
 
     Args:
@@ -71,14 +76,14 @@ def for_pixels(config: Config, is_two_valued: bool, given: Collection[str]) -> C
         is_two_valued: whether every pixel is black or white.
         given: names of the options that were given explicitly, which stay as they are.
     """
-    usual = {name: getattr(Config, name) for name in OF_PIXELS}
+    usual = {name: getattr(AllOptions, name) for name in OF_PIXELS}
     starts_grey = all(getattr(config, name) == OWN_VIDEOS.get(name, usual[name]) for name in OF_PIXELS)
     if not is_two_valued or not starts_grey or {*OF_PIXELS} & {*given} or not is_own_videos(config.dataset):
         return config
     return dataclasses.replace(config, **usual)
 
 
-def in_words(before: Config, after: Config, num_sequences: int) -> list[str]:
+def in_words(before: AllOptions, after: AllOptions, num_sequences: int) -> list[str]:
     """Return lines that say what followed from the data.
 
     Args:
@@ -101,27 +106,32 @@ def in_words(before: Config, after: Config, num_sequences: int) -> list[str]:
     return lines
 
 
-def _masks(config: Config, num_steps: int, given: Collection[str]) -> dict[str, Any]:
+def _masks(config: AllOptions, num_steps: int, given: Collection[str]) -> dict[str, Any]:
     """Return how many frames are shown and hidden, where as many as usual are not there."""
     if {"t_init_mask", "t_steps_mask"} & set(given) or config.t_init_mask + config.t_steps_mask <= num_steps:
         return {}
     return {"t_init_mask": max(1, num_steps // 5), "t_steps_mask": max(1, 3 * num_steps // 5)}
 
 
-def _dynamics(config: Config, num_frames: int, given: Collection[str]) -> dict[str, Any]:
+def _dynamics(config: AllOptions, num_frames: int, given: Collection[str]) -> dict[str, Any]:
     """Return what is better for few frames; nothing of alpha where anything of it was given."""
     changes: dict[str, Any] = {}
     if num_frames < FEW_FRAMES and config.refine_epochs and "refine_miss_prob" not in given:
         changes |= FEW
     is_given = any(name.startswith("alpha_") or name == "fifo_size" for name in given)
-    if num_frames < FEWEST_FRAMES and config.model == "kvae" and config.alpha_rnn and not is_given:
+    if (
+        num_frames < FEWEST_FRAMES
+        and config.model == "kvae"
+        and config.alpha_rnn
+        and not (is_given or config.alpha_network)
+    ):
         changes |= FEWEST
     return changes
 
 
-def _epochs(config: Config, num_sequences: int, given: Collection[str]) -> dict[str, Any]:
+def _epochs(config: AllOptions, num_sequences: int, given: Collection[str]) -> dict[str, Any]:
     """Return the options that count epochs, of those that were not given."""
-    usual = Config(**preset_options(config.preset, config.dataset))
+    usual = AllOptions(**preset_options(config.preset, config.dataset))
     whole = usual.num_epochs
     if "num_epochs" in given:
         epochs = config.num_epochs

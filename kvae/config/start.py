@@ -5,12 +5,12 @@ import shlex
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from kvae.config.config import Config, marked, option_names
+from kvae.config.all_options import AllOptions, marked, option_names
 from kvae.config.datasets import is_environment, is_own_videos, is_own_world
 from kvae.config.marks import Mark
 from kvae.config.options import EvaluationOptions, ModelOptions
 from kvae.config.presets import OWN_VIDEOS, PRESETS, WORLD_PRESETS
-from kvae.config.rules import ConfigError, idle_setting
+from kvae.config.rules import ConfigError, idle_setting, no_effect
 from kvae.system import called
 
 
@@ -44,9 +44,9 @@ def starting_options(
         options = _of_run(read_run_options(run_folder)) | first_phases_over() | {"init_model": run_folder}
         if not options.get("validation_split"):
             # Without any held out nobody could tell whether what is trained on is better than it was.
-            options["validation_split"] = Config.validation_split
+            options["validation_split"] = AllOptions.validation_split
         return options
-    return preset_options(given.get("preset", ""), given.get("dataset", Config.dataset), given)
+    return preset_options(given.get("preset", ""), given.get("dataset", AllOptions.dataset), given)
 
 
 def trained_on() -> frozenset[str]:
@@ -77,9 +77,22 @@ def preset_options(preset: str, dataset: str, given: Mapping[str, Any] | None = 
     return _giving_way(of_dataset | PRESETS.get(preset, {}), given)
 
 
+def check_world(config: AllOptions, names: Collection[str]) -> None:
+    """Raise ConfigError where an option `names` holds, which is for own videos, would be ignored."""
+    if is_own_videos(config.dataset):
+        return
+    idle = marked(Mark.OWN_VIDEOS)
+    if is_environment(config.dataset):
+        idle -= marked(Mark.ENVIRONMENTS)
+    for name in option_names():
+        value = getattr(config, name)
+        if name in idle & {*names} and value != getattr(AllOptions, name):
+            raise no_effect(name, value, f"dataset={config.dataset}")
+
+
 def _giving_way(options: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that have an effect beside the explicit ones `given`."""
-    fields = dataclasses.fields(Config)
+    fields = dataclasses.fields(AllOptions)
     defaults = {field.name: field.default for field in fields}
     # What is left out may be what another one needed.
     while idle := {
@@ -96,8 +109,8 @@ def _own_video_options(given: Mapping[str, Any]) -> dict[str, Any]:
 
     Of 20 frames 4 are shown first, and 12 hidden after them; of fewer or more as large a part.
     """
-    timesteps = given.get("timesteps", Config.timesteps)
-    shown = max(1, min(Config.t_init_mask, timesteps // 5))
+    timesteps = given.get("timesteps", AllOptions.timesteps)
+    shown = max(1, min(AllOptions.t_init_mask, timesteps // 5))
     hidden = max(1, min(3 * timesteps // 5, timesteps - given.get("t_init_mask", shown)))
     return OWN_VIDEOS | {"t_init_mask": shown, "t_steps_mask": hidden}
 

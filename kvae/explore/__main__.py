@@ -22,7 +22,7 @@ from kvae.errors import UserError, in_words
 from kvae.explore import kind
 from kvae.runs.options import model_file, read_options
 from kvae.runs.pretrained import find
-from kvae.system import called, console
+from kvae.system import called
 from kvae.system.signals import Stopped
 
 if TYPE_CHECKING:
@@ -63,7 +63,6 @@ class Options:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code, see `kvae.system.command`; 0 after Ctrl-C ended the page."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     return command.run(lambda signals: _run(_read_options(argv)))
 
 
@@ -123,11 +122,8 @@ def serve(
     # Before Gradio is imported: it tells nobody of its use, and asks no proxy for this machine.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["NO_PROXY"] = ",".join(filter(None, [os.environ.get("NO_PROXY"), _ADDRESS]))
-    with console.held_back():
-        from kvae.explore.shelf import Shelf
-        from kvae.system import device
 
-        device.has_gpu()
+    from kvae.explore.shelf import Shelf
 
     shelf = Shelf(first, data, simulated, runs)
     print(f"Sequences: {shelf.shown(first).sequences}", flush=True)

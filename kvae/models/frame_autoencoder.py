@@ -10,12 +10,11 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from kvae import arguments
-from kvae.arguments import ArgumentError
 from kvae.config import Config, ModelOptions, as_config
 from kvae.config.frames import for_frames
 from kvae.data.colour import per_pixel
 from kvae.data.pixels import to_pixels
-from kvae.models import adaptation, parts, seeds
+from kvae.models import adaptation, own_parts, parts, seeds
 from kvae.models.arguments import check_built, check_sides, given_mask
 from kvae.models.image_networks import Decoder, Encoder
 from kvae.models.outputs import Decoded, TensorLike
@@ -56,6 +55,7 @@ class FrameAutoencoder(keras.Model):
         self.encoder = Encoder(
             self.config.dim_a, self.config.noise_emission, **self._trunk_options(), name="encoder"
         )
+        self.likelihood: Any = own_parts.make("likelihood", self.config) if self.config.likelihood else None
         self.log_pixel_var: keras.Variable | None = None
         self.pixel_errors: keras.Variable | None = None
         self.pixel_motion: keras.Variable | None = None
@@ -79,6 +79,8 @@ class FrameAutoencoder(keras.Model):
         self.encoder.build((None, *frame_shape))
         self.decoder.build((None, self.config.dim_a))
         self.build_dynamics()
+        if self.likelihood is not None:
+            self.likelihood.build(frame_shape)
         noise = self.config.noise_pixel_var
         if self.config.learn_pixel_var:
             initializer = keras.initializers.Constant(float(tf.math.log(noise)))
@@ -151,6 +153,8 @@ class FrameAutoencoder(keras.Model):
         check_built(self)
         codes = arguments.array_of(codes, (None, None, self.config.dim_a), "codes", "[B, T, dim_a]")
         pixels = self._decoded_pixels(tf.cast(codes, tf.float32))
+        if self.likelihood is not None:
+            return self.likelihood.distribution(pixels)
         if self.config.out_distr == "bernoulli":
             return tfd.Independent(tfd.Bernoulli(logits=pixels, dtype=tf.float32), len(self.frame_shape))
         if self.log_pixel_var is None:
@@ -214,18 +218,10 @@ class FrameAutoencoder(keras.Model):
     def build_for(self, images: TensorLike) -> None:
         """Create all weights for frames [B, T, H, W], unless they are there."""
         if not self.built:
-            self._check_axes(images.shape)
+            if self.config.channels == "auto":
+                arguments.check_axes(images.shape)
             with tf.init_scope():
                 self.build(tuple(images.shape))
-
-    def _check_axes(self, shape: Sequence[int | None]) -> None:
-        """Raise ArgumentError where what would be frames three pixels wide are more likely one in colour."""
-        height, width = shape[-2:]
-        if len(shape) == 4 and self.config.channels == "auto" and width == 3 and (height or 0) >= 8:
-            raise ArgumentError(
-                "images [B, T, H, W] that are three pixels wide look like one sequence in colour, which is "
-                f"images[None]; Config(channels=1) takes them as grey frames. Received: shape {tuple(shape)}"
-            )
 
     def codes(
         self, images: TensorLike, draws: Iterator[tf.Tensor], mask: TensorLike | None = None

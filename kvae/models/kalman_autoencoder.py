@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from kvae import arguments
 from kvae.config import ModelOptions
-from kvae.models import parts, replicas
+from kvae.models import own_parts, parts, replicas
 from kvae.models.alpha_network import DynamicsParameterNetwork
 from kvae.models.arguments import controls_of, given_mask
 from kvae.models.autoencoder import PHASE_ALL, SequenceAutoencoder
@@ -29,18 +29,7 @@ class KalmanAutoencoder(SequenceAutoencoder):
     def __init__(self, config: ModelOptions | None = None, **kwargs: Any):
         super().__init__(config, **kwargs)
         config = self.config
-        self.alpha = DynamicsParameterNetwork(
-            config.dim_a,
-            config.K,
-            config.dim_u if config.learn_u else 0,
-            rnn=config.alpha_rnn,
-            units=config.alpha_units,
-            num_layers=config.alpha_layers,
-            activation=config.alpha_activation,
-            fifo_size=config.fifo_size,
-            seed=self.initial_seeds,
-            name="alpha",
-        )
+        self.alpha = self._alpha_network()
         self.lgssm = MixtureStateSpaceModel(
             self.alpha,
             config.dim_a,
@@ -55,6 +44,24 @@ class KalmanAutoencoder(SequenceAutoencoder):
             learn_noise=config.learn_noise,
             learn_offset=config.learn_offset,
             name="lgssm",
+        )
+
+    def _alpha_network(self) -> Any:
+        """Return the network behind the mixture weights, which is a `CodeNetwork` and a layer."""
+        config = self.config
+        if config.alpha_network:
+            return own_parts.make("alpha_network", config)
+        return DynamicsParameterNetwork(
+            config.dim_a,
+            config.K,
+            config.dim_u if config.learn_u else 0,
+            rnn=config.alpha_rnn,
+            units=config.alpha_units,
+            num_layers=config.alpha_layers,
+            activation=config.alpha_activation,
+            fifo_size=config.fifo_size,
+            seed=self.initial_seeds,
+            name="alpha",
         )
 
     def build_dynamics(self) -> None:

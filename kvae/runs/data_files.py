@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kvae.config import Config, ConfigError
-from kvae.config.datasets import cut_of, is_own_videos
+from kvae.config.datasets import IN_MEMORY, cut_of, is_own_videos
 from kvae.data import identity
 from kvae.errors import UserError, in_words
 from kvae.runs.options import read_options
@@ -124,6 +124,11 @@ def _files_of_videos(config: Config, may_write: bool, known: identity.Identity |
             if not identity.differences(known, identity.identity(*files[:2], config.use_controls)):
                 print(f"{config.dataset} is not there, but the run's sequences of it are: {files.train}")
                 return files.train, files.test
+    if config.dataset == IN_MEMORY and not Path(IN_MEMORY).exists():
+        raise ConfigError(
+            "The run learned from arrays in memory, by kvae.train: name a file or folder with such videos by "
+            "--dataset. With --resume it cannot go on"
+        )
     try:
         files = video_dataset.ensure(config.dataset, config.data_dir, cut, may_write)
     except (UserError, OSError) as error:

@@ -11,7 +11,7 @@ from tensorboard.plugins.hparams import api as hparams
 from tensorboard.plugins.image import metadata as image_metadata
 
 from kvae.config import Config
-from kvae.config.config import hyperparameters
+from kvae.config.all_options import hyperparameters
 from kvae.runs.columns import SPLITS
 
 

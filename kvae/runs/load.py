@@ -10,6 +10,7 @@ import numpy as np
 
 from kvae.config import Config
 from kvae.data.archives import free_memory
+from kvae.models import own_parts
 from kvae.models.autoencoder import SequenceAutoencoder
 from kvae.models.factory import make_model
 from kvae.runs.options import RunFolderError, model_file, read_options
@@ -26,7 +27,8 @@ def load(path: str | os.PathLike, config: Config | None = None) -> SequenceAutoe
 
     Of model.keras only options, the sides of the frames and the weights are read; in a run folder the
     options are those of config.json beside it. So nothing is deserialised by Keras, and a file from somebody
-    else runs no code.
+    else runs no code. A part of your own, `Config(alpha_network=..., likelihood=...)`, is found again in its
+    module, which is imported; one that lies in the run folder is not.
 
     Args:
         path: the run folder, its model.keras, or any other file that `model.save` wrote; or, where nothing of
@@ -34,7 +36,8 @@ def load(path: str | os.PathLike, config: Config | None = None) -> SequenceAutoe
         config: a `Config` to use in place of the run's; it must describe the same weights.
 
     Raises:
-        RunFolderError: there is no such run or file, or it has not saved a model.
+        RunFolderError: there is no such run or file, or it has not saved a model; or the module of a part of
+            your own is missing.
 
     Examples:
         >>> import numpy as np
@@ -49,11 +52,15 @@ def load(path: str | os.PathLike, config: Config | None = None) -> SequenceAutoe
         config = Config.from_dict(read_options(file.parent))
     try:
         saved = _saved_config(file)
-        model = make_model(config or Config.from_dict(saved["config"]["config"]))
+        config = config or Config.from_dict(saved["config"]["config"])
+        own_parts.check_origin(config, file.parent)
+        model = make_model(config)
         model.build((None, None, *_frame_shape(saved)))
         model.load_weights(file)
         if not all(np.isfinite(weight).all() for weight in model.get_weights()):
             raise ValueError("weights that are not finite")
+    except own_parts.OwnPartError as error:
+        raise RunFolderError(f"{file} cannot be loaded: {error}") from error
     # What a damaged file raises depends on the byte that is damaged.
     except Exception as error:
         raise RunFolderError(f"{file} cannot be loaded: {error!r}") from error

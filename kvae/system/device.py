@@ -1,10 +1,12 @@
 """What the model computes on, and in which number format."""
 
+import functools
 from pathlib import Path
 
 import tensorflow as tf
 
 from kvae.errors import UserError
+from kvae.system import console
 
 
 class DeviceError(UserError):
@@ -40,7 +42,18 @@ def use_full_float32() -> None:
     a network, and too little for a covariance: filters that are the same by algebra then differ by half a
     percent. The hidden layers of encoder and decoder, which are most of the work, have their own format.
     """
+    look()
     tf.config.experimental.enable_tensor_float_32_execution(False)
+
+
+@functools.cache
+def look() -> None:
+    """Let TensorFlow look for GPUs, without its words where there is no driver for any.
+
+    Else it does so, and says so, before the first thing that it computes.
+    """
+    with console.held_back():
+        tf.config.get_visible_devices("GPU")
 
 
 def has_gpu() -> bool:

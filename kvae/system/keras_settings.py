@@ -1,18 +1,16 @@
 """Keras before it is imported: its backend, and where it finds our classes. Imports neither."""
 
 import importlib
-import importlib.abc
-import importlib.util
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from importlib.machinery import ModuleSpec
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from kvae.errors import UserError
+from kvae.system import imports
 
 _REGISTRY = "keras.src.saving.object_registration"
 """The module of Keras that maps names in a saved file to classes."""
@@ -59,8 +57,13 @@ def register_when_imported(homes: Mapping[str, str]) -> None:
     registry = sys.modules.get(_REGISTRY)
     if registry is not None:
         _register(registry, homes)
-    else:
-        sys.meta_path.insert(0, _AfterImport(homes))
+        return
+
+    def execute_and_register(execute: Callable[[], None], module: ModuleType) -> None:
+        execute()
+        _register(module, homes)
+
+    imports.around(_REGISTRY, execute_and_register)
 
 
 def _register(registry: ModuleType, homes: Mapping[str, str]) -> None:
@@ -78,29 +81,3 @@ class _Later:
     def from_config(self, *args: Any, **kwargs: Any) -> Any:
         """Return what the class makes of a saved configuration."""
         return getattr(importlib.import_module(self.module), self.__name__).from_config(*args, **kwargs)
-
-
-class _AfterImport(importlib.abc.MetaPathFinder):
-    """Registers once Keras' registry is imported: finds nothing itself, adds a step to what is found."""
-
-    def __init__(self, homes: Mapping[str, str]):
-        self.homes = homes
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """Return None but for that module."""
-        if fullname != _REGISTRY:
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
-        if spec is None or spec.loader is None:
-            return None
-        execute = spec.loader.exec_module
-
-        def execute_and_register(module: ModuleType) -> None:
-            execute(module)
-            _register(module, self.homes)
-
-        spec.loader.exec_module = execute_and_register  # type: ignore[method-assign]
-        return spec

@@ -35,12 +35,13 @@ Update = Callable[[Batch], Metrics]
 def train(
     model: SequenceAutoencoder,
     train_data: Dataset | Shards,
-    test_data: Dataset,
+    test_data: Dataset | None,
     folder: RunFolder,
     signals: StopSignals,
     after_epoch: AfterEpoch | None = None,
     distribution: Distribution | None = None,
     validation: Dataset | None = None,
+    draws: bool = True,
 ) -> int:
     """Train a built model as its configuration says, recording into a run folder.
 
@@ -51,12 +52,13 @@ def train(
     Args:
         model: a `KVAE` or `RecurrentAutoencoder`.
         train_data: what it learns from.
-        test_data: what it is judged by.
+        test_data: what it is judged by; None: nothing.
         folder: a `RunFolder`.
         signals: a `StopSignals`.
         after_epoch: called with the model and the number of epochs completed, after each one's evaluation.
         distribution: the `Distribution` in whose scope the model was built, by default none.
         validation: sequences by whose bound the model that is kept is chosen; None: it is the last one.
+        draws: whether to draw on the way what the model makes of them.
 
     Returns:
         The epoch of the model that is kept, the one in the folder's model.keras; 0: the one of
@@ -68,7 +70,7 @@ def train(
     """
     distribution = distribution or Distribution()
     # Through tqdm, which keeps lines and its progress bar apart.
-    recorder = Recorder(model, folder, test_data, validation, tqdm.write, distribution)
+    recorder = Recorder(model, folder, test_data, validation, tqdm.write, distribution, draws)
     training = _Training(model, train_data, folder, signals, recorder, distribution)
     training.restore()
     training.run_epochs(after_epoch)

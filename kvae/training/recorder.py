@@ -8,7 +8,7 @@ from kvae import evaluation
 from kvae.data import masks
 from kvae.data.dataset import Dataset
 from kvae.evaluation import pictures
-from kvae.evaluation.motion import NUM_JUDGED, given_up, metrics_of, motion_of, not_seen
+from kvae.evaluation.motion import NUM_JUDGED, Motion, given_up, metrics_of, motion_of, not_seen
 from kvae.models.autoencoder import SequenceAutoencoder
 from kvae.models.factory import make_model
 from kvae.runs.run_folder import RunFolder
@@ -35,23 +35,29 @@ class Recorder:
     Args:
         model: a built model.
         folder: the `RunFolder`.
-        test: the test data.
+        test: the test data; None: there are none, and what is held out is looked at in their place.
         validation: the sequences that are held out to choose the model by; None: the last one is kept.
         say: what to call with a line of progress.
         distribution: the `Distribution`; of several workers the chief alone evaluates and records.
+        draws: whether there are to be films, plots, the graph of the bound and the imputation.
     """
 
     def __init__(
         self,
         model: SequenceAutoencoder,
         folder: RunFolder,
-        test: Dataset,
+        test: Dataset | None,
         validation: Dataset | None = None,
         say: Callable[[str], object] = print,
         distribution: Distribution | None = None,
+        draws: bool = True,
     ):
         self.trained, self.config, self.folder, self.say = model, model.config, folder, say
         self.test, self.validation = test, validation
+        # What nothing is learned from.
+        self._unlearned = validation if test is None else test
+        self._drawn = self._unlearned if draws else None
+        self._motion: Motion | None = None
         self.distribution = distribution or Distribution()
         self._twin: SequenceAutoencoder | None = None
         self._unseen_at: dict[str, list[int]] = {}
@@ -84,7 +90,8 @@ class Recorder:
             return
         model = self.local_model()
         test, validation = self._evaluate(model, progress, 0)
-        self._add_graph(model)
+        if self._drawn is not None:
+            self._add_graph(model, self._drawn)
         self.folder.record(0, 0, {"seconds": 0.0}, test, validation)
         self.say(f"{self.config.init_model} begins with   {_bounds_in_words(test, validation)}")
 
@@ -108,19 +115,20 @@ class Recorder:
             return
         model = self.local_model()
         test, validation = self._evaluate(model, progress, done)
-        if done == 1 and not self.config.init_model:
-            self._add_graph(model)
-        if look:
-            test |= self._imputation(model)
+        if self._drawn is not None and done == 1 and not self.config.init_model:
+            self._add_graph(model, self._drawn)
+        if self._drawn is not None and look:
+            found = self._imputation(model, self._drawn)
+            test, validation = self._with(found, test, validation)
             if not last:
-                pictures.draw(model, self.test, self.folder, step, f"epoch_{done:03d}_")
+                pictures.draw(model, self._drawn, self.folder, step, f"epoch_{done:03d}_")
         train |= {"learning_rate": Schedule(self.config).learning_rate(progress.epoch), "seconds": seconds}
         self.folder.record(done, step, train, test, validation)
         left = self._seconds_left(done, seconds)
         self.say(
             f"epoch {done:3d}/{self.config.num_epochs}   bound {train['total']:9.3f}   "
-            f"{_bounds_in_words(test, validation)}   {_motion_in_words(test)}{_duration(seconds)} gone, "
-            f"{_duration(left)} left"
+            f"{_bounds_in_words(test, validation)}   {_motion_in_words({**validation, **test})}"
+            f"{_duration(seconds)} gone, {_duration(left)} left"
         )
         self._warn(done)
 
@@ -162,6 +170,8 @@ class Recorder:
 
     def _warn(self, epoch: int) -> None:
         """Say what the codes do not see, once, when that has lasted."""
+        if self._motion is None:
+            return
         for ways in (given_up, not_seen):
             name, words = ways.__name__, ways(self._motion, self.config)
             epochs = [*self._unseen_at.get(name, []), epoch] if words else []
@@ -175,33 +185,41 @@ class Recorder:
         self, model: SequenceAutoencoder, progress: Progress, epoch: int
     ) -> tuple[dict[str, float], dict[str, float]]:
         """Return what is found on test data and on those held out; save the model if it is to be kept."""
-        validation = {}
+        validation: dict[str, float] = {}
+        test: dict[str, float] = {}
         if self.validation is not None:
             validation["total"] = evaluation.test_bound(model, self.validation)["total"]
             check_bound("validation", validation["total"], epoch)
-        test = evaluation.test_bound(model, self.test)
-        check_bound("test", test["total"], epoch)
-        self._motion = motion_of(model, self.test.first(NUM_JUDGED))
-        test |= metrics_of(self._motion)
+        if self.test is not None:
+            test = evaluation.test_bound(model, self.test)
+            check_bound("test", test["total"], epoch)
         if not validation or validation["total"] > progress.best_bound:
             progress.best_bound = validation.get("total", progress.best_bound)
             progress.best_epoch = epoch
             self.folder.save_model(model)
+        if self._unlearned is not None:
+            self._motion = motion_of(model, self._unlearned.first(NUM_JUDGED))
+            test, validation = self._with(metrics_of(self._motion), test, validation)
         return test, validation
 
-    def _add_graph(self, model: SequenceAutoencoder) -> None:
+    def _with(
+        self, found: dict[str, float], test: dict[str, float], validation: dict[str, float]
+    ) -> tuple[dict[str, float], dict[str, float]]:
+        """Return the numbers of test data and of those held out, with others of what is not learned from."""
+        return (test, validation | found) if self.test is None else (test | found, validation)
+
+    def _add_graph(self, model: SequenceAutoencoder, data: Dataset) -> None:
         # The evaluation's, which has been traced anyway; most of a training step's graph is its gradient.
-        self.folder.events.add_graph(evaluation.graph_of_bound(model, self.test))
+        self.folder.events.add_graph(evaluation.graph_of_bound(model, data))
 
     def _mean(self, metric: keras.metrics.Mean) -> float:
         # Keras would ask all replicas, and add up what is the same on each.
         total, count = (self.distribution.read(variable) for variable in (metric.total, metric.count))
         return float(total / count) if count else 0.0
 
-    def _imputation(self, model: SequenceAutoencoder) -> dict[str, float]:
-        """Return each method's fraction of wrong pixels on the hidden frames of the first test batch."""
-        size = self.config.batch_size
-        first = self.test.first(size)
+    def _imputation(self, model: SequenceAutoencoder, data: Dataset) -> dict[str, float]:
+        """Return each method's fraction of wrong pixels on the hidden frames of the first batch."""
+        first = data.first(self.config.batch_size)
         num_sequences, num_steps = first.shape[:2]
         mask = masks.planning_mask(
             num_sequences, num_steps, self.config.t_init_mask, self.config.t_steps_mask

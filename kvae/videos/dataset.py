@@ -41,7 +41,7 @@ TEST_SHARE = 0.1
 _SPLITS = ("train", "test")
 _OTHERS = ("controls", "states")
 
-_LEAST_SEEN = 2
+LEAST_SEEN = 2
 """Frames of a sequence that are there: of fewer nothing can be learned of how things move."""
 
 _MISSING_GREY = 222
@@ -218,7 +218,7 @@ def _firsts(parts: Sequence[Part], cut: Cut, mask: np.ndarray) -> list[int]:
         first
         for part in parts
         for first in part.all_firsts(cut)
-        if counts[first + cut.timesteps] - counts[first] >= _LEAST_SEEN
+        if counts[first + cut.timesteps] - counts[first] >= LEAST_SEEN
     ]
 
 
@@ -227,10 +227,10 @@ def _say_empty(num_empty: int, firsts: Sequence[Sequence[int]], path: str) -> No
     if not all(firsts):
         raise VideoError(
             f"{path}: so many frames are missing that no sequence of its training or of its test videos has "
-            f"{_LEAST_SEEN} of them: choose larger --timesteps"
+            f"{LEAST_SEEN} of them: choose larger --timesteps"
         )
     if num_empty:
-        warn(f"{num_empty:,} sequences of {path} have fewer than {_LEAST_SEEN} frames, and are left out")
+        warn(f"{num_empty:,} sequences of {path} have fewer than {LEAST_SEEN} frames, and are left out")
 
 
 def _words_of(data: Columns, firsts: Sequence[int], cut: Cut) -> str:

@@ -45,7 +45,7 @@ def command(tmp_path, monkeypatch):
     monkeypatch.setattr(reproduce, "subprocess", SimpleNamespace(run=start))
     # They are not looked at.
     monkeypatch.setattr(pictures, "draw", lambda *arguments, **named: None)
-    monkeypatch.setattr(Recorder, "_imputation", lambda self, model: {})
+    monkeypatch.setattr(Recorder, "_imputation", lambda *arguments: {})
 
     def run(*options):
         output = ["--output_dir", str(tmp_path / "out"), "--run_options", "num_epochs=1"]

@@ -6,7 +6,8 @@ import pytest
 import kvae
 
 NAMES = (
-    "Config KVAE Schedule Tracker data export kalman load load_weights masks pretrained save_weights"
+    "Config KVAE Schedule Tracker data export kalman load load_weights masks pretrained "
+    "register_alpha_network register_likelihood save_weights train"
 ).split()
 
 

@@ -1,5 +1,7 @@
+import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from kvae.config import (
@@ -13,8 +15,12 @@ from kvae.config import (
     as_config,
     option_names,
 )
-from kvae.config.config import hyperparameters, marked
+from kvae.config.all_options import hyperparameters, marked
+from kvae.config.command_line import parse
 from kvae.config.marks import Mark
+from kvae.config.presets import WORLD_PRESETS
+from kvae.config.size import for_pixels, for_sequences
+from kvae.errors import UserError
 
 # The original's options, and then ours.
 DEFAULTS = {
@@ -285,3 +291,81 @@ def test_hyperparameters_are_what_touches_what_is_learned():
         "data_dir resume t_init_mask t_steps_mask num_paths evaluate_on_samples"
     ).split()
     assert hyperparameters() == [name for name in option_names() if name not in others]
+
+
+# --- where options start ---
+
+
+@pytest.mark.parametrize("world", [*WORLD_PRESETS, "gym:Pendulum-v1", "my_worlds:circle"])
+def test_a_world_starts_where_the_command_does(world):
+    assert Config.for_world(world) == parse(["--dataset", world], None)
+    options = {"preset": "quick", "init_lr": 0.004, "model": "vae_rnn"}
+    words = [f"--{name}={value}" for name, value in options.items()]
+    assert Config.for_world(world, **options) == parse(["--dataset", world, *words], None)
+
+
+@pytest.mark.parametrize("given", [{}, {"num_epochs": 7}, {"batch_size": 4, "alpha_units": 9}])
+@pytest.mark.parametrize("is_grey", [False, True])
+@pytest.mark.parametrize("shape", [(6, 20, 8, 8), (400, 10, 8, 8)])
+def test_videos_start_where_the_command_does(shape, is_grey, given):
+    videos = np.zeros(shape, np.uint8)
+    videos[0, 0, 0, 0] = 7 if is_grey else 255
+    words = [f"--{name}={value}" for name, value in ({"timesteps": shape[1]} | given).items()]
+    command = parse(["--dataset", "my.npz", "--frame_size=8,8", *words], None)
+    expected = for_pixels(for_sequences(command, shape[0], shape[1], given), not is_grey, given)
+    found = Config.for_videos(videos, **given)
+    assert found == dataclasses.replace(expected, dataset="videos_in_memory")
+    assert found.to_dict().items() >= given.items()
+    assert found.out_distr == ("gaussian" if is_grey else "bernoulli")
+    of_world = Config.for_world("box", videos, **given)
+    assert of_world == for_sequences(parse(["--dataset=box", *words[1:]], None), *shape[:2], given)
+
+
+def test_missing_frames_say_nothing_of_pixels():
+    videos, mask = np.zeros([4, 6, 8, 8]), np.ones([4, 6])
+    videos[0, 1], mask[0, 1] = np.nan, 0
+    assert Config.for_videos(videos, mask).out_distr == "bernoulli"
+    assert Config.for_videos(videos, mask, out_distr="gaussian").out_distr == "gaussian"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda videos: Config.for_world("bxo_gravity"),
+            "no world 'bxo_gravity'. Did you mean 'box_gravity'?",
+        ),
+        (
+            lambda videos: Config.for_world("xyz"),
+            "There is no world 'xyz'. The worlds are: ",
+        ),
+        (
+            lambda videos: Config.for_world("clips/"),
+            "videos of your own: Config.for_videos(videos). The worlds",
+        ),
+        (lambda videos: Config.for_world("box", stride=3), "stride=3 has no effect with dataset=box"),
+        (lambda videos: Config.for_world("box", k=3), "Unknown option 'k'. Options are: dataset, "),
+        (lambda videos: Config.for_world("box", K=0), "K must be at least 1"),
+        (
+            lambda videos: Config.for_world("box", init_model="box"),
+            "init_model='box' starts from the options of",
+        ),
+        (lambda videos: Config.for_videos(videos, K=0), "K must be at least 1"),
+        (
+            lambda videos: Config.for_videos(videos, dataset="box"),
+            "dataset='box' is none of videos of your own",
+        ),
+        (
+            lambda videos: Config.for_videos(videos, resume="logs/a"),
+            "resume='logs/a' starts from the options",
+        ),
+        (lambda videos: Config.for_videos(videos, frame_size=(32,)), "the frames that are given are 8x8"),
+        (lambda videos: Config.for_videos(videos, rate=5), "rate=5.0 has no effect on arrays"),
+        (lambda videos: Config.for_videos(videos[0]), "videos must be [B, T, H, W]"),
+        (lambda videos: Config.for_videos(list(videos), timesteps=9), "at most 6, the length of the longest"),
+    ],
+)
+def test_where_nothing_can_start_it_is_said_in_words(make, message):
+    with pytest.raises(UserError) as error:
+        make(np.zeros([4, 6, 8, 8], np.uint8))
+    assert message in str(error.value)

@@ -102,6 +102,12 @@ def check(resumed, source, known, found):
     data_files.check_identity(Config(), resumed, source, known, found)
 
 
+def test_a_run_on_arrays_in_memory_has_no_files(tmp_path):
+    config = Config(dataset="videos_in_memory")
+    with pytest.raises(ConfigError, match="learned from arrays in memory, by kvae"):
+        data_files.dataset_files(config, run_of(tmp_path, dataset="videos_in_memory"), None, simulate)
+
+
 def test_a_run_goes_on_with_its_own_data_alone(capsys):
     others = known_as(digest="6a", recipe=RECIPE | {"seed": 8})
     for resumed, source, known, found in (

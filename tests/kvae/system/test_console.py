@@ -59,15 +59,51 @@ def test_silence_is_of_standard_output_alone():
     assert err.getvalue() == "error True\nerror False\n"
 
 
-def test_tensorflow_loads_without_a_word():
-    code = """
-from kvae.system import console
-with console.held_back():
-    from kvae.system import device
-    device.has_gpu()
-"""
-    # As the commands set it; it is for what comes after the first words.
-    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}
+def test_the_outermost_says_what_matters(capfd):
+    with console.held_back(wants_gpu=True):
+        with console.held_back():
+            os.write(2, CHATTER + NO_DRIVER)
+        os.write(2, MATTERS)
+    assert capfd.readouterr().err == (NO_DRIVER + MATTERS).decode()
+    with console.held_back():
+        os.write(2, NO_DRIVER)
+    assert capfd.readouterr().err == ""
+
+
+def test_without_a_standard_error_the_block_is_run_all_the_same():
+    code = "from kvae.system import console\nwith console.held_back(): print('done')"
+    closed = subprocess.run(
+        ["sh", "-c", f'exec "{sys.executable}" -c "$0" 2>&-', code], cwd=ROOT, capture_output=True, text=True
+    )
+    assert closed.stdout == "done\n"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import kvae\nkvae.KVAE(kvae.Config(num_filters=(4,))).build((None, None, 8, 8))",
+        "from kvae.inference import kalman\nimport kvae.training.loop\nimport tensorflow",
+        "import kvae\nkvae.kalman\nimport tensorflow as tf\ntf.constant(1) + 1",
+    ],
+)
+def test_tensorflow_loads_without_a_word(code):
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     command = [sys.executable, "-c", code]
     found = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     assert (found.stdout, found.stderr) == ("", "")
+
+
+def test_who_has_said_how_much_tensorflow_is_to_tell_is_heard():
+    code = "import os, sys, kvae\nprint(os.environ['TF_CPP_MIN_LOG_LEVEL'], 'tensorflow' in sys.modules)"
+    for level, expected in (("0", "0 False\n"), (None, "2 False\n")):
+        environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+        environment |= {"TF_CPP_MIN_LOG_LEVEL": level} if level else {}
+        found = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert found.stdout == expected

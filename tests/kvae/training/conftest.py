@@ -11,6 +11,6 @@ def without_pictures(monkeypatch):
     monkeypatch.setattr(
         pictures, "draw", lambda model, test, folder, step, prefix: asked.append((step, prefix))
     )
-    monkeypatch.setattr(Recorder, "_imputation", lambda self, model: {"smoothing": 0.25})
-    monkeypatch.setattr(Recorder, "_add_graph", lambda self, model: None)
+    monkeypatch.setattr(Recorder, "_imputation", lambda *arguments: {"smoothing": 0.25})
+    monkeypatch.setattr(Recorder, "_add_graph", lambda *arguments: None)
     return asked

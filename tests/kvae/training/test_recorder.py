@@ -1,3 +1,5 @@
+import csv
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from kvae.models.kvae import KVAE
 from kvae.training import recorder as recorder_module
 from kvae.training.progress import Progress
 from kvae.training.recorder import Recorder, _duration
-from tests.kvae.training.small import TINY, videos
+from tests.kvae.training.small import TINY, start, videos
 
 
 class Folder:
@@ -46,8 +48,8 @@ def end_epochs(monkeypatch, bounds, train_bounds, motions=(), lines=None, held_o
         "test_bound",
         lambda model, data: {"total": next(held_out if data is validation else bounds)},
     )
-    monkeypatch.setattr(Recorder, "_imputation", lambda self, model: {})
-    monkeypatch.setattr(Recorder, "_add_graph", lambda self, model: None)
+    monkeypatch.setattr(Recorder, "_imputation", lambda *arguments: {})
+    monkeypatch.setattr(Recorder, "_add_graph", lambda *arguments: None)
     monkeypatch.setattr(pictures, "draw", lambda *arguments: None)
     folder, progress = Folder(), Progress()
     model = KVAE(Config(**TINY, num_epochs=len(train_bounds)))
@@ -83,6 +85,27 @@ def test_where_nothing_was_held_out_the_last_model_is_kept(monkeypatch):
     assert folder.saved == [1, 2, 3]
     assert progress.best_epoch == 3
     assert not any("validation" in line for line in lines)
+
+
+@pytest.mark.parametrize(("num_held_out", "draws"), [(2, True), (2, False), (0, True)])
+def test_without_test_data_what_is_held_out_is_looked_at(num_held_out, draws, eagerly, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(pictures, "draw", lambda model, data, *arguments: drawn.append(data))
+    monkeypatch.setattr(Recorder, "_add_graph", lambda *arguments: None)
+    model, folder = start(tmp_path, num_epochs=2, num_paths=0)
+    model.compile()
+    held_out = videos(num_held_out) if num_held_out else None
+    lines: list[str] = []
+    recorder = Recorder(model, folder, None, held_out, lines.append, draws=draws)
+    model.means["total"].update_state(-1.0)
+    recorder.end_epoch(Progress(), 3, 1.0)
+    (row,) = csv.DictReader((tmp_path / "run_kvae" / "metrics.csv").open())
+    assert row["test_elbo_total"] == ""
+    assert bool(row["validation_elbo_total"]) == bool(num_held_out)
+    assert [data is held_out for data in drawn] == [True] * (draws and bool(num_held_out))
+    assert ("validation" in lines[0], "motion" in lines[0]) == (bool(num_held_out),) * 2
+    assert "test" not in lines[0]
+    assert (tmp_path / "run_kvae" / "model.keras").exists()
 
 
 @pytest.mark.parametrize("split", ["training", "validation", "test"])

@@ -9,9 +9,10 @@ The sequences are the first of the test files, simulated in memory. In the folde
 - imputation_planning, imputation_random: the curves in the model's folder, drawn, of black and white worlds;
 - filling.gif, of box alone: gaps filled in, and how the sequences go on, beside the truth.
 
-All of these are the same in every call, byte for byte on the same machine. `--screenshots` makes explore.png,
-tensorboard.png, tensorboard_histograms.png and tensorboard_graph.png besides; of the runs of box_gravity and
-pong TensorBoard then shows the recorded numbers, and films, plots, histograms and the graph of the models.
+All of these are the same in every call, byte for byte on the same machine. `--screenshots` makes
+explore.png, explore_phone.png, tensorboard.png, tensorboard_histograms.png and tensorboard_graph.png besides;
+of the runs of box_gravity and pong TensorBoard then shows the recorded numbers, and films, plots, histograms
+and the graph of the models.
 """
 
 import csv
@@ -107,7 +108,8 @@ def _make(options, log_dir):
                 path.write_bytes(films.encode_gif(film_of_filling(model), FPS))
     if options.screenshots:
         print("Screenshots ...", flush=True)
-        screenshots.explore(options.pretrained / "box", options.output_dir / "explore.png")
+        in_windows = (options.output_dir / name for name in ("explore.png", "explore_phone.png"))
+        screenshots.explore("box", *in_windows)
         screenshots.tensorboard(
             log_dir,
             options.output_dir / "tensorboard.png",

@@ -77,13 +77,15 @@ def _address(process, output):
 
 
 @contextlib.contextmanager
-def _page(address, width, height):
+def _page(address, width, height, **options):
     """Open a page of a server in a window of this size; films stand still."""
     from playwright import sync_api
 
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": width, "height": height}, reduced_motion="reduce")
+        page = browser.new_page(
+            viewport={"width": width, "height": height}, reduced_motion="reduce", **options
+        )
         page.set_default_timeout(1000 * PATIENCE)
         page.goto(address)
         yield page
@@ -95,24 +97,25 @@ def _save(page, path, **options):
         page.screenshot(path=temporary, **options)
 
 
-def explore(run_folder, path):
+def explore(run_folder, path, telephone_path):
     """Write the page of `kvae.explore`: a sequence with a gap, and how the model imagines it on.
 
     Args:
         run_folder: the model's, as the page names it.
-        path: the PNG file.
+        path: the PNG file of a desktop's window.
+        telephone_path: the PNG file of all of the page in the dark, as narrow as a telephone.
     """
     command = ["kvae.explore", run_folder, "--browser", "False"]
-    with serving(command, cwd=".") as address, _page(address, 1280, 900) as page:
-        page.wait_for_selector("#codes img")
-        first = page.locator("#frames .strip img").first.get_attribute("src")
-        page.get_by_role("spinbutton", name="Sequence").fill(str(_SEQUENCE))
-        page.keyboard.press("Enter")
-        page.wait_for_function("old => document.querySelector('#frames .strip img').src !== old", arg=first)
-        page.get_by_role("button", name="Imagine on").click()
-        page.wait_for_selector("#future .strip img")
-        page.locator(f'#frames .strip img[data-row="0"][data-step="{_STEP - 1}"]').hover()
-        _save(page, path, full_page=True)
+    with serving(command, cwd=".") as address:
+        shown = f"{address}/?sequence={_SEQUENCE}&hide=5-16&imagine=10"
+        for width, height, scheme, file in (
+            (1366, 768, "light", path),
+            (390, 844, "dark", telephone_path),
+        ):
+            with _page(shown, width, height, color_scheme=scheme) as page:
+                page.wait_for_selector("#alpha svg")
+                page.locator(f'#frames .strip img[data-row="0"][data-step="{_STEP - 1}"]').hover()
+                _save(page, file, full_page=file is telephone_path)
 
 
 def tensorboard(log_dir, scalars_path, histograms_path, graph_path):

@@ -12,8 +12,8 @@ from kvae.apply.__main__ import main as apply
 from kvae.commands import training_data
 from kvae.data import identity
 from kvae.explore import source, words
-from kvae.explore.html import steps_in_words
 from kvae.explore.session import Exploration
+from kvae.explore.situation import in_words
 from kvae.runs.load import load
 from kvae.runs.options import read_identity
 
@@ -131,7 +131,7 @@ def test_explore_shows_what_is_missing_as_hidden(trained, monkeypatch):
     assert np.isnan(look.encoded[missing]).all()
     assert np.isfinite(look.encoded[~missing]).all()
     assert not look.truth[missing].any()
-    assert f"the video itself lacks {steps_in_words(missing)}" in words.frames(look)
+    assert f"the video itself lacks {in_words(missing)}" in words.frames(look)
     # The actions matter.
     exploration.dataset = dataset._replace(controls=dataset.controls[:, :, ::-1])
     assert not np.allclose(exploration.look(number, (1,)).mean, look.mean)

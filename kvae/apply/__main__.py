@@ -23,12 +23,11 @@ from kvae.data.colour import per_pixel
 from kvae.errors import UserError
 from kvae.runs.options import model_file
 from kvae.system import called
-from kvae.videos.frames import has_colour, seconds_of_step
+from kvae.videos.frames import seconds_of_step
 from kvae.videos.sources import find, short_name
 
 if TYPE_CHECKING:
     from kvae.apply.filling import Filled
-    from kvae.config import Config
     from kvae.models.autoencoder import SequenceAutoencoder
     from kvae.videos.sources import Source
 
@@ -168,23 +167,6 @@ def _run(options: Options) -> None:
         )
 
 
-def _in_channels(either: np.ndarray, there: np.ndarray, channels: int, clip: Path) -> np.ndarray:
-    """Return frames as the model takes them, and tell where the clip has others.
-
-    Args:
-        either: [T, H, W, 4]: red, green and blue, and the grey of them.
-        there: [T], 0 where a frame is missing.
-        channels: 1 or 3.
-        clip: what messages call it.
-    """
-    in_colour = any(has_colour(frame) for frame in either[there > 0])
-    if in_colour and channels == 1:
-        print(f"{clip} is in colour: its frames are turned to grey, as the model was trained on such")
-    if not in_colour and channels == 3:
-        print(f"{clip} is grey: its frames are taken as colour, with three channels alike")
-    return either[..., 3] if channels == 1 else either[..., :3]
-
-
 class _Clip(NamedTuple):
     """A clip of T frames: what a model is given, `there` [T] as far as anybody has it."""
 
@@ -200,14 +182,10 @@ def _read(options: Options, source: "Source", model: "SequenceAutoencoder") -> _
     Raises:
         UserError: a file cannot be used, or nothing of the clip is left to see, or to do.
     """
-    from kvae.apply import inputs
-    from kvae.videos.frames import EITHER, Look, read_recording
+    from kvae.apply import clips, inputs
 
-    config = model.config
-    height, width = model.frame_shape[:2]
-    look = Look(height, width, config.is_binary, EITHER)
-    found = read_recording(source, look, options.max_frames - options.continue_, options.rate or config.rate)
-    num_frames, there = len(found.images), found.mask
+    found = clips.read(source, model, options.max_frames - options.continue_, options.rate, str(options.clip))
+    num_frames, there = len(found.frames), found.there
     if options.mask:
         mask = inputs.read_array(Path(options.mask), "mask")
         there = there * inputs.mask_of(mask, num_frames, options.mask)
@@ -219,28 +197,26 @@ def _read(options: Options, source: "Source", model: "SequenceAutoencoder") -> _
         )
     if not observed.any():
         raise ApplyError(f"None of the {num_frames} frames is left to see: all are hidden, or missing")
-    images = _in_channels(found.images, found.mask, int(config.channels), options.clip)
-    return _Clip(images, there, observed, _controls_of(options, found.controls, num_frames, config))
+    if found.note:
+        print(found.note)
+    return _Clip(found.frames, there, observed, _controls_of(options, found.controls, num_frames, model))
 
 
 def _controls_of(
-    options: Options, controls: np.ndarray | None, num_frames: int, config: "Config"
+    options: Options, controls: np.ndarray | None, num_frames: int, model: "SequenceAutoencoder"
 ) -> np.ndarray | None:
     """Return the controls of a clip as inputs of the model; those of --controls win over its own."""
-    from kvae.apply import inputs
-    from kvae.data import identity
-    from kvae.runs.options import read_identity
+    from kvae.apply import clips, inputs
 
     name = options.controls or str(options.clip)
     if options.controls:
         controls = inputs.read_array(Path(options.controls), "controls")
     if controls is None:
         return None
-    if config.learn_u or not config.use_controls:
-        print(f"Warning: controls of {name} left out: the model takes none of the data", file=sys.stderr)
-        return None
-    classes = identity.classes_of(read_identity(options.run_folder))
-    return inputs.controls_of(controls, num_frames, options.continue_, config.dim_u, classes, name)
+    taken, note = clips.controls_of(controls, num_frames, options.continue_, model, options.run_folder, name)
+    if note:
+        print(f"Warning: {note}", file=sys.stderr)
+    return taken
 
 
 def hidden_frames(ranges: str, num_frames: int) -> list[int]:

@@ -2,5 +2,6 @@
 
     python -m kvae.explore RUN_FOLDER
 
-`session` computes, `figures` and `html` draw what it found, `page` puts that before a person.
+`session` computes, `figures`, `rows` and `html` draw what it found, `shelf` keeps the models, `situation` is
+what a person has chosen, `answers` says what is shown then, and `page` puts that before them.
 """

@@ -19,12 +19,15 @@ from typing import TYPE_CHECKING
 import tyro
 
 from kvae.errors import UserError, in_words
-from kvae.runs.options import model_file, read_identity, read_options
+from kvae.explore import kind
+from kvae.runs.options import model_file, read_options
 from kvae.runs.pretrained import find
 from kvae.system import called
 from kvae.system.signals import Stopped
 
 if TYPE_CHECKING:
+    from gradio import Blocks
+
     from kvae.data import Dataset
     from kvae.models.kvae import KVAE
 
@@ -33,6 +36,8 @@ NUM_SIMULATED = 100
 
 _ADDRESS = "127.0.0.1"
 _PORTS_TRIED = 20
+_RUNS = "logs"
+"""Folder of the runs that can be chosen on the page: where training puts them by default."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +48,11 @@ class Options:
     """
 
     run_folder: tyro.conf.Positional[Path]
-    """Folder of a run, or the name of a trained model, such as box."""
+    """Folder of a run, or the name of a trained model, such as box; others can be chosen on the page."""
 
     data: Path | None = None
-    """Dataset file to take the sequences from. By default the test file of the run's dataset, or of your own
-    videos; if that of a world is not there, a hundred sequences are simulated in memory."""
+    """Dataset file to take the sequences of that model from. By default the test file of the run's dataset,
+    or of your own videos; if that of a world is not there, a hundred sequences are simulated in memory."""
 
     port: int = 7870
     """Port of the page; if it is taken, the next free one."""
@@ -74,35 +79,16 @@ def _run(options: Options) -> None:
     if importlib.util.find_spec("gradio") is None:
         raise UserError(f"Explore needs Gradio, which is not installed:  {called.install('explore')}")
     if find(options.run_folder).is_dir():
-        _check_kind(read_options(options.run_folder).get("model", "kvae"), options.run_folder)
+        kind.check(read_options(options.run_folder).get("model", "kvae"), options.run_folder)
     model_file(options.run_folder)
     port = free_port(options.port)
-    # Before Gradio is imported: it tells nobody of its use, and asks no proxy for this machine.
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ["NO_PROXY"] = ",".join(filter(None, [os.environ.get("NO_PROXY"), _ADDRESS]))
     start = time.perf_counter()
     print("Loading the model ...", flush=True)
-
-    from kvae.data import identity
-    from kvae.explore import source
-    from kvae.explore.session import Exploration
-    from kvae.runs.load import load
-
-    model = load(options.run_folder)
-    _check_kind(model.config.model, options.run_folder)
-    classes = identity.classes_of(read_identity(options.run_folder))
-    dataset, data_name = source.sequences(model, options.data, simulated, classes)
-    print(f"Sequences: {data_name}. Warming up ...", flush=True)
-    exploration = Exploration(model, dataset)
-
-    from kvae.explore import page
-
-    built = page.build(exploration, str(options.run_folder), data_name)
-    page.serve(built, port, options.browser)
+    page = serve(str(options.run_folder), options.data, _ADDRESS, port, options.browser, Path(_RUNS))
     seconds = time.perf_counter() - start
     print(f"Explore on http://{_ADDRESS}:{port} (ready after {seconds:.0f} s; Ctrl-C ends it)", flush=True)
     try:
-        built.block_thread()
+        page.block_thread()
     except Stopped as stopped:
         # Ctrl-C is how the page is meant to end.
         if stopped.exit_code != 128 + signal.SIGINT:
@@ -110,13 +96,43 @@ def _run(options: Options) -> None:
         print("\nStopped.", file=sys.stderr)
 
 
-def _check_kind(kind: str, path: Path) -> None:
-    """Raise UserError where a model has no state space model to explore."""
-    if kind != "kvae":
-        raise UserError(
-            f"{path} is a run of {kind}, which has no state space model to explore: name the folder of a run "
-            "with --model kvae"
-        )
+def serve(
+    first: str,
+    data: Path | None = None,
+    address: str = "0.0.0.0",
+    port: int = 7860,
+    browser: bool = False,
+    runs: Path | None = None,
+) -> "Blocks":
+    """Load a model, begin to serve the page, and return what `block_thread` waits for.
+
+    The defaults are for a machine that serves it to others: with trained models alone.
+
+    Args:
+        first: the run folder, or the name of a trained model, that the page begins with.
+        data: a dataset file for it; None: the test file of its run.
+        address: the one to be reached at.
+        port: a free one.
+        browser: open the page in a browser.
+        runs: a folder of runs; with it, runs can be chosen too, by any path.
+
+    Raises:
+        UserError: there is no such model, or there are no sequences for it.
+    """
+    # Before Gradio is imported: it tells nobody of its use, and asks no proxy for this machine.
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["NO_PROXY"] = ",".join(filter(None, [os.environ.get("NO_PROXY"), _ADDRESS]))
+
+    from kvae.explore.shelf import Shelf
+
+    shelf = Shelf(first, data, simulated, runs)
+    print(f"Sequences: {shelf.shown(first).sequences}", flush=True)
+
+    from kvae.explore import page
+
+    built = page.build(shelf)
+    page.serve(built, address, port, browser)
+    return built
 
 
 def simulated(model: "KVAE", missing: Path) -> "Dataset":

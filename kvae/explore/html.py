@@ -1,7 +1,8 @@
-"""Frames as HTML: a strip that can be clicked and, above it, screens that play it."""
+"""Frames and plots as HTML: a strip that can be clicked and, above it, screens that play it."""
 
 import base64
 import io
+import re
 from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
@@ -10,8 +11,15 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from kvae.plots import canvas
+from kvae.explore.figures import CLOUD, INK, PAPER
 from kvae.plots.films import BLANK_COLOUR
+from kvae.plots.look import GREY
+
+_COLOURS = {
+    **{CLOUD: "cloud", INK: "ink", "#000000": "ink", PAPER: "paper"},
+    **{GREY: "line", "#EBEBEB": "grid"},
+}
+"""Colours of plots that page.css has others for where the page is dark, by its names of them."""
 
 
 class Row(NamedTuple):
@@ -19,7 +27,7 @@ class Row(NamedTuple):
 
     Attributes:
         label: what it shows.
-        frames: [T, H, W] or [T, H, W, 3] in [0, 1].
+        frames: [T, H, W] or [T, H, W, 3] in [0, 1]; rows may end before others do.
         bordered: [T] bool, True where a frame has the border of hidden ones.
         colour: of the row in the other pictures, in CSS; empty: it is not in them.
         blank: show nothing at bordered frames.
@@ -32,15 +40,15 @@ class Row(NamedTuple):
     blank: bool = False
 
 
-def film(rows: Sequence[Row], first_step: int = 1, clickable: str = "") -> str:
+def film(rows: Sequence[Row], clickable: str = "", query: str = "") -> str:
     """Lay out rows of frames as a strip, and a screen for each that page.js plays.
 
     Args:
-        rows: the rows, of the same number of frames.
-        first_step: the number of the first frame.
+        rows: the rows; what is longer than the first is imagined from there on.
         clickable: label of the row whose frames are buttons; a click on any frame of the strip counts.
+        query: what the page's address is to end in, which page.js sees to.
     """
-    num_steps = len(rows[0].frames)
+    num_seen, num_steps = len(rows[0].frames), max(len(row.frames) for row in rows)
     screens = "".join(
         f'<figure data-row="{i}"><img class="cell" alt=""><figcaption>{_label(row)}</figcaption></figure>'
         for i, row in enumerate(rows)
@@ -48,50 +56,58 @@ def film(rows: Sequence[Row], first_step: int = 1, clickable: str = "") -> str:
     lines = []
     for i, row in enumerate(rows):
         lines.append(f'<div class="label">{_label(row)}</div>')
-        for step in range(num_steps):
-            lines.append(_cell(row, i, step, first_step, is_button=row.label == clickable))
-    # Small cells have no room for every number.
-    every = 1 if num_steps <= 20 else 5
-    shown = [number if number % every == 0 else "" for number in range(first_step, first_step + num_steps)]
-    numbers = "".join(f"<div>{number}</div>" for number in shown)
+        is_button = row.label == clickable
+        lines += [_cell(row, i, step, step >= num_seen, is_button) for step in range(len(row.frames))]
+    numbers = "".join(
+        f'<div class="number{" after" if number > num_seen else ""}">{number}</div>'
+        for number in range(1, num_steps + 1)
+    )
+    # What can be scrolled can be reached by the keyboard too.
     return (
-        f'<div class="film" data-first="{first_step}"><div class="screens">{screens}'
-        '<div><button class="play" type="button"></button><div class="clock"></div></div></div>'
-        f'<div class="strip" style="grid-template-columns: max-content repeat({num_steps}, minmax(0, 1fr))">'
-        f'{"".join(lines)}<div class="label">t</div>{numbers}</div></div>'
+        f'<div class="film" data-query="{escape(query)}" data-seen="{num_seen}" data-steps="{num_steps}" '
+        f'data-blank="{_source(rows[0].frames[0], is_blank=True)}">'
+        f'<div class="screens">{screens}<div class="player"><button class="play" type="button"></button>'
+        '<div class="clock"></div></div></div>'
+        '<div class="scroll" role="region" aria-label="All frames, step by step" tabindex="0">'
+        f'<div class="strip" style="--steps: {num_steps}">{"".join(lines)}'
+        f'<div class="label">frame</div>{numbers}</div></div></div>'
     )
 
 
-def picture(figure: Figure, alt: str) -> str:
-    """Return a plot as an `img`; `alt` describes it to those who cannot see it."""
-    encoded = base64.b64encode(canvas.encode_png(figure)).decode()
-    return f'<img class="plot" alt="{escape(alt)}" src="data:image/png;base64,{encoded}">'
-
-
-def steps_in_words(hidden: np.ndarray) -> str:
-    """Return the hidden steps of [T] bool, counted from 1, as text such as `3, 5-8`; `none`."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], hidden.astype(int), [0]])))
-    runs = [(first + 1, end) for first, end in edges.reshape(-1, 2)]
-    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs) or "none"
+def plot(figure: Figure, alt: str) -> str:
+    """Return a plot as an `svg` in the colours of the page; `alt` describes it to who cannot see it."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True)
+    svg = buffer.getvalue()
+    # Without what is there for a file of its own, and styles, which would be those of the whole page.
+    svg = re.sub(r"<(metadata|style)\b.*?</\1>|<!--.*?-->", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    for colour, name in _COLOURS.items():
+        svg = svg.replace(colour.lower(), f"var(--{name})")
+    svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
+    return svg.replace("<svg ", f'<svg class="plot" role="img" aria-label="{escape(alt)}" ', 1)
 
 
 def _label(row: Row) -> str:
-    dot = f'<i style="background: {row.colour}"></i>' if row.colour else ""
+    dot = f'<i style="background: {row.colour}" aria-hidden="true"></i>' if row.colour else ""
     return f"{dot}{escape(row.label)}"
 
 
-def _cell(row: Row, index: int, step: int, first_step: int, is_button: bool) -> str:
+def _cell(row: Row, index: int, step: int, imagined: bool, is_button: bool) -> str:
     bordered = bool(row.bordered[step])
-    classes = "cell hidden" if bordered else "cell"
-    is_blank = row.blank and bordered
+    kind = " imagined" if imagined else " hidden" if bordered else ""
+    alt = "" if is_button else f"{escape(row.label)}, frame {step + 1}{',' if kind else ''}{kind}"
     image = (
-        f'<img class="{classes}" data-row="{index}" data-step="{step}" alt="" draggable="false" '
-        f'src="{_source(row.frames[step], is_blank)}">'
+        f'<img class="cell{kind}" data-row="{index}" data-step="{step}" alt="{alt}" draggable="false" '
+        f'src="{_source(row.frames[step], row.blank and bordered)}">'
     )
     if not is_button:
         return image
-    what = f"frame {step + first_step}, {'hidden: click to show' if bordered else 'seen: click to hide'}"
-    return f'<button type="button" data-step="{step}" title="{what}" aria-label="{what}">{image}</button>'
+    # What the button does stays its name; whether it has done so is `aria-pressed`.
+    return (
+        f'<button type="button" data-step="{step}" aria-label="Hide frame {step + 1}" '
+        f'aria-pressed="{str(bordered).lower()}" title="{"Show" if bordered else "Hide"} frame {step + 1}">'
+        f"{image}</button>"
+    )
 
 
 def _source(frame: np.ndarray, is_blank: bool) -> str:

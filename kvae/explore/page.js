@@ -1,21 +1,46 @@
 // Plays a film: the frames of its strip, one step after another, on the screens. A pointer on the strip stops
-// the film at that step; a click tells Python the step. `element` stays, what is in it is made anew.
+// the film at that step; a click tells Python the step. `element` stays, what is in it is made anew: where it was
+// scrolled to, and the button that had the focus, are found again.
 let step = 0, playing = !matchMedia("(prefers-reduced-motion: reduce)").matches, held = false;
+let scrolled = 0, focused = null, length = 0;
 const show = () => {
   const film = element.querySelector(".film");
   if (!film) return;
-  const length = film.querySelectorAll('.strip img[data-row="0"]').length;
-  step %= length;
+  step %= Number(film.dataset.steps);
   for (const screen of film.querySelectorAll(".screens figure")) {
     const frame = film.querySelector(`.strip img[data-row="${screen.dataset.row}"][data-step="${step}"]`);
     const image = screen.querySelector("img");
-    image.src = frame.src;
-    image.className = frame.className;
+    image.className = frame ? frame.className : "cell";
+    image.src = frame ? frame.src : film.dataset.blank;
+    image.alt = frame ? frame.alt || `what the model sees of frame ${step + 1}` : "nothing: the video has ended";
   }
   for (const frame of film.querySelectorAll(".strip img"))
     frame.classList.toggle("now", Number(frame.dataset.step) === step);
-  film.querySelector(".clock").textContent = `t = ${step + Number(film.dataset.first)}`;
+  film.querySelector(".clock").textContent = `frame ${step + 1}`;
   film.querySelector(".play").textContent = playing ? "Pause" : "Play";
+};
+const made = () => {
+  const film = element.querySelector(".film");
+  if (!film) return;
+  const strip = film.querySelector(".scroll"), seen = Number(film.dataset.seen);
+  const steps = Number(film.dataset.steps);
+  if (length && steps > length && steps > seen) {
+    // What has just been imagined: there the eye is to be.
+    step = seen;
+    const first = film.querySelector(`.strip img.imagined[data-step="${step}"]`);
+    scrolled = first.offsetLeft - strip.clientWidth / 3;
+    film.scrollIntoView({block: "nearest"});
+  }
+  length = steps;
+  strip.scrollLeft = scrolled;
+  if (focused !== null && document.activeElement === document.body)
+    film.querySelector(`.strip button[data-step="${focused}"]`)?.focus({preventScroll: true});
+  const address = new URLSearchParams(film.dataset.query);
+  const theme = new URLSearchParams(location.search).get("__theme");
+  if (theme) address.set("__theme", theme);
+  // As Python wrote it: commas and all, which people can read.
+  history.replaceState(history.state, "", theme ? `?${address}` : film.dataset.query);
+  show();
 };
 const stepOf = event => {
   const frame = event.target.closest(".strip [data-step]");
@@ -34,6 +59,11 @@ element.addEventListener("pointerover", event => {
   if (held) { step = stepOf(event); show(); }
 });
 element.addEventListener("pointerleave", () => { held = false; });
-watch("value", show);
+element.addEventListener("scroll", event => { scrolled = event.target.scrollLeft; }, true);
+document.addEventListener("focusin", event => {
+  const button = event.target.closest(".strip button");
+  focused = button ? Number(button.dataset.step) : null;
+});
+watch("value", made);
 setInterval(() => { if (playing && !held) { step += 1; show(); } }, 200);
-show();
+made();

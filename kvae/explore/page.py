@@ -2,177 +2,159 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
-import numpy as np
 
-from kvae.data import masks
-from kvae.explore import figures, html, words
-from kvae.explore.session import MAX_FUTURE, Exploration, Look, middle
-from kvae.plots.look import METHODS
+from kvae.explore import style, words
+from kvae.explore.answers import NUM_IMAGINED, Answers, Parts
+from kvae.explore.shelf import Shelf
+from kvae.explore.situation import Situation
+from kvae.videos.sources import ARRAY_SUFFIXES, FILM_SUFFIXES, VIDEO_SUFFIXES
 
-_HERE = Path(__file__).parent
-_FORCE_LIGHT = "() => document.body.classList.remove('dark')"
-"""The plots are on white paper, so the page is too."""
-_HIDE_PROBABILITY = 0.5
-_SEEN_ROW = "model sees"
+_LARGEST_CLIP = "200mb"
 
 
-class Situation(NamedTuple):
-    """What a person has chosen; all else follows from it.
-
-    Attributes:
-        sequence: its number, from 0.
-        hidden: numbers of the hidden frames, from 0.
-        seed: of all draws.
-        future: steps to imagine on; 0 until that is asked for.
-    """
-
-    sequence: int
-    hidden: tuple[int, ...]
-    seed: int = 0
-    future: int = 0
-
-    def toggle(self, step: int) -> "Situation":
-        """Hide a frame that is seen, show one that is hidden."""
-        return self._replace(hidden=tuple(sorted({step} ^ set(self.hidden))))
-
-    def hide_at_random(self, num_steps: int) -> "Situation":
-        """Hide each frame after the first with a probability of a half, others in every call."""
-        mask = masks.random_mask(1, num_steps, 1, _HIDE_PROBABILITY, [self.sequence, self.seed + 1])
-        return self._replace(hidden=tuple(np.flatnonzero(mask[0] == 0).tolist()), seed=self.seed + 1)
-
-
-def build(exploration: Exploration, model_name: str, data_name: str) -> gr.Blocks:
-    """Return the page for a model and its sequences, by the names that it shows."""
-    num_steps = exploration.num_steps
-    start = Situation(0, middle(num_steps))
-    script = (_HERE / "page.js").read_text()
+def build(shelf: Shelf) -> gr.Blocks:
+    """Return the page for models and their sequences."""
+    answers = Answers(shelf)
     with gr.Blocks(title="KVAE: explore", analytics_enabled=False) as page:
-        situation = gr.State(start)
-        gr.HTML(words.heading(model_name, data_name))
-        with gr.Row(equal_height=True):
-            sequence = gr.Slider(
-                1, exploration.num_sequences, 1, step=1, label="Sequence", scale=2, min_width=300
-            )
-            with gr.Row(equal_height=True, scale=3):
-                hide_middle = gr.Button(f"Hide the middle {len(middle(num_steps))}", min_width=120, size="md")
-                hide_random = gr.Button("Hide at random", min_width=120, size="md")
-                show_all = gr.Button("Show all", min_width=90, size="md")
-                again = gr.Button("Draw new samples", min_width=120, size="md")
-        summary = gr.HTML(elem_id="summary")
-        frames = gr.HTML(elem_id="frames", elem_classes="clickable", js_on_load=script)
-        with gr.Row():
-            with gr.Column():
-                gr.HTML(words.codes(exploration.plane.note))
-                codes = gr.HTML(elem_id="codes")
-            with gr.Column():
-                gr.HTML(words.ALPHA)
-                alpha = gr.HTML(elem_id="alpha")
-                gr.HTML(words.IMAGINE)
-                with gr.Row(equal_height=True):
-                    steps = gr.Slider(5, MAX_FUTURE, 40, step=5, label="Steps to go on", min_width=200)
-                    imagine = gr.Button("Imagine on", variant="primary", min_width=120, size="md")
-        future = gr.HTML(elem_id="future", js_on_load=script)
-
-        outputs = [situation, summary, frames, codes, alpha, future]
-        # One change after another, whichever button it comes from: each starts from the one before.
-        common: dict[str, Any] = {
-            "outputs": outputs,
-            "show_progress": "hidden",
-            "concurrency_id": "page",
-            "concurrency_limit": 1,
-        }
-
-        def on(trigger: Callable[..., Any], change: Callable[..., Situation], *inputs: gr.Slider) -> None:
-            def update(now: Situation, *values: float) -> Iterator[list[Any]]:
-                then = change(now, *map(int, values))
-                for shown in _shown(exploration, then):
-                    yield [then, *shown]
-
-            # Of many changes in a row, such as a slider's, the last is what counts.
-            trigger(update, [situation, *inputs], trigger_mode="always_last", **common)
-
-        def clicked(now: Situation, event: gr.EventData) -> Iterator[list[Any]]:
-            then = now.toggle(int(event.step))
-            for shown in _shown(exploration, then):
-                yield [then, *shown]
-
-        def choose(now: Situation, number: int) -> Situation:
-            return now._replace(sequence=min(max(number, 1), exploration.num_sequences) - 1)
-
-        on(page.load, lambda now: start)
-        on(sequence.change, choose, sequence)
-        on(hide_middle.click, lambda now: now._replace(hidden=middle(num_steps)))
-        on(hide_random.click, lambda now: now.hide_at_random(num_steps))
-        on(show_all.click, lambda now: now._replace(hidden=()))
-        on(again.click, lambda now: now._replace(seed=now.seed + 1))
-        on(imagine.click, lambda now, count: now._replace(future=count), steps)
-        on(steps.change, lambda now, count: now._replace(future=count if now.future else 0), steps)
-        # A click on another frame may come before the first is answered: both count.
-        frames.click(clicked, situation, trigger_mode="multiple", **common)
+        gr.HTML(words.heading(shelf.names))
+        with gr.Row(elem_id="tools"):
+            fields = _fields(shelf)
+            buttons = _buttons()
+        parts = {"situation": gr.State(answers.start), **fields, **_shown()}
+        _answer(page, answers, parts, buttons)
     return page
 
 
-def serve(page: gr.Blocks, port: int, browser: bool) -> None:
-    """Start to serve the page, to this machine alone; return once it can be opened.
+def _fields(shelf: Shelf) -> dict[str, gr.Dropdown | gr.Number]:
+    """Make what is chosen or typed."""
+    label = "Model, or folder of a run" if shelf.any_folder else "Model"
+    return {
+        "model": gr.Dropdown(
+            shelf.names,
+            value=shelf.first,
+            label=label,
+            allow_custom_value=shelf.any_folder,
+            min_width=140,
+            scale=2,
+        ),
+        # Numbers out of range are put right by the answer: Gradio would refuse them with a traceback.
+        "sequence": gr.Number(1, label="Sequence", precision=0, min_width=100),
+        "steps": gr.Number(NUM_IMAGINED, label="Steps to go on", precision=0, min_width=100),
+    }
+
+
+def _buttons() -> dict[str, gr.Button | gr.UploadButton]:
+    suffixes = sorted({*VIDEO_SUFFIXES, *ARRAY_SUFFIXES, *FILM_SUFFIXES})
+    return {
+        "imagine": gr.Button("Imagine on", variant="primary", min_width=105, size="md"),
+        "hide_middle": gr.Button("Hide the middle", min_width=120, size="md"),
+        "hide_random": gr.Button("Hide at random", min_width=120, size="md"),
+        "show_all": gr.Button("Show all", min_width=80, size="md"),
+        "draw_anew": gr.Button("Draw new samples", min_width=135, size="md"),
+        "clip": gr.UploadButton("Bring a clip", file_types=suffixes, min_width=105, size="md"),
+    }
+
+
+def _shown() -> dict[str, gr.HTML]:
+    """Make what answers are shown in: plots beside the frames where there is room."""
+    found = {"status": gr.HTML(elem_id="status")}
+    script = Path(__file__).with_name("page.js").read_text()
+    with gr.Row(elem_id="shown"):
+        with gr.Column(scale=9, min_width=500):
+            found["summary"] = gr.HTML(elem_id="summary")
+            found["frames"] = gr.HTML(elem_id="frames", elem_classes="clickable", js_on_load=script)
+            found["about"] = gr.HTML(elem_id="about")
+        with gr.Column(scale=5, min_width=340):
+            found |= {name: gr.HTML(elem_id=name) for name in ("codes", "alpha")}
+    return found
+
+
+def _answer(page: gr.Blocks, answers: Answers, parts: dict[str, Any], buttons: dict[str, Any]) -> None:
+    """Let the page answer what a person does."""
+    situation = parts["situation"]
+
+    def told(found: Iterator[Parts]) -> Iterator[dict[Any, Any]]:
+        for of_page in found:
+            yield {
+                parts[name]: gr.update(**value) if isinstance(value, dict) else value
+                for name, value in of_page.items()
+            }
+
+    # One change after another, whichever button it comes from: each starts from the one before.
+    common: dict[str, Any] = {
+        "outputs": list(parts.values()),
+        "show_progress": "hidden",
+        "concurrency_id": "page",
+        "concurrency_limit": 1,
+    }
+
+    def on(trigger: Callable[..., Any], answer: Callable[..., Iterator[Parts]], *inputs: Any) -> None:
+        def update(now: Situation, *values: Any) -> Iterator[dict[Any, Any]]:
+            yield from told(answer(now, *values))
+
+        # Of many changes in a row, such as those of a number that is typed, the last is what counts.
+        trigger(update, [situation, *inputs], trigger_mode="always_last", **common)
+
+    def changed(change: Callable[..., tuple[Situation, Parts]]) -> Callable[..., Iterator[Parts]]:
+        return lambda *given: answers.shown(*change(*given))
+
+    def opened(request: gr.Request) -> Iterator[dict[Any, Any]]:
+        yield from told(answers.opened(dict(request.query_params)))
+
+    def clicked(now: Situation, event: gr.EventData) -> Iterator[dict[Any, Any]]:
+        yield from told(answers.shown(*answers.click(now, event.step)))
+
+    page.load(opened, None, **common)
+    # A click on another frame may come before the first is answered: both count.
+    parts["frames"].click(clicked, situation, trigger_mode="multiple", **common)
+    on(parts["model"].input, answers.choose_model, parts["model"])
+    on(buttons["clip"].upload, answers.bring_clip, buttons["clip"])
+    on(parts["sequence"].input, changed(answers.choose_sequence), parts["sequence"])
+    on(parts["steps"].input, changed(answers.choose_steps), parts["steps"])
+    on(buttons["imagine"].click, changed(answers.imagine), parts["steps"])
+    for name in ("hide_middle", "hide_random", "show_all", "draw_anew"):
+        on(buttons[name].click, changed(getattr(answers, name)))
+
+
+def serve(page: gr.Blocks, address: str, port: int, browser: bool) -> None:
+    """Start to serve the page; return once it can be opened.
 
     Args:
         page: what `build` returned.
+        address: 127.0.0.1: to this machine alone.
         port: a free one.
         browser: open the page in a browser.
     """
     page.queue(default_concurrency_limit=1).launch(
-        server_name="127.0.0.1",
+        server_name=address,
         server_port=port,
         inbrowser=browser,
         share=False,
         prevent_thread_lock=True,
+        max_file_size=_LARGEST_CLIP,
         # Nothing of Gradio's own: no other server, no link outside.
         ssr_mode=False,
         footer_links=[],
         quiet=True,
-        # Fonts of the system: others would be fetched.
-        theme=gr.themes.Default(
-            primary_hue="emerald", font=["system-ui", "sans-serif"], font_mono=["monospace"]
-        ),
-        css=(_HERE / "page.css").read_text(),
-        js=_FORCE_LIGHT,
+        theme=_theme(),
+        css=style.css(),
     )
 
 
-def _shown(exploration: Exploration, now: Situation) -> Iterator[list[Any]]:
-    """Yield what the page shows: summary, frames, codes, alpha and future, each in HTML.
-
-    The frames come first: the plots take as long again.
-    """
-    look = exploration.look(now.sequence, now.hidden, now.seed)
-    yield [words.frames(look), html.film(_rows(look), clickable=_SEEN_ROW), gr.skip(), gr.skip(), gr.skip()]
-    future = exploration.imagine(look, now.future, now.seed) if now.future else None
-    plane = figures.code_plane(exploration.plane, look, exploration.codes, future)
-    imagined = ""
-    if future is not None:
-        none = np.zeros(now.future, bool)
-        rows = [
-            html.Row(f"imagined {i + 1}", images, none, figures.IMAGINED)
-            for i, images in enumerate(future.images)
-        ]
-        imagined = html.film(rows, first_step=exploration.num_steps + 1)
-    yield [
-        gr.skip(),
-        gr.skip(),
-        html.picture(plane, "Codes of the sequence in the plane: encoded, filtered, and their posterior"),
-        html.picture(figures.alpha_over_time(look), "Weights of the mixture over time"),
-        imagined,
-    ]
-
-
-def _rows(look: Look) -> list[html.Row]:
-    return [
-        html.Row("truth", look.truth, look.missing, METHODS["truth"].colour, blank=True),
-        html.Row(_SEEN_ROW, look.truth, look.hidden, blank=True),
-        html.Row("posterior mean", look.filled, look.hidden, figures.POSTERIOR),
-        html.Row("filtering", look.filtered, look.hidden, METHODS["filtering"].colour),
-        *(html.Row(f"sample {i + 1}", frames, look.hidden) for i, frames in enumerate(look.samples)),
-    ]
+def _theme() -> gr.themes.Base:
+    # Fonts of the system: others would be fetched.
+    # White on a lighter green is hard to read.
+    green = {
+        f"button_primary_{part}{mode}": colour
+        for part, colour in (
+            ("background_fill", "*primary_700"),
+            ("background_fill_hover", "*primary_800"),
+            ("text_color", "white"),
+        )
+        for mode in ("", "_dark")
+    }
+    fonts = ["system-ui", "sans-serif"]
+    return gr.themes.Default(primary_hue="emerald", font=fonts, font_mono=["monospace"]).set(**green)

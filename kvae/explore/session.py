@@ -8,17 +8,14 @@ import tensorflow as tf
 from kvae.data.colour import per_pixel
 from kvae.data.dataset import Dataset
 from kvae.explore.plane import Plane
+from kvae.explore.situation import MAX_FUTURE
 from kvae.inference import posterior
 from kvae.models import draws
 from kvae.models.fit import check_fit
 from kvae.models.kvae import KVAE
 
 NUM_SAMPLES = 3
-"""Whole sequences shown of those drawn."""
-NUM_FUTURES = 4
-"""Continuations that are imagined."""
-MAX_FUTURE = 60
-"""Steps that are computed of each, however many are shown, so that nothing is traced again."""
+"""Whole sequences shown of those drawn, and how each of them goes on."""
 _NUM_IN_PLANE = 50
 """Sequences whose codes tell where in the plane codes lie."""
 
@@ -41,8 +38,8 @@ class Look(NamedTuple):
         cov: [T, dim_a, dim_a], their covariances, those of the paths included, without emission noise.
         filtered_codes: [T, dim_a].
         alpha: [T, K], posterior means of the mixture weights.
-        states: [NUM_FUTURES, T, dim_z], states drawn from the posterior.
-        paths: [NUM_FUTURES, T, dim_a], the codes that alpha was fed for them: where a frame was seen its own.
+        states: [NUM_SAMPLES, T, dim_z], states drawn from the posterior.
+        paths: [NUM_SAMPLES, T, dim_a], the codes that alpha was fed for them: where a frame was seen its own.
     """
 
     truth: np.ndarray
@@ -64,7 +61,7 @@ class Future(NamedTuple):
     """How the model imagines that a sequence goes on, M times.
 
     Attributes:
-        images: [M, N, H, W], decoded.
+        images: [M, N, H, W], decoded; each goes on from the sample of its number.
         codes: [M, N, dim_a], with emission noise.
     """
 
@@ -143,7 +140,8 @@ class Exploration:
 
         Args:
             look: what `look` returned.
-            num_future: N, steps to go on; at most MAX_FUTURE. Controls are zero there.
+            num_future: N, steps to go on; at most MAX_FUTURE, which are computed however many are shown, so
+                that nothing is traced again. Controls are zero there.
             seed: of the noise.
 
         Raises:
@@ -179,8 +177,8 @@ class Exploration:
             cov[0],
             filtered[0],
             tf.reduce_mean(found.alpha[0], axis=0),
-            draws.spread(found.sampled_states, NUM_FUTURES)[0],
-            draws.spread(found.paths, NUM_FUTURES)[0],
+            draws.spread(found.sampled_states, NUM_SAMPLES)[0],
+            draws.spread(found.paths, NUM_SAMPLES)[0],
         )
 
     def _continue_once(
@@ -203,13 +201,6 @@ def wrong_pixels(frames: np.ndarray, look: Look) -> float | None:
     if not judged.any():
         return None
     return float(np.mean((frames[judged] > 0.5) != (look.truth[judged] > 0.5)))
-
-
-def middle(num_steps: int) -> tuple[int, ...]:
-    """Return the frames of the middle three fifths: 12 of 20, as the paper hides."""
-    count = max(1, round(0.6 * num_steps))
-    first = (num_steps - count) // 2
-    return tuple(range(first, first + count))
 
 
 def _seed(seed: int, use: int) -> tf.Tensor:

@@ -18,7 +18,7 @@ from PIL import Image
 from kvae.data.resizing import cut_and_resize
 from kvae.videos import arrays, containers, stills, timing
 from kvae.videos.arrays import ArrayVideo, say_grid
-from kvae.videos.errors import VideoError
+from kvae.videos.errors import TooLongError, VideoError
 from kvae.videos.sources import ARRAY_SUFFIXES, PICTURE_SUFFIXES, Source
 from kvae.videos.timing import Grid
 
@@ -125,8 +125,8 @@ def read_clip(source: Source, look: Look, max_frames: int) -> np.ndarray:
     A missing frame repeats the one before it; `read_recording` says which those are.
 
     Raises:
-        VideoError: there are several clips, no frame, or more frames than `max_frames`, of which no more are
-            read; or as `clips_of`.
+        TooLongError: there are more frames than `max_frames`, of which no more are read.
+        VideoError: there are several clips, or no frame; or as `clips_of`.
     """
     found = read_recording(source, look, max_frames)
     last = np.maximum.accumulate(np.where(found.mask > 0, np.arange(len(found.mask)), 0))
@@ -143,7 +143,7 @@ def read_recording(source: Source, look: Look, max_frames: int, rate: float = 0)
         controls = clip.controls
         for frame in clip.frames:
             if len(frames) == max_frames:
-                raise VideoError(
+                raise TooLongError(
                     f"{source.name} has more than {max_frames:,} frames: cut it, or give a larger "
                     "--max_frames"
                 )

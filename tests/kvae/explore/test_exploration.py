@@ -17,9 +17,10 @@ from kvae.config.datasets import cut_of
 from kvae.data import Dataset
 from kvae.errors import UserError
 from kvae.explore import __main__ as command
-from kvae.explore import figures, html, source, words
+from kvae.explore import figures, html, rows, source, words
 from kvae.explore.plane import Plane
-from kvae.explore.session import MAX_FUTURE, NUM_FUTURES, NUM_SAMPLES, Exploration, middle, wrong_pixels
+from kvae.explore.session import NUM_SAMPLES, Exploration, wrong_pixels
+from kvae.explore.situation import MAX_FUTURE, in_words, middle
 from kvae.models.kvae import KVAE
 from kvae.runs.load import load
 from kvae.runs.options import read_options
@@ -112,13 +113,13 @@ def test_a_hidden_frame_is_less_certain_and_is_not_looked_at(box):
 def test_futures_go_on_from_the_end_each_its_own_way(box):
     look = box.look(0, ())
     future = box.imagine(look, 30)
-    assert future.images.shape == (NUM_FUTURES, 30, 32, 32)
+    assert future.images.shape == (NUM_SAMPLES, 30, 32, 32)
     np.testing.assert_array_equal(box.imagine(look, 5).codes, future.codes[:, :5])
     # The ball moves by less than that in a step, and the codes reach from -5 to 5.
     assert np.abs(future.codes[:, 0] - look.encoded[-1]).max() < 2
     assert np.ptp(future.codes[:, -1], axis=0).max() > 0.1
     # Alpha goes on from the codes that were seen, not from draws of them.
-    seen, u = tf.repeat(look.encoded[None], NUM_FUTURES, axis=0), tf.zeros([NUM_FUTURES, 20 + MAX_FUTURE, 1])
+    seen, u = tf.repeat(look.encoded[None], NUM_SAMPLES, axis=0), tf.zeros([NUM_SAMPLES, 20 + MAX_FUTURE, 1])
     rolled = box.model.lgssm.roll_out(tf.constant(look.states), u, tf.constant([0, 1]), given_codes=seen)
     np.testing.assert_allclose(future.codes, rolled.codes[:, 20:50], rtol=1e-3, atol=1e-3)
     # There is a ball in every frame: walls and all, about as many bright pixels as in the truth.
@@ -161,8 +162,9 @@ def test_every_kind_of_model_is_shown(dim_a, dim_u, options, eagerly):
         assert all(np.isfinite(array).all() for array in look)
     future = exploration.imagine(look, MAX_FUTURE)
     figure = figures.code_plane(exploration.plane, look, exploration.codes, future)
-    assert html.picture(figure, "codes").startswith("<img")
-    assert html.film([html.Row("posterior", look.filled, look.hidden)]).count("<img") == 7
+    assert html.plot(figure, "codes").startswith("<svg")
+    # The screens, six frames of each row, and how the samples go on.
+    assert html.film(rows.of(look, future)).count("<img") == 7 + 7 * 6 + 3 * MAX_FUTURE
     assert figures.alpha_over_time(look).axes
 
 
@@ -223,9 +225,12 @@ def test_the_plane_of_many_dimensions_keeps_most_of_the_variance():
 
 def test_hidden_frames_in_words(box):
     for hidden, text in (((), "none"), ((0,), "1"), ((4, 5, 6, 8, 19), "5-7, 9, 20")):
-        assert html.steps_in_words(box.look(0, hidden).hidden) == text
-    assert "Hidden frames: 5-7.</b> Wrong pixels" in words.frames(box.look(0, (4, 5, 6)))
-    assert "&lt;b&gt;" in words.heading("<b>", "file")
+        assert in_words(box.look(0, hidden).hidden) == text
+    look = box.look(0, (4, 5, 6))
+    assert "Hidden frames: 5-7.</b> Wrong pixels" in words.frames(look)
+    # Of grey pixels none is simply wrong.
+    assert "Wrong" not in words.frames(look, is_binary=False)
+    assert "&lt;b&gt;" in words.about("<b>", "file")
 
 
 def test_sequences_come_from_a_file_or_are_simulated(box, tmp_path, monkeypatch):

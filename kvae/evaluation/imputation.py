@@ -185,7 +185,7 @@ def _encode_and_generate(
     there: tf.Tensor | None,
     seed: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Return true pixels above 0.5, features for the dynamics, codes of all that is there, and generated ones."""
+    """Return the true pixels above 0.5, features, the codes where all is seen, and those generated."""
     truth = to_pixels(images, model.config.is_binary) > 0.5
     seeds = model.seeds(seed)
     generated = model.generate(images, images.shape[1], controls=controls, seed=next(seeds), mask=there)

@@ -56,7 +56,7 @@ class SequenceAutoencoder(Judged):
             raise UserError(
                 f"{type(self).__name__} is for options whose model is {' or '.join(self.kinds)}. "
                 f"Received: model={self.config.model}. kvae.models.factory.make_model(config) makes what "
-                "the options name: a KVAE, or a kvae.models.rivals.RecurrentAutoencoder"
+                "the options name: a KVAE, or a model of kvae.models.rivals"
             )
         # What `kvae.Schedule` sets. As for int64, see `seeds.counter`.
         self.phase = tf.Variable(PHASE_ALL, dtype=tf.int64, trainable=False, name="phase")

@@ -90,7 +90,7 @@ class BackwardRecognition(keras.layers.Layer):
         self.mean = dense(dim_z, seed, "mean")
         self.variance = dense(dim_z, seed, "variance")
 
-    def build(self, input_shape: Sequence[int]) -> None:
+    def build(self, input_shape: Sequence[Any]) -> None:
         """Create all weights for features of shape [..., F]."""
         self.before_first = self.add_weight((self.dim_z,), initializer="zeros", name="before_first")
         self.lstm.build((None, None, input_shape[-1] + 1 + self.dim_u))

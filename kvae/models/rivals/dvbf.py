@@ -41,7 +41,7 @@ class LocallyLinearTransition(keras.layers.Layer):
     ):
         super().__init__(dtype="float32", **kwargs)
         self.dim_z, self.dim_u, self.K, self.seed = dim_z, dim_u, K, seed
-        self.alpha = dense(K, seed, "alpha", "softmax")
+        self.alpha = dense(K, seed, "alpha")
         self.first_hidden = dense(units, seed, "first_hidden", "relu")
         self.first = dense(dim_z, seed, "first")
 
@@ -76,7 +76,7 @@ class LocallyLinearTransition(keras.layers.Layer):
         Returns:
             A z + B u [B, dim_z], C [B, dim_z, dim_z] and alpha [B, K].
         """
-        alpha = self.alpha(tf.concat([states, controls], axis=-1))
+        alpha = tf.nn.softmax(self.alpha(tf.concat([states, controls], axis=-1)))
         A, B, C = (tf.einsum("bk,kij->bij", alpha, x) for x in (self.A, self.B, self.C))
         return tf.linalg.matvec(A, states) + tf.linalg.matvec(B, controls), C, alpha
 
@@ -109,7 +109,7 @@ class NoiseRecognition(keras.layers.Layer):
         self.mean = dense(dim_z, seed, "mean")
         self.variance = dense(dim_z, seed, "variance")
 
-    def build(self, input_shape: Sequence[int]) -> None:
+    def build(self, input_shape: Sequence[Any]) -> None:
         """Create all weights for features of shape [..., F]."""
         units, num_features = self.of_frame.units, input_shape[-1]
         for lstm in (self.forward, self.backward):
@@ -152,9 +152,9 @@ class NoiseRecognition(keras.layers.Layer):
 class DeepVariationalBayesFilter(LatentAutoencoder):
     """DVBF-LL of Karl et al., ICLR 2017, on `KVAE`'s frames.
 
-    See `LatentAutoencoder`, `LocallyLinearTransition` and `NoiseRecognition`. States follow from their noise w
-    and from nothing else, so that the bound is one of w. While training warms up, log p(x|z) and log p(w) are
-    weighed, and log q(w) is not.
+    See `LatentAutoencoder`, `LocallyLinearTransition` and `NoiseRecognition`. States follow from their noise
+    w and from nothing else, so that the bound is one of w. While training warms up, log p(x|z) and log p(w)
+    are weighed, and log q(w) is not.
 
     Args:
         config: `ModelOptions`, such as a `Config`, whose `model` is `dvbf`; `K` is the number of matrices,

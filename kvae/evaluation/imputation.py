@@ -51,7 +51,7 @@ def imputation_errors(
     judged; nor are the sequences that `can_be_judged` leaves out.
 
     Args:
-        model: a `KVAE` or `RecurrentAutoencoder`.
+        model: a `KVAE` or a rival, see `kvae.models.rivals`.
         dataset: a `Dataset` of N sequences of T frames.
         observed: a list of masks [N, T], 1 = observed.
         methods: a tuple, of model.methods; by default all.

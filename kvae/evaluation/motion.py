@@ -177,7 +177,7 @@ def motion_of(model: SequenceAutoencoder, dataset: Dataset | Shards) -> Motion:
     """Reconstruct every frame that is there from its code, and compare.
 
     Args:
-        model: a `KVAE` or `RecurrentAutoencoder`.
+        model: a `KVAE` or a rival, see `kvae.models.rivals`.
         dataset: a `Dataset`, or `Shards`.
 
     Returns:

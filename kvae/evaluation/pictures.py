@@ -36,7 +36,7 @@ def draw(
     """Draw every film, strip and plot of a model, on the first test sequences.
 
     Args:
-        model: a `KVAE` or `RecurrentAutoencoder`.
+        model: a `KVAE` or a rival, see `kvae.models.rivals`.
         dataset: the test data.
         folder: the `RunFolder` to write to.
         step: updates completed, TensorBoard's time.

@@ -62,13 +62,13 @@ WORLD_PRESETS: dict[str, dict[str, Any]] = {
 
 MODEL_PRESETS: dict[str, dict[str, Any]] = {
     "dvbf": {"K": 16, "alpha_units": 128, "init_lr": 0.001, "scale_reconstruction": 1.0, "warm_up": 0.5},
-    "dmm": {"alpha_units": 128, "init_lr": 0.001, "scale_reconstruction": 1.0, "warm_up": 0.1},
+    "dmm": {"alpha_units": 128, "init_lr": 0.001, "scale_reconstruction": 1.0, "warm_up": 0.5},
 }
 """What rivals start from in every world, on top of its own: their authors' sizes and bounds.
 
-DMM was annealed for 2,000 updates, about a tenth of those here; DVBF for 100,000 of its own, most of a
-training: half of one here. Adam's rate is DMM's; DVBF had Adadelta, which is not offered. Their states take
-the place of the KVAE's: so dim_a is what dim_z is there.
+DMM was annealed for 2,000 updates, which half of a training on the boxes is; DVBF for 100,000, more than all
+of it: half of it too. Adam's rate is DMM's; DVBF had Adadelta, which is not offered. Their states take the
+place of the KVAE's: so dim_a is what dim_z is there.
 """
 
 

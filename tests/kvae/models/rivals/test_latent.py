@@ -168,6 +168,18 @@ def test_it_learns_and_is_kept(kind, tmp_path):
     )
 
 
+@pytest.mark.parametrize("kind", MODELS)
+def test_xla_compiles_a_step(kind):
+    """As on a GPU, where it does by default."""
+    totals = []
+    for jit_compile in (True, False):
+        model = tiny(kind)
+        model.compile(jit_compile=jit_compile)
+        data = {"images": videos(), "controls": torques(), "mask": np.tile([1.0, 1, 1, 0, 0, 1], [3, 1])}
+        totals.append(model.train_on_batch(data, return_dict=True)["total"])
+    assert totals[0] == pytest.approx(totals[1], rel=1e-4)
+
+
 def test_weights_rise_on_a_line():
     schedule = Schedule(Config(model="dmm", num_epochs=20, warm_up=0.5))
     weights = [schedule.code_weight(epoch) for epoch in (0, 2, 5, 10, 19)]

@@ -70,7 +70,12 @@ __all__ = sorted(_HOMES)
 
 # So that `keras.models.load_model` knows what a saved model is, though nothing of it is imported yet.
 _keras_settings.register_when_imported(
-    {"kvae>KVAE": "kvae.models.kvae", "kvae>RecurrentAutoencoder": "kvae.models.rivals"}
+    {
+        "kvae>KVAE": "kvae.models.kvae",
+        "kvae>DeepMarkovModel": "kvae.models.rivals",
+        "kvae>DeepVariationalBayesFilter": "kvae.models.rivals",
+        "kvae>RecurrentAutoencoder": "kvae.models.rivals",
+    }
 )
 
 

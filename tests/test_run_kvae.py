@@ -218,6 +218,29 @@ def test_a_rival_leaves_a_run_folder_too(data_dir, tmp_path, capsys):
     )
 
 
+@pytest.mark.parametrize("kind", ["dvbf", "dmm"])
+def test_so_does_one_whose_states_are_decoded(kind, data_dir, tmp_path, capsys):
+    shorter = ["--num_epochs", "1", "--generate_step", "9", "--train_miss_prob", "0.2"]
+    assert run(data_dir, tmp_path, "rival", *SMALL, *shorter, "--model", kind) == 0
+    folder = tmp_path / f"rival_{kind}"
+    assert "Test bound per frame" in capsys.readouterr().out
+    options = json.loads((folder / "config.json").read_text())["options"]
+    # What such a model starts from; 4 is the size of the KVAE's state.
+    assert (options["dim_a"], options["scale_reconstruction"], options["refine_epochs"]) == (4, 1.0, 0)
+    planning = read_csv(folder / "imputation_planning.csv")
+    methods = {"smoothing", "generation", "sampling"}
+    assert {(row["model"], row["method"]) for row in planning} == {(kind, method) for method in methods}
+    assert (folder / "films" / "final_samples.mp4").exists()
+    assert (folder / "plots" / "final_alpha.png").exists() == (kind == "dvbf")
+    metrics = read_csv(folder / "metrics.csv")
+    assert all(float(row["test_elbo_log_qa"]) for row in metrics)
+    assert run(data_dir, tmp_path, "again", "--reload_model", str(folder)) == 0
+    again = read_csv(tmp_path / f"again_{kind}" / "imputation_planning.csv")
+    assert [float(row["wrong_pixels"]) for row in again] == pytest.approx(
+        [float(row["wrong_pixels"]) for row in planning], abs=1e-5
+    )
+
+
 def test_the_comparison_shows_the_run_beside_the_references(trained, capsys):
     assert compare.main([str(trained)]) == 0
     table = capsys.readouterr().out

@@ -79,7 +79,7 @@ def test_all_options_are_written_down(hook):
 @pytest.mark.parametrize(
     "row",
     [
-        "| `dim_a` | `int` | `2` | Dimension of the code of a frame. |",
+        "| `dim_z` | `int` | `4` | Dimension of the dynamics' state. |",
         "| `channels` | `'auto', 1, 3` | `'auto'` | 1: grey frames,",
         "| `activation` | `'relu', 'leaky_relu', 'tanh', 'elu'` | `'relu'` | Activation of",
         "| `num_filters` | `tuple[int, ...]` | `()` | Filters of each",

@@ -8,7 +8,6 @@ What is there already is not made again: a run that was stopped goes on, as does
 
 import json
 import shlex
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -17,13 +16,13 @@ from typing import Any, Literal
 
 import tyro
 
+from experiments import made_runs
 from experiments.peers import report, scores, tasks
 from experiments.peers.scores import Score
 from experiments.peers.tasks import TASKS, Task
 from kvae.errors import UserError
 from kvae.system.command import guarded
 
-ROOT = Path(__file__).parents[2]
 SCORES = "peers.json"
 """In a run's folder."""
 
@@ -59,7 +58,7 @@ class Options:
 
 
 class PeersError(UserError):
-    """A run could not be made, or is not what was asked for."""
+    """An option cannot be, or there is nothing to report."""
 
 
 @guarded
@@ -100,7 +99,8 @@ def _work(options: Options, command: str) -> None:
     for seed in range(options.seeds):
         if options.stage == "report" and not (_folder(options, seed) / SCORES).exists():
             continue
-        folder = _trained(task, options, seed, files["watched"])
+        arguments = run_arguments(task, options, seed, files["watched"])
+        folder = made_runs.trained(_folder(options, seed), arguments)
         if options.stage != "train":
             runs[seed] = _scored(task, options, folder)
     if options.stage in ("all", "report"):
@@ -129,44 +129,6 @@ def run_arguments(task: Task, options: Options, seed: int, watched: Path) -> lis
 
 def _folder(options: Options, seed: int) -> Path:
     return options.log_dir / f"{options.task}_{seed}_kvae"
-
-
-def _trained(task: Task, options: Options, seed: int, watched: Path) -> Path:
-    """Return the folder of a finished run, after making it or what is left of it."""
-    folder, arguments = _folder(options, seed), run_arguments(task, options, seed, watched)
-    if folder.exists():
-        _check_options(folder, arguments)
-        if (folder / "evaluation.json").exists():
-            return folder
-        arguments = ["--resume", str(folder)]
-    print(f"python run_kvae.py {shlex.join(arguments)}", flush=True)
-    if code := _run_kvae(arguments):
-        raise PeersError(f"run_kvae.py ended with exit code {code}; given again, this command goes on")
-    return folder
-
-
-def _run_kvae(arguments: list[str]) -> int:
-    """Run the main job in a process of its own; return its exit code."""
-    command = [sys.executable, str(ROOT / "run_kvae.py"), *arguments]
-    return subprocess.run(command, check=False).returncode
-
-
-def _check_options(folder: Path, arguments: list[str]) -> None:
-    """Raise PeersError where a run that is there is not the one that was asked for."""
-    from kvae.config.all_options import marked
-    from kvae.config.command_line import given_options, parse
-    from kvae.config.marks import Mark
-    from kvae.runs.options import read_options
-
-    found, wanted = read_options(folder), parse(arguments, read_options).to_dict()
-    # What was looked at on the way, and where it lies, does not matter.
-    ignored = {"dataset"} | marked(Mark.PLACE) | marked(Mark.COMMAND)
-    for name in sorted({*given_options(arguments)} - ignored):
-        if found.get(name) != wanted[name]:
-            raise PeersError(
-                f"{folder} is there already, with {name} {found.get(name)!r} and not {wanted[name]!r}: "
-                "delete it, or name another --log_dir"
-            )
 
 
 def _scored(task: Task, options: Options, folder: Path) -> dict[str, Score]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kvae import arguments
+from kvae.config.options import LATENT
 from kvae.data.colour import per_pixel
 from kvae.errors import UserError
 from kvae.inference.posterior import Continuation, Posterior
@@ -67,7 +68,7 @@ def fill(
     """Fill in the hidden frames of a clip, and go on from its end.
 
     Args:
-        model: a trained `KVAE`; as rivals of it look back alone, they cannot do this.
+        model: a trained `KVAE`; rivals of it cannot do this.
         frames: [T, H, W]: 0..255 if they are integers, else in [0, 1]. What is hidden is not looked at.
         observed: [T], 1 where the model may see the frame.
         num_steps: N, frames to imagine after the last one.
@@ -86,9 +87,11 @@ def fill(
         ArgumentError: frames, mask or controls are none, or a number is out of range.
     """
     if not isinstance(model, KVAE):
+        kind = model.config.model
+        why = "is there to be compared with" if kind in LATENT else "looks back alone"
         raise FillingError(
-            f"A model of the kind {model.config.model} looks back alone: it cannot fill in a gap from "
-            "both sides. Give a run of --model kvae"
+            f"A model of the kind {kind} {why}: it cannot fill in a gap of a clip from both sides and go on "
+            "from there. Give a run of --model kvae"
         )
     num_steps = arguments.count(num_steps, "num_steps")
     num_draws = arguments.count(num_draws, "num_draws", 2)

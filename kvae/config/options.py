@@ -22,8 +22,14 @@ from kvae.config.rules import (
 
 Activation = Literal["relu", "leaky_relu", "tanh", "elu"]
 
-KVAE_ALONE = IdleWith("model", "ae_rnn", "vae_rnn")
+LATENT = ("dvbf", "dmm")
+"""Rivals whose frames are decoded from states, without a code of a frame between them."""
+
+KVAE_ALONE = IdleWith("model", "ae_rnn", "vae_rnn", *LATENT)
 """The option means nothing to the rivals."""
+
+NOT_LATENT = IdleWith("model", *LATENT)
+"""The option is about codes of single frames."""
 
 NUM_EPOCHS = "at least 1, or 0 with init_model and refine_epochs"
 
@@ -129,9 +135,10 @@ class DataOptions(OptionGroup):
 class ModelOptions(OptionGroup):
     """What a model is, and where its weights start; --init_model takes all of it from the earlier run."""
 
-    model: Literal["kvae", "ae_rnn", "vae_rnn"] = "kvae"
-    """kvae, or one of the paper's rivals, an LSTM that predicts the next code: of an auto-encoder (ae_rnn) or
-    of a variational one (vae_rnn)."""
+    model: Literal["kvae", "ae_rnn", "vae_rnn", "dvbf", "dmm"] = "kvae"
+    """kvae, or one of the paper's rivals: an LSTM that predicts the next code, of an auto-encoder (ae_rnn) or
+    of a variational one (vae_rnn); a deep variational Bayes filter (dvbf) or a deep Markov model (dmm), whose
+    frames are decoded from the states of their dynamics."""
 
     # --- frames and codes (the VAE) ---
     channels: Literal["auto", 1, 3] = "auto"
@@ -178,14 +185,14 @@ class ModelOptions(OptionGroup):
 
     # --- dynamics (the mixture of linear-Gaussian state space models) ---
     dim_a: Annotated[int, at_least(1), at_most(1000)] = 2
-    """Dimension of the code of a frame."""
+    """Dimension of the code of a frame; of dvbf and dmm that of a state, which has to tell velocities too."""
     dim_z: Annotated[int, at_least(1), at_most(1000), KVAE_ALONE] = 4
     """Dimension of the dynamics' state."""
     dim_u: Annotated[int, at_least(1), at_most(1000)] = 1
     """Dimension of the control input: that of the dataset's controls, where it has some; else zeros go in."""
-    K: Annotated[int, at_least(1), at_most(1000), KVAE_ALONE] = 3
-    """Number of linear-Gaussian models in the mixture."""
-    noise_emission: Annotated[float, above(0)] = 0.03
+    K: Annotated[int, at_least(1), at_most(1000), IdleWith("model", "ae_rnn", "vae_rnn", "dmm")] = 3
+    """Number of linear-Gaussian models in the mixture; of dvbf the number of matrices in its own."""
+    noise_emission: Annotated[float, above(0), NOT_LATENT] = 0.03
     """Variance of the emission noise, and the upper bound of the variance of q(a|x)."""
     noise_transition: Annotated[float, above(0), KVAE_ALONE] = 0.08
     """Variance of the transition noise."""
@@ -198,7 +205,7 @@ class ModelOptions(OptionGroup):
     alpha_rnn: Annotated[bool, IdleBeside("alpha_network"), KVAE_ALONE] = True
     """Mixture weights from an LSTM over all past codes; False: from an MLP over the last fifo_size."""
     alpha_units: Annotated[int, at_least(1), at_most(10_000)] = 50
-    """Units of the LSTM, that of a rival too, or of each hidden layer of the MLP."""
+    """Units of the LSTM, that of a rival too, or of each hidden layer of the MLP; of dvbf and dmm of both."""
     alpha_layers: Annotated[int, at_least(1), at_most(100), IdleWith("alpha_rnn", True), KVAE_ALONE] = 2
     """Hidden layers of the MLP, with --alpha_rnn=False."""
     alpha_activation: Annotated[Activation, IdleWith("alpha_rnn", True), KVAE_ALONE] = "relu"
@@ -265,14 +272,15 @@ class TrainingOptions(OptionGroup):
     time."""
     warm_up: Annotated[float, Bound("between 0 and 1", lambda share: 0 <= share <= 1), Mark.FIRST_PHASE] = 0.0
     """Share of num_epochs in which the weight of log p(a) - log q(a|x) in the training objective rises to 1;
-    for a fifth of that time it is 0.01. 0: it is 1 from the start."""
+    for a fifth of that time it is 0.01. Of dmm that of log p(z) - log q(z), of dvbf that of log p(x) + log
+    p(w), which rises from 0.01 on a line. 0: it is 1 from the start."""
     only_vae_epochs: Annotated[int, at_least(0), Mark.FIRST_PHASE] = 0
     """First phase: epochs that train encoder and decoder alone."""
     kf_update_steps: Annotated[int, at_least(0), Mark.FIRST_PHASE] = 10
     """Second phase: epochs that train encoder, decoder, A, B, C and a_0, but not the alpha network."""
-    refine_epochs: Annotated[int, at_least(0), IdleWith("model", "ae_rnn")] = 0
+    refine_epochs: Annotated[int, at_least(0), IdleWith("model", "ae_rnn", *LATENT)] = 0
     """Last phase, after num_epochs: epochs that train the dynamics alone, on codes encoded once. Each takes a
-    few hundredths of the time of another. Not with ae_rnn."""
+    few hundredths of the time of another. Not with ae_rnn, dvbf and dmm."""
     refine_miss_prob: Annotated[
         float, Bound("at least 0 and below 1", lambda share: 0 <= share < 1), IdleWith("refine_epochs", 0)
     ] = 0.0
@@ -312,7 +320,7 @@ class EvaluationOptions(OptionGroup):
     ] = 1000
     """Paths of hidden codes that imputation follows, at least 2; 0: the paper's procedure, in which alpha
     follows the filter's one guess."""
-    evaluate_on_samples: bool = False
+    evaluate_on_samples: Annotated[bool, NOT_LATENT] = False
     """Evaluate on a sample of q(a|x), as the original does; False: on its mean."""
     display_step: Annotated[int, at_least(1), Mark.COMMAND] = 1
     """Epochs between two evaluations of the bound on the test data, with a line of progress."""

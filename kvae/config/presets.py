@@ -60,6 +60,18 @@ WORLD_PRESETS: dict[str, dict[str, Any]] = {
 }
 """What works for a world, where that is not the defaults: run_kvae.py starts from it."""
 
+MODEL_PRESETS: dict[str, dict[str, Any]] = {
+    "dvbf": {"K": 16, "alpha_units": 128, "scale_reconstruction": 1.0, "warm_up": 0.5},
+    "dmm": {"alpha_units": 128, "scale_reconstruction": 1.0, "warm_up": 0.5},
+}
+"""What rivals start from in every world, on top of its own: their authors' sizes and bounds.
+
+DMM was annealed for 2,000 updates, which half of a training on the boxes is; DVBF for 100,000, more than all
+of it: half of it too. The learning rate is the world's: with DMM's own, 0.001, the variances of the
+pendulum's pixels would not fall to where they belong in as few updates. Their states take the place of the
+KVAE's: so dim_a is what dim_z is there.
+"""
+
 
 OWN_VIDEOS: dict[str, Any] = (
     _SWITCHING

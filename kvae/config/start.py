@@ -9,7 +9,7 @@ from kvae.config.all_options import AllOptions, marked, option_names
 from kvae.config.datasets import is_environment, is_own_videos, is_own_world
 from kvae.config.marks import Mark
 from kvae.config.options import EvaluationOptions, ModelOptions
-from kvae.config.presets import OWN_VIDEOS, PRESETS, WORLD_PRESETS
+from kvae.config.presets import MODEL_PRESETS, OWN_VIDEOS, PRESETS, WORLD_PRESETS
 from kvae.config.rules import ConfigError, idle_setting, no_effect
 from kvae.system import called
 
@@ -74,6 +74,8 @@ def preset_options(preset: str, dataset: str, given: Mapping[str, Any] | None = 
         of_dataset = _own_video_options(given)
     else:
         of_dataset = WORLD_PRESETS.get(dataset, {})
+    if preset not in ("none", "original"):
+        of_dataset = of_dataset | _model_options(given.get("model", AllOptions.model), of_dataset)
     return _giving_way(of_dataset | PRESETS.get(preset, {}), given)
 
 
@@ -88,6 +90,13 @@ def check_world(config: AllOptions, names: Collection[str]) -> None:
         value = getattr(config, name)
         if name in idle & {*names} and value != getattr(AllOptions, name):
             raise no_effect(name, value, f"dataset={config.dataset}")
+
+
+def _model_options(model: str, of_dataset: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a model starts from beside the options of its dataset."""
+    options = MODEL_PRESETS.get(model, {})
+    # A state that is decoded itself is as large as one behind a code.
+    return options | {"dim_a": of_dataset.get("dim_z", AllOptions.dim_z)} if options else {}
 
 
 def _giving_way(options: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

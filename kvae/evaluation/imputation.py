@@ -51,7 +51,7 @@ def imputation_errors(
     judged; nor are the sequences that `can_be_judged` leaves out.
 
     Args:
-        model: a `KVAE` or `RecurrentAutoencoder`.
+        model: a `KVAE` or a rival, see `kvae.models.rivals`.
         dataset: a `Dataset` of N sequences of T frames.
         observed: a list of masks [N, T], 1 = observed.
         methods: a tuple, of model.methods; by default all.
@@ -77,7 +77,7 @@ def imputation_errors(
             controls = tf.convert_to_tensor(dataset.controls[part])
         images, draws_seed = tf.convert_to_tensor(images), tf.constant([seed, first])
         there = None if dataset.mask is None else dataset.mask[part]
-        truth, encoded, generated = _encode_and_generate(model, images, controls, there, draws_seed)
+        looked_at = _encode_and_generate(model, images, controls, there, draws_seed)
         for mask, total in zip(observed, totals, strict=True):
             seen = np.where(is_filling, np.float32(1), mask[part])
             judged = (seen < 0.5) & judged_sequences[part, None]
@@ -88,7 +88,7 @@ def imputation_errors(
                 continue
             masks_of_part = (tf.convert_to_tensor(seen), tf.convert_to_tensor(judged))
             for group in filter(None, groups):
-                sums = _judge(model, truth, encoded, generated, controls, *masks_of_part, draws_seed, group)
+                sums = _judge(model, *looked_at, controls, *masks_of_part, draws_seed, group)
                 for method in group:
                     total[method] += sums[method].numpy()
     return [{method: _error_of_sums(sums) for method, sums in total.items()} for total in totals]
@@ -184,18 +184,20 @@ def _encode_and_generate(
     controls: tf.Tensor | None,
     there: tf.Tensor | None,
     seed: tf.Tensor,
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Return the true pixels above 0.5, the encoded codes, and those generated from the first frames."""
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Return the true pixels above 0.5, features, the codes where all is seen, and those generated."""
     truth = to_pixels(images, model.config.is_binary) > 0.5
     seeds = model.seeds(seed)
     generated = model.generate(images, images.shape[1], controls=controls, seed=next(seeds), mask=there)
-    return truth, model.codes(images, seeds, there), generated.codes
+    features = model.features(images, seeds, there)
+    return truth, features, model.codes_of(features, there, controls), generated.codes
 
 
 @traced_per_model
 def _judge(
     model: SequenceAutoencoder,
     truth: tf.Tensor,
+    features: tf.Tensor,
     encoded: tf.Tensor,
     generated: tf.Tensor,
     controls: tf.Tensor | None,
@@ -209,14 +211,12 @@ def _judge(
     # What each method says of the hidden codes: [draws, hidden, dim_a], all but sampling with one draw.
     guesses = {"generation": generated[hidden][None]}
     if "smoothing" in methods or "filtering" in methods:
-        found = model.infer_codes(encoded, mask, controls)
-        guesses["filtering"] = found.filtered_codes[hidden][None]
-        if "smoothing" in methods:
-            assert found.smoothed_codes is not None  # Of a model that smooths.
-            guesses["smoothing"] = found.smoothed_codes[hidden][None]
+        found = model.infer_codes(features, mask, controls)
+        for method, codes in (("filtering", found.filtered_codes), ("smoothing", found.smoothed_codes)):
+            if codes is not None:
+                guesses[method] = codes[hidden][None]
     if "sampling" in methods:
-        num_paths, num_draws = model.config.num_paths, posterior.NUM_DRAWS
-        drawn = model.sample_posterior(encoded, mask, controls, num_paths, num_draws, seed).codes
+        drawn = model.sample_codes(features, mask, controls, posterior.NUM_DRAWS, seed)
         guesses["sampling"] = tf.transpose(tf.transpose(drawn, [0, 2, 1, 3])[hidden], [1, 0, 2])
     sums = {}
     for method in methods:

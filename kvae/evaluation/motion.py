@@ -177,7 +177,7 @@ def motion_of(model: SequenceAutoencoder, dataset: Dataset | Shards) -> Motion:
     """Reconstruct every frame that is there from its code, and compare.
 
     Args:
-        model: a `KVAE` or `RecurrentAutoencoder`.
+        model: a `KVAE` or a rival, see `kvae.models.rivals`.
         dataset: a `Dataset`, or `Shards`.
 
     Returns:
@@ -188,7 +188,8 @@ def motion_of(model: SequenceAutoencoder, dataset: Dataset | Shards) -> Motion:
         weight = batch["weight"][:, None] * tf.ones(batch["images"].shape[:2])
         if "mask" in batch:
             weight *= batch["mask"]
-        found = [np.asarray(part, np.float64) for part in _sums(model, batch["images"], weight)]
+        sums = _sums(model, batch["images"], batch.get("mask"), batch.get("controls"), weight)
+        found = [np.asarray(part, np.float64) for part in sums]
         totals = [a + b for a, b in zip(totals, found, strict=True)] if totals else found
     *of_frames, coherence, num_frames, num_pairs = totals
     first, second, error, mean, mean_of_square, noise = (total / max(num_frames, 1) for total in of_frames)
@@ -201,9 +202,15 @@ def motion_of(model: SequenceAutoencoder, dataset: Dataset | Shards) -> Motion:
     )
 
 
-def _sums(model: SequenceAutoencoder, images: tf.Tensor, weight: tf.Tensor) -> list[tf.Tensor]:
+def _sums(
+    model: SequenceAutoencoder,
+    images: tf.Tensor,
+    mask: tf.Tensor | None,
+    controls: tf.Tensor | None,
+    weight: tf.Tensor,
+) -> list[tf.Tensor]:
     """Return what `motion_of` adds up over frames [B, T, H, W, ...], each with its weight [B, T]."""
-    codes = model.encode(images)
+    codes = model.code_distribution(images, mask, controls)
     mean, noise = codes.mean(), codes.variance()
     pixels = model.pixels(images)
     deviation = pixels - model.decode(mean).mean()

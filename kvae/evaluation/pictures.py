@@ -12,6 +12,7 @@ from kvae.data.dataset import Dataset
 from kvae.evaluation.bounces import bounces
 from kvae.evaluation.motion import NUM_JUDGED, Motion, motion_of
 from kvae.models.autoencoder import SequenceAutoencoder
+from kvae.models.outputs import Decoded
 from kvae.plots import figures, films, look
 from kvae.runs.run_folder import RunFolder
 
@@ -35,7 +36,7 @@ def draw(
     """Draw every film, strip and plot of a model, on the first test sequences.
 
     Args:
-        model: a `KVAE` or `RecurrentAutoencoder`.
+        model: a `KVAE` or a rival, see `kvae.models.rivals`.
         dataset: the test data.
         folder: the `RunFolder` to write to.
         step: updates completed, TensorBoard's time.
@@ -76,8 +77,8 @@ def draw(
     folder.add_plot("motion", _plot_of_motion(found_motion), step, prefix)
     if config.model == "kvae":
         folder.events.add_histograms(_histograms(model, dataset.first(config.batch_size)), step)
-    if "smoothing" in model.methods:
-        alpha = model.smooth(images, there, controls, seed=config.seed).alpha.numpy()
+    alpha = _alpha(model, images, there, controls)
+    if alpha is not None:
         states = None if dataset.states is None else dataset.states[:NUM_SEQUENCES]
         marked = bounces(states, config.dataset)
         folder.add_plot("alpha", figures.alpha_over_time(alpha, marked=marked), step, prefix)
@@ -101,16 +102,34 @@ def _decoded(
 ) -> dict[str, Any]:
     """Return what the model makes of the sequences, a `Decoded` or `Imputed` for each way to see them."""
     seed = model.config.seed
-    found = {
-        "reconstruction": model.reconstruct(images, seed=seed),
-        "generation": model.generate(images, images.shape[1], controls=controls, seed=seed, mask=there),
-        "filtering": model.filter(images, observed, controls, seed=seed),
+    codes = model.codes_of(model.features(images, model.seeds(seed), there), there, controls)
+    believed = model.infer_codes(model.features(images, model.seeds(seed), observed), observed, controls)
+    of_method = {
+        "reconstruction": codes,
+        "filtering": believed.filtered_codes,
+        "smoothing": believed.smoothed_codes,
     }
-    if "smoothing" in model.methods:
-        found["smoothing"] = model.smooth(images, observed, controls, seed=seed)
+    found: dict[str, Any] = {
+        label: Decoded(model.decoded_images(codes), codes, None, None)
+        for label, codes in of_method.items()
+        if codes is not None
+    }
+    found["generation"] = model.generate(images, images.shape[1], controls=controls, seed=seed, mask=there)
     if "sampling" in model.methods:
         found["sampling"] = model.impute(images, observed, controls, num_samples=NUM_SAMPLES, seed=seed)
     return found
+
+
+def _alpha(
+    model: SequenceAutoencoder,
+    images: np.ndarray,
+    there: np.ndarray | None,
+    controls: np.ndarray | None,
+) -> np.ndarray | None:
+    """Return the weights [N, T, K] of a mixture of dynamics; None of a model without."""
+    features = model.features(images, model.seeds(model.config.seed), there)
+    alpha = model.infer_codes(features, there, controls).alpha
+    return None if alpha is None else alpha.numpy()
 
 
 def _film_of_generation(

@@ -31,7 +31,7 @@ def evaluate(
     """Evaluate a finished model on the whole test set, and write its bound and its curves.
 
     Args:
-        model: a `KVAE` or `RecurrentAutoencoder`.
+        model: a `KVAE` or a rival, see `kvae.models.rivals`.
         dataset: the test `Dataset`.
         folder: the `RunFolder` to write to.
         step: TensorBoard's time.

@@ -164,6 +164,8 @@ class Exploration:
         model = self.model
         encoded = model.encode(truth).mean()
         filtered = model.infer_codes(encoded, mask, u).filtered_codes
+        # A KVAE filters.
+        assert filtered is not None
         found = model.sample_posterior(encoded, mask, u, self.num_paths, posterior.NUM_DRAWS, seed)
         seen = per_pixel(mask[0], truth[0]) > 0
         mean, cov = posterior.moments_over_draws(found.codes, found.code_cov)

@@ -40,6 +40,7 @@ class Adaptable(pixel_errors.HasPixels, Protocol):
     """What `adapt` needs of a `kvae.models.frame_autoencoder.FrameAutoencoder`."""
 
     encoder: Any
+    code_head: Any
     decoder: Any
     frame_mean: Any
     frame_scale: Any
@@ -68,7 +69,8 @@ def adapt(model: Adaptable, batches: Iterable[Mapping[str, Any]]) -> None:
 
     The scale is the root of the mean variance of pixels, each weighed with its variance: what moves counts,
     however much stands still. The code's head takes from what the untrained convolutions make of a frame what
-    tells best, by least squares, where things lie in it; the decoder begins with the mean frame.
+    tells best, by least squares, where things lie in it; the decoder begins with the mean frame. A model
+    whose code has no such head learns the layout by itself.
 
     Args:
         model: it is built, and has config.standardise.
@@ -92,9 +94,11 @@ def adapt(model: Adaptable, batches: Iterable[Mapping[str, Any]]) -> None:
         # What errors are while the decoder knows the mean frame alone.
         pixel_errors.assign(model, tf.constant(variance, tf.float32), is_shared=bool(model.config.warm_up))
     model.decoder.out.kernel.assign(tf.zeros_like(model.decoder.out.kernel))
+    if model.code_head is None:
+        return
     parts = [model.standardised(tf.constant(part)) for part in np.array_split(frames, -(-len(frames) // 512))]
     features = np.concatenate([tf.cast(model.encoder.features(part), tf.float32).numpy() for part in parts])
-    _start_code(model.encoder.mean, features.astype(np.float64), _layout(frames - mean, model.config.dim_a))
+    _start_code(model.code_head, features.astype(np.float64), _layout(frames - mean, model.config.dim_a))
 
 
 def _start_code(head: Any, features: np.ndarray, layout: np.ndarray) -> None:

@@ -11,16 +11,16 @@ from kvae.config import ModelOptions
 from kvae.errors import UserError
 from kvae.models import keras_data, pixel_errors, replicas, subsampling
 from kvae.models.arguments import check_built, controls_of, given_mask, weight_of
-from kvae.models.outputs import Bound, CodeTerm, Inference, Sequences, TensorLike
+from kvae.models.judged import Judged
+from kvae.models.outputs import Bound, CodeTerm, Explained, Sequences, TensorLike
 from kvae.models.seeds import SeedLike
-from kvae.models.trainable import Trainable
 from kvae.system.device import has_gpu
 
 # What each phase of training trains: every phase adds a group to the one before.
 PHASE_VAE, PHASE_DYNAMICS, PHASE_ALL = range(3)
 
 
-class SequenceAutoencoder(Trainable):
+class SequenceAutoencoder(Judged):
     """An auto-encoder of frames, whose codes have dynamics: the part that `KVAE` and its rivals share.
 
     A subclass makes the layers of its dynamics, builds them in `build_dynamics`, and says in `code_term` what
@@ -56,18 +56,13 @@ class SequenceAutoencoder(Trainable):
             raise UserError(
                 f"{type(self).__name__} is for options whose model is {' or '.join(self.kinds)}. "
                 f"Received: model={self.config.model}. kvae.models.factory.make_model(config) makes what "
-                "the options name: a KVAE, or a kvae.models.rivals.RecurrentAutoencoder"
+                "the options name: a KVAE, or a model of kvae.models.rivals"
             )
         # What `kvae.Schedule` sets. As for int64, see `seeds.counter`.
         self.phase = tf.Variable(PHASE_ALL, dtype=tf.int64, trainable=False, name="phase")
         self.code_weight = tf.Variable(1.0, trainable=False, name="code_weight")
         names = (*self.bound_terms, "gradient_norm")
         self.means = {name: keras.metrics.Mean(name=name, dtype="float32") for name in names}
-
-    @property
-    def methods(self) -> tuple[str, ...]:
-        """Ways to fill in hidden frames by which the model is judged, see `kvae.evaluation`."""
-        return ()
 
     @property
     def training_state(self) -> list[tf.Variable]:
@@ -155,16 +150,11 @@ class SequenceAutoencoder(Trainable):
             observed = weight[:, None] * seen
         # What is not observed may be anything, NaN too, which 0 times NaN would be.
         images = self.frames(images, observed)
-        q = self._encode(images)
-        with tf.name_scope("codes"):
-            codes = q.mean()
-            if sample and self.is_variational:
-                codes += q.stddev() * replicas.normal(tf.shape(codes), next(draws))
-            controls = controls_of(controls, codes, self.config.dim_u, weight)
+        with tf.name_scope("controls"):
+            controls = controls_of(controls, images, self.config.dim_u, weight)
             controls = tf.where(weight[:, None, None] > 0, controls, tf.zeros_like(controls))
         given = Sequences(images, mask if mask is None else seen, controls, weight, draws)
-        with tf.name_scope("state_space"):
-            term = self.code_term(codes, given, sampled_term, training)
+        term, log_qa, variance = self.explain(given, observed, sampled_term, training, sample)
         decoded, shown, counts = term.decoded, images, observed
         if training and self.config.decode_share < 1:
             with tf.name_scope("subsample"):
@@ -173,9 +163,6 @@ class SequenceAutoencoder(Trainable):
         p = self.decode(decoded)
         with tf.name_scope("bound"):
             log_px = tf.reduce_sum(counts * p.log_prob(shown))
-            log_qa = tf.constant(0.0)
-            if self.is_variational:
-                log_qa = tf.reduce_sum(observed * q.log_prob(codes))
             num_observed = tf.reduce_sum(observed)
             # No observed frame at all: the transitions alone are left, and the bound is defined as 0.
             scale = tf.math.divide_no_nan(1.0, num_observed)
@@ -187,14 +174,44 @@ class SequenceAutoencoder(Trainable):
                 exact=None if term.exact is None else scale * term.exact,
                 sampled=None if term.sampled is None else scale * term.sampled,
                 num_observed=num_observed,
-                encoder_variance=scale * tf.reduce_sum(observed * tf.reduce_mean(q.variance(), axis=-1)),
+                encoder_variance=scale * tf.reduce_sum(observed * variance),
             )
 
-    def infer_codes(
-        self, codes: tf.Tensor, mask: TensorLike | None = None, controls: TensorLike | None = None
-    ) -> Inference:
-        """Return what the dynamics believe of codes [B, T, dim_a], where some may be missing."""
-        raise NotImplementedError
+    def explain(
+        self, given: Sequences, observed: tf.Tensor, sampled_term: bool, training: bool, sample: bool
+    ) -> Explained:
+        """Return what the model says of sequences but for their pixels: codes of frames, and their dynamics.
+
+        Args:
+            given: the `Sequences`, whose frames are blank where they are not observed.
+            observed: [B, T], what each frame counts.
+            sampled_term: as `code_term`.
+            training: the gradient is wanted.
+            sample: draw the codes from q(a|x); False: use its mean.
+        """
+        q = self._encode(given.images)
+        log_qa = tf.constant(0.0)
+        with tf.name_scope("codes"):
+            codes = q.mean()
+            if sample and self.is_variational:
+                codes += q.stddev() * replicas.normal(tf.shape(codes), next(given.draws))
+            if self.is_variational:
+                log_qa = tf.reduce_sum(observed * q.log_prob(codes))
+        with tf.name_scope("state_space"):
+            term = self.code_term(codes, given, sampled_term, training)
+        return Explained(term, log_qa, tf.reduce_mean(q.variance(), axis=-1))
+
+    def objective(self, bound: Bound) -> tf.Tensor:
+        """Return what training maximises: the bound, its terms weighed."""
+        objective = bound.total + (self.reconstruction_weight - 1) * bound.log_px
+        if self.config.warm_up:
+            objective -= (1 - self.code_weight) * (bound.total - bound.log_px)
+        return objective
+
+    @property
+    def reconstruction_weight(self) -> float | tf.Tensor:
+        """The weight of log p(x|a) in the training objective."""
+        return self.config.scale_reconstruction
 
     # --- its training step ---
 
@@ -280,10 +297,7 @@ class SequenceAutoencoder(Trainable):
         self.build_for(batch["images"])
         with tf.GradientTape() as tape:
             bound = self.elbo(**batch, training=True)
-            objective = bound.total + (self.config.scale_reconstruction - 1) * bound.log_px
-            if self.config.warm_up:
-                objective -= (1 - self.code_weight) * (bound.total - bound.log_px)
-            loss = -objective
+            loss = -self.objective(bound)
         # This replica's share of what is averaged over the observed frames of all of them.
         num_observed = replicas.sum_over_replicas(bound.num_observed)
         share = tf.math.divide_no_nan(bound.num_observed, num_observed)

@@ -16,7 +16,7 @@ from kvae.data.colour import per_pixel
 from kvae.data.pixels import to_pixels
 from kvae.models import adaptation, own_parts, parts, seeds
 from kvae.models.arguments import check_built, check_sides, given_mask
-from kvae.models.image_networks import Decoder, Encoder
+from kvae.models.image_networks import Decoder, Encoder, Trunk
 from kvae.models.outputs import Decoded, TensorLike
 from kvae.models.seeds import SeedLike
 from kvae.system.device import trunk_policy, use_full_float32
@@ -31,7 +31,7 @@ class FrameAutoencoder(keras.Model):
         config: `ModelOptions`, such as a `Config`; None: the defaults.
     """
 
-    encoder: Encoder
+    encoder: Trunk
     decoder: Decoder
     """Needs the frame's sides, which come with the first frames: there once the model is built."""
 
@@ -52,15 +52,22 @@ class FrameAutoencoder(keras.Model):
         self.evaluation_draws = seeds.counter("evaluation_draws")
         self.initial_seeds = keras.random.SeedGenerator(self.config.seed)
         self.trunk_dtype = trunk_policy(self.config.precision)
-        self.encoder = Encoder(
-            self.config.dim_a, self.config.noise_emission, **self._trunk_options(), name="encoder"
-        )
+        self.encoder = self.new_encoder()
         self.likelihood: Any = own_parts.make("likelihood", self.config) if self.config.likelihood else None
         self.log_pixel_var: keras.Variable | None = None
         self.pixel_errors: keras.Variable | None = None
         self.pixel_motion: keras.Variable | None = None
         self.frame_mean: keras.Variable | None = None
         self.frame_scale: keras.Variable | None = None
+
+    def new_encoder(self) -> Trunk:
+        """Return the layer that looks at frames."""
+        return Encoder(self.config.dim_a, self.config.noise_emission, **self._trunk_options(), name="encoder")
+
+    @property
+    def code_head(self) -> keras.layers.Layer | None:
+        """The layer that makes codes of what the encoder's trunk sees of a frame; None of a model without."""
+        return getattr(self.encoder, "mean", None)
 
     def build(self, input_shape: Sequence[Any]) -> None:
         """Create all weights, and let `config` say which channels and convolutions they are for.
@@ -306,6 +313,12 @@ class FrameAutoencoder(keras.Model):
 
     def _encode(self, images: TensorLike, mask: TensorLike | None = None) -> tfp.distributions.Distribution:
         """Return q(a|x) of frames that have been checked; those whose mask is 0 are not looked at."""
+        mean, variance = self._encoded(images, mask)
+        # Whose bijectors would keep every graph that they were ever in.
+        return tfd.Independent(tfd.Normal(mean, tf.sqrt(variance)), 1)
+
+    def _encoded(self, images: TensorLike, mask: TensorLike | None = None) -> Any:
+        """Return what the encoder makes of frames [B, T, H, W] that have been checked: [B, T, ..] each."""
         batch, num_steps = tf.shape(images)[0], tf.shape(images)[1]
         # Names of scopes are what TensorBoard's graph shows.
         with tf.name_scope("encoder"):
@@ -313,18 +326,19 @@ class FrameAutoencoder(keras.Model):
             flat.append(None if mask is None else tf.reshape(tf.cast(mask, tf.float32), [-1]))
             if tf.executing_eagerly():
                 at_once = parts.frames_at_once(*self.frame_shape)
-                mean, variance = parts.in_parts(self._encoded_part, flat, at_once)
+                found = parts.in_parts(self._encoded_part, flat, at_once)
             else:
-                mean, variance = self._moments(self._seen(*flat))
-            shape = [batch, num_steps, self.config.dim_a]
-            mean, variance = tf.reshape(mean, shape), tf.reshape(variance, shape)
-            # The batch and time dimensions are known more often than tf.shape tells.
-            mean.set_shape([*images.shape[:2], None])
-            variance.set_shape([*images.shape[:2], None])
-            # Whose bijectors would keep every graph that they were ever in.
-            return tfd.Independent(tfd.Normal(mean, tf.sqrt(variance)), 1)
+                found = self._moments(self._seen(*flat))
 
-    def _encoded_part(self, images: TensorLike, mask: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
+            def of_sequences(encoded: tf.Tensor) -> tf.Tensor:
+                encoded = tf.reshape(encoded, [batch, num_steps, encoded.shape[-1]])
+                # The batch and time dimensions are known more often than tf.shape tells.
+                encoded.set_shape([*images.shape[:2], None])
+                return encoded
+
+            return tf.nest.map_structure(of_sequences, found)
+
+    def _encoded_part(self, images: TensorLike, mask: tf.Tensor | None) -> Any:
         return parts.traced_once(self._compiled_moments, self._seen(images, mask))
 
     def _seen(self, images: TensorLike, mask: tf.Tensor | None) -> tf.Tensor:
@@ -332,12 +346,12 @@ class FrameAutoencoder(keras.Model):
         pixels = self.pixels(images)
         return pixels if mask is None else _shown(pixels, mask)
 
-    def _moments(self, frames: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return mean and variance of q(a|x), [N, dim_a] each, for frames [N, H, W]."""
+    def _moments(self, frames: tf.Tensor) -> Any:
+        """Return what the encoder makes of frames [N, H, W]: mean and variance of q(a|x), [N, dim_a] each."""
         return self.encoder(self.standardised(frames))
 
     @tf.function(autograph=False)
-    def _compiled_moments(self, frames: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _compiled_moments(self, frames: tf.Tensor) -> Any:
         return self._moments(frames)
 
     def _decoded_pixels(self, codes: tf.Tensor) -> tf.Tensor:

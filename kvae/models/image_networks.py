@@ -20,27 +20,26 @@ LEAST_SHARE = 1e-6
 """Of the largest variance of a code, the least: a standard deviation of a thousandth of the largest."""
 
 
-class Encoder(keras.layers.Layer):
-    """The recognition network: a frame to the mean and variance of its code, q(a_t | x_t).
+class Trunk(keras.layers.Layer):
+    """What an encoder's heads stand on: a frame to features, by convolutions or dense layers.
 
     A frame whose sides cannot be halved by every convolution is padded with zeros, on all sides alike.
 
     Args:
-        dim_a: dimension of the code.
-        max_variance: upper bound of the variance, which is max_variance * sigmoid(s(x)), and never zero.
         conv: convolutions of stride 2 (True), or dense layers.
         widths: filters of each convolution, or units of each dense layer; none: convolutions that fit the
             frames, see `kvae.config.frames`.
         filter_size: side of the convolution kernels.
         activation: name of the activation.
         seed: a `keras.random.SeedGenerator` for the initial weights.
-        trunk_dtype: dtype policy of the hidden layers; the two heads are float32.
+        trunk_dtype: dtype policy of the layers.
     """
+
+    num_features: int
+    """F, there once it is built."""
 
     def __init__(
         self,
-        dim_a: int,
-        max_variance: float,
         conv: bool,
         widths: Sequence[int],
         filter_size: int,
@@ -50,7 +49,6 @@ class Encoder(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(dtype="float32", **kwargs)
-        self.dim_a, self.max_variance = dim_a, max_variance
         self.conv, self.widths, self.filter_size, self.seed = conv, widths, filter_size, seed
         self.trunk_options = {"activation": activation_of(activation), "dtype": trunk_dtype}
         self.hidden: list[keras.layers.Layer] = []
@@ -72,21 +70,15 @@ class Encoder(keras.layers.Layer):
             self.hidden.append(layer)
             layer.build(shape)
             shape = layer.compute_output_shape(shape)
-        self.mean, self.var = self._head("mean"), self._head("var")
         # The channels of a frame stand beside each other again.
-        flat = (None, channels * shape[1] * shape[2] * shape[3]) if self.conv else shape
-        self.mean.build(flat)
-        self.var.build(flat)
+        self.num_features = channels * shape[1] * shape[2] * shape[3] if self.conv else shape[1]
 
-    def call(self, frames: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Encode frames [M, H, W] or [M, H, W, 3]; return the codes' means and variances, [M, dim_a] each."""
-        hidden = self.features(frames)
-        # Of a large negative number the sigmoid is zero, whose logarithm is none.
-        share = tf.maximum(tf.sigmoid(self.var(hidden)), LEAST_SHARE)
-        return self.mean(hidden), self.max_variance * share
+    def call(self, frames: tf.Tensor) -> tf.Tensor:
+        """Return the features of frames [M, H, W] or [M, H, W, 3]: [M, F], in float32."""
+        return tf.cast(self.features(frames), tf.float32)
 
     def features(self, frames: tf.Tensor) -> tf.Tensor:
-        """Return what the two heads see of frames [M, H, W] or [M, H, W, 3]: [M, F]."""
+        """Return what heads see of frames [M, H, W] or [M, H, W, 3]: [M, F]."""
         if self.conv:
             in_grey = frames if frames.shape.rank == 3 else tf.transpose(frames, [0, 3, 1, 2])
             hidden = tf.reshape(in_grey, [-1, *in_grey.shape[-2:], 1])
@@ -96,11 +88,7 @@ class Encoder(keras.layers.Layer):
             hidden = tf.reshape(frames, [-1, np.prod(frames.shape[1:])])
         for layer in self.hidden:
             hidden = layer(hidden)
-        return tf.reshape(hidden, [-1, self.mean.kernel.shape[0]])
-
-    def _head(self, name: str) -> keras.layers.Layer:
-        initializer = glorot(self.seed)
-        return keras.layers.Dense(self.dim_a, kernel_initializer=initializer, dtype="float32", name=name)
+        return tf.reshape(hidden, [-1, self.num_features])
 
     def _layer(self, number: int, width: int) -> keras.layers.Layer:
         if not self.conv:
@@ -119,6 +107,37 @@ class Encoder(keras.layers.Layer):
         )
 
 
+class Encoder(Trunk):
+    """The recognition network: a frame to the mean and variance of its code, q(a_t | x_t).
+
+    Args: as `Trunk`, whose layers are hidden here, with
+        dim_a: dimension of the code.
+        max_variance: upper bound of the variance, which is max_variance * sigmoid(s(x)), and never zero.
+    """
+
+    def __init__(self, dim_a: int, max_variance: float, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.dim_a, self.max_variance = dim_a, max_variance
+
+    def build(self, input_shape: Sequence[Any]) -> None:
+        """Build for frames of shape [batch, H, W] or [batch, H, W, 3]."""
+        super().build(input_shape)
+        self.mean, self.var = self._head("mean"), self._head("var")
+        self.mean.build((None, self.num_features))
+        self.var.build((None, self.num_features))
+
+    def call(self, frames: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Encode frames [M, H, W] or [M, H, W, 3]; return the codes' means and variances, [M, dim_a] each."""
+        hidden = self.features(frames)
+        # Of a large negative number the sigmoid is zero, whose logarithm is none.
+        share = tf.maximum(tf.sigmoid(self.var(hidden)), LEAST_SHARE)
+        return self.mean(hidden), self.max_variance * share
+
+    def _head(self, name: str) -> keras.layers.Layer:
+        initializer = glorot(self.seed)
+        return keras.layers.Dense(self.dim_a, kernel_initializer=initializer, dtype="float32", name=name)
+
+
 class Decoder(keras.layers.Layer):
     """The emission network: a code to the pixels' logits (Bernoulli) or means (Gaussian).
 
@@ -126,7 +145,7 @@ class Decoder(keras.layers.Layer):
     many channels and sub-pixel upscaling by 2 (Shi et al., CVPR 2016), then a 1x1 convolution. What stands
     where the encoder pads is cut off.
 
-    Args: as `Encoder`, with
+    Args: as `Trunk`, with
         frame_shape: (H, W), or (H, W, 3) of frames in colour.
         widths: filters of each convolution, or units of each dense layer, as the encoder has them.
     """

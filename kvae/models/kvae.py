@@ -172,6 +172,18 @@ class KVAE(KalmanAutoencoder):
         seed = next(self.seeds()) if seed is None else stateless_seed(seed)
         return posterior.sample_posterior(self.lgssm, codes, mask, u, num_paths, num_draws, seed)
 
+    def sample_codes(
+        self,
+        codes: tf.Tensor,
+        mask: TensorLike,
+        controls: TensorLike | None,
+        num_draws: int,
+        seed: SeedLike | None = None,
+    ) -> tf.Tensor:
+        """Draw codes [B, S, T, dim_a] from the posterior along config.num_paths paths."""
+        num_paths = self.config.num_paths
+        return self.sample_posterior(codes, mask, controls, num_paths, num_draws, seed).codes
+
     def continue_posterior(
         self,
         states: tf.Tensor,

@@ -47,18 +47,34 @@ class CodeTerm(NamedTuple):
     decoded: tf.Tensor
 
 
+class Explained(NamedTuple):
+    """What a model says of sequences, but for their pixels.
+
+    Attributes:
+        term: the `CodeTerm`.
+        log_qa: weighted sum of log q of the codes, zero where they are not drawn.
+        variance: [B, T], mean variance of q over the dimensions of a code.
+    """
+
+    term: CodeTerm
+    log_qa: tf.Tensor
+    variance: tf.Tensor
+
+
 class Bound(NamedTuple):
     """The evidence lower bound and its terms, each divided by the number of observed frames.
 
     Attributes:
         total: log_px - log_qa + state_space.
         log_px: E log p(x|a).
-        log_qa: E log q(a|x), zero with use_vae=False.
-        state_space: the state space term that config.kf_elbo chooses; in the rivals the prediction's.
+        log_qa: E log q(a|x), zero with use_vae=False; of `dvbf` and `dmm` that of their states.
+        state_space: the state space term that config.kf_elbo chooses; in `ae_rnn` and `vae_rnn` the
+            prediction's; in `dvbf` and `dmm` E log p of their states.
         exact: the exact state space term, sum log p(a_t | a_1..a_{t-1}, u); None in the rivals.
         sampled: the original's estimate of it, or None where it was not asked for.
         num_observed: number of observed frames.
-        encoder_variance: mean variance of q(a|x), over observed frames and dimensions.
+        encoder_variance: mean variance of q(a|x), over observed frames and dimensions; of `dvbf` and `dmm`
+            that of a state, given the one before.
     """
 
     total: tf.Tensor
@@ -130,10 +146,11 @@ class Imputed(NamedTuple):
 class Inference(NamedTuple):
     """Filter and smoother in one pass: codes C_t m_t|t and C_t m_t|T, states, and alpha.
 
-    A model that looks back alone has the filtered codes, and None for the rest.
+    A model that looks back alone has the filtered codes, and None for the rest; one that cannot filter has
+    None for those.
     """
 
-    filtered_codes: tf.Tensor
+    filtered_codes: tf.Tensor | None
     filtered_states: States | None
     smoothed_codes: tf.Tensor | None
     smoothed_states: States | None

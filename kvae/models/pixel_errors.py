@@ -19,6 +19,7 @@ class HasPixels(Protocol):
     """What is needed of a `kvae.models.frame_autoencoder.FrameAutoencoder`."""
 
     config: Any
+    reconstruction_weight: Any
     pixel_errors: Any
     pixel_motion: Any
     log_pixel_var: Any
@@ -38,7 +39,7 @@ def running(model: HasPixels, variables: Sequence[Any], gradients: list[tf.Tenso
     if model.pixel_errors is None:
         return None
     (index,) = (i for i, variable in enumerate(variables) if variable is model.log_pixel_var)
-    slope = -gradients[index] / model.config.scale_reconstruction
+    slope = -gradients[index] / model.reconstruction_weight
     error = tf.maximum(tf.exp(model.log_pixel_var) * (1 + 2 * slope), 0.0)
     gradients[index] = tf.zeros_like(gradients[index])
     # A batch in which no frame is seen has no gradient, and says that all is as expected.

@@ -108,8 +108,8 @@ class Trainable(FrameAutoencoder):
         """Return frames [N, T, H, W] as the model sees them, from what `fit` takes.
 
         Every frame is encoded and decoded on its own, as by `reconstruct`. Frames that a mask hides are
-        estimated from all others, as by `smooth`; of a rival from those before, as by `filter`. Weights do
-        not matter.
+        estimated from all others, as by `smooth`; of a rival from those before, as by `filter`. Of `dvbf` and
+        `dmm`, whose states are of whole sequences, all frames are as by `smooth`. Weights do not matter.
         """
         incoming = Incoming()
         x = incoming.watched(keras_data.checked(x))

@@ -51,7 +51,7 @@ def train(
     signal comes.
 
     Args:
-        model: a `KVAE` or `RecurrentAutoencoder`.
+        model: a `KVAE` or a rival, see `kvae.models.rivals`.
         train_data: what it learns from.
         test_data: what it is judged by; None: nothing.
         folder: a `RunFolder`.

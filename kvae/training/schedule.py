@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from kvae.config import Config
+from kvae.config.options import LATENT
 from kvae.models.autoencoder import PHASE_ALL, PHASE_DYNAMICS, PHASE_VAE
 
 LEAST_WEIGHT = 0.01
@@ -49,7 +50,8 @@ class Schedule(keras.callbacks.Callback):
         For a fifth of config.warm_up it is hardly any, and then it rises to 1 as a parabola. From the start,
         codes that no frame is decoded from yet would be told to be all the same, and obey: see Sonderby et
         al., "Ladder variational autoencoders", NIPS 2016, whose weight rises on a line. With no weight at all
-        nothing would keep the variance of q(a|x) above zero.
+        nothing would keep the variance of q(a|x) above zero. DVBF's and DMM's rises on a line, as their
+        authors have it, but in every epoch and not in every update.
 
         Examples:
             >>> from kvae.config import Config
@@ -60,6 +62,8 @@ class Schedule(keras.callbacks.Callback):
         epochs = self.config.warm_up * self.config.num_epochs
         if not epochs:
             return 1.0
+        if self.config.model in LATENT:
+            return min(1.0, LEAST_WEIGHT + epoch / epochs)
         return min(1.0, max(LEAST_WEIGHT, max(0.0, (epoch / epochs - 0.2) / 0.8) ** 2))
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import run_kvae
+from experiments import made_runs
 from experiments.peers import __main__ as peers
 from experiments.peers import report, tasks
 from experiments.peers.scores import Score
@@ -43,7 +44,7 @@ def small(monkeypatch, tmp_path):
         started.append(words)
         return run_kvae.main(words)
 
-    monkeypatch.setattr(peers, "_run_kvae", run)
+    monkeypatch.setattr(made_runs, "run_kvae", run)
     places = {"data_dir": "data", "log_dir": "logs", "output_dir": "results"}
     words = [word for name, folder in places.items() for word in (f"--{name}", str(tmp_path / folder))]
     words += ["--task", "rkn", "--seeds", "1", "--num_test", "5", "--num_paths", "10"]

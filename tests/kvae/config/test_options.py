@@ -109,19 +109,30 @@ def test_a_generation_holds_its_given_frames():
 
 
 OF_THE_KVAE = (
-    "dim_z K noise_transition init_cov init_kf_matrices alpha_network alpha_rnn alpha_layers "
+    "dim_z noise_transition init_cov init_kf_matrices alpha_network alpha_rnn alpha_layers "
     "alpha_activation fifo_size learn_noise learn_offset learn_u kf_elbo sample_z num_paths use_vae "
     "search"
 ).split()
 
 
-@pytest.mark.parametrize(("model", "more"), [("vae_rnn", []), ("ae_rnn", ["refine_epochs"])])
+OF_CODES = ["noise_emission", "evaluate_on_samples", "refine_epochs"]
+
+
+@pytest.mark.parametrize(
+    ("model", "more"),
+    [
+        ("vae_rnn", ["K"]),
+        ("ae_rnn", ["K", "refine_epochs"]),
+        ("dvbf", OF_CODES),
+        ("dmm", ["K", *OF_CODES]),
+    ],
+)
 def test_what_means_nothing_to_a_rival_is_refused(model, more):
     idle = [field.name for field in dataclasses.fields(Config) if idle_setting(field, {"model": model})]
     assert sorted(idle) == sorted([*OF_THE_KVAE, *more])
     with pytest.raises(ConfigError) as error:
-        ModelOptions(model=model, K=9)
-    assert str(error.value) == f"K=9 has no effect with model={model}: leave K out, or change model"
+        ModelOptions(model=model, dim_z=9)
+    assert str(error.value) == f"dim_z=9 has no effect with model={model}: leave dim_z out, or change model"
 
 
 def test_a_group_is_checked_on_its_own():

@@ -52,7 +52,7 @@ class Known:
     def pixels(self, images):
         return images
 
-    def encode(self, images):
+    def code_distribution(self, images, mask, controls):
         flat = tf.reshape(self.frames, [-1, self.frames.shape[2] * self.frames.shape[3]])
         wanted = tf.reshape(images, [-1, flat.shape[1]])
         distance = (

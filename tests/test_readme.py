@@ -44,7 +44,8 @@ def test_it_names_the_two_commands_of_the_repository():
 
 
 def test_its_table_is_that_of_the_results():
-    rows = dict(re.findall(r"^\| (.*?) \| (0\..*?) \|$", README, re.M))
+    of_box = README.split("\n## Results")[1].split("\nOn other people's data")[0]
+    rows = dict(re.findall(r"^\| (.*?) \| (0\..*?) \|$", of_box, re.M))
     made = (ROOT / "results" / "reproduce" / "box.md").read_text().split("\n## ")[1]
     kept = dict(re.findall(r"^\| (.*?) \| (0\..*?) \|$", re.sub(r" \([\d.]+\)", "", made), re.M))
     names = {
@@ -56,6 +57,16 @@ def test_its_table_is_that_of_the_results():
         "a perfect observer": "perfect observer",
     }
     assert rows == {name: kept[theirs] for name, theirs in names.items()}
+
+
+def test_its_table_of_other_peoples_data_is_that_of_the_results():
+    rows = re.findall(r"^\| ([^|]+) \| ([\d.]+) \|$", README.split("\nOn other people's data")[1], re.M)
+    made = (ROOT / "results" / "peers" / "cru.md").read_text()
+    kept = re.findall(r"^\| ([^|]+?) (?:\\\*)?(?:, [^|]+)?\| ([\d.]+)", made, re.M)
+    assert len(rows) == 5
+    for name, error in rows:
+        words = name.removesuffix(", the best that is published")
+        assert [value for of, value in kept if of.startswith(words)] == [error]
 
 
 def test_its_links_become_absolute(absolute):

@@ -75,6 +75,9 @@ def search(model: KVAE, codes: EncodedSequences, say: Callable[[str], object]) -
         All trials, the options as they are first and the best last.
     """
     names, config = names_of_search(model.config.search), model.config
+    if len(codes.mean) < 2:
+        say("search: a single sequence leaves none to judge by, so the options stay as they are")
+        return [Trial({}, np.full([len(codes.mean)], np.nan), 0.0)]
     best = _tried(model, codes, {})
     say(f"search: as it is   {words_of(best)}")
     trials = [best]

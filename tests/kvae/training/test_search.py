@@ -66,6 +66,13 @@ def test_a_score_is_a_log_likelihood_per_code_that_is_seen(eagerly, monkeypatch)
     np.testing.assert_allclose(found, masked / np.maximum(seen.sum(axis=1), 1), rtol=1e-4)
 
 
+def test_of_a_single_sequence_nothing_is_chosen():
+    told = []
+    (trial,) = search.search(tiny(search="all"), lines(1), told.append)
+    assert trial.changes == {}
+    assert told == ["search: a single sequence leaves none to judge by, so the options stay as they are"]
+
+
 def trial_of(gain):
     return lambda model, codes, changes: Trial(changes, np.arange(10.0) + gain(changes), 0.0)
 

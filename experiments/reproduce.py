@@ -12,7 +12,6 @@ import csv
 import itertools
 import json
 import shlex
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,8 @@ import numpy as np
 import tyro
 from matplotlib.figure import Figure
 
-from experiments.compare import PLACES, REFERENCE, circumstances_of, command_of, read_curve, row_of
+from experiments import made_runs
+from experiments.compare import REFERENCE, circumstances_of, command_of, read_curve, row_of
 from experiments.perfect_observer import TITLES, csv_path
 from experiments.trivial_fills import wrong_pixels
 from kvae.errors import UserError
@@ -131,24 +131,14 @@ def _folder(options, model, seed):
 
 def _run(options, model, seed):
     """Return the folder of a finished run, after making it or what is left of it."""
-    folder = _folder(options, model, seed)
-    if (folder / "evaluation.json").exists():
-        return folder
-    arguments = run_arguments(options, model, seed)
-    if folder.exists():
-        arguments = ["--resume", str(folder)]
-    print(f"python run_kvae.py {shlex.join(arguments)}", flush=True)
-    code = subprocess.run([sys.executable, str(ROOT / "run_kvae.py"), *arguments], check=False).returncode
-    if code:
-        raise ReproduceError(f"run_kvae.py ended with exit code {code}; given again, this command goes on")
-    return folder
+    return made_runs.trained(_folder(options, model, seed), run_arguments(options, model, seed))
 
 
 def _check(options, model, seed):
     """Raise ReproduceError, before anything is trained, where a run cannot be used or made."""
     folder = _folder(options, model, seed)
     if (folder / "evaluation.json").exists():
-        _check_options(folder, run_arguments(options, model, seed))
+        made_runs.check_options(folder, run_arguments(options, model, seed))
         if model == "kvae" and not options.quick:
             _check_weights(folder)
     elif folder.exists():
@@ -181,22 +171,6 @@ def _check_weights(folder):
 
 def _missing_curves(folder):
     return [mask for mask in TITLES if not (folder / f"whole_{mask}.csv").exists()]
-
-
-def _check_options(folder, arguments):
-    """Raise ReproduceError where a run that is there is not the one that was asked for."""
-    from kvae.config.command_line import parse
-    from kvae.runs.options import read_options
-
-    found = json.loads((folder / "config.json").read_text())["options"]
-    wanted = parse(arguments, read_options).to_dict()
-    asked = {word[2:].partition("=")[0].replace("-", "_") for word in arguments if word.startswith("--")}
-    for name in sorted(asked - set(PLACES)):
-        if found.get(name) != wanted[name]:
-            raise ReproduceError(
-                f"{folder} is there already, with {name} {found.get(name)!r} and not {wanted[name]!r}: "
-                "delete it, or name another --log_dir"
-            )
 
 
 def _collect(options, runs):

@@ -9,7 +9,7 @@ import pytest
 
 import run_kvae
 import simulation.generate
-from experiments import reproduce
+from experiments import made_runs, reproduce
 from experiments.compare import command_of
 from kvae.config.command_line import parse
 from kvae.evaluation import pictures
@@ -42,7 +42,7 @@ def command(tmp_path, monkeypatch):
             arguments = [*arguments, *small]
         return SimpleNamespace(returncode=run_kvae.main(arguments))
 
-    monkeypatch.setattr(reproduce, "subprocess", SimpleNamespace(run=start))
+    monkeypatch.setattr(made_runs, "subprocess", SimpleNamespace(run=start))
     # They are not looked at.
     monkeypatch.setattr(pictures, "draw", lambda *arguments, **named: None)
     monkeypatch.setattr(Recorder, "_imputation", lambda *arguments: {})
@@ -120,7 +120,7 @@ DRAWN = {
 @pytest.fixture
 def training_nothing(monkeypatch):
     """Runs are not made; places are those from the repository's root."""
-    monkeypatch.setattr(reproduce, "subprocess", None)
+    monkeypatch.setattr(made_runs, "subprocess", None)
     monkeypatch.chdir(reproduce.ROOT)
 
 
@@ -173,6 +173,6 @@ def test_runs_can_begin_with_those_of_another_folder():
 def test_a_run_that_fails_ends_it(command, monkeypatch, capsys):
     run, _ = command
     stopped = SimpleNamespace(run=lambda words, check: SimpleNamespace(returncode=130))
-    monkeypatch.setattr(reproduce, "subprocess", stopped)
+    monkeypatch.setattr(made_runs, "subprocess", stopped)
     assert run("--models", "vae_rnn") == 2
     assert "exit code 130; given again, this command goes on" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """The page of `python -m kvae.explore` as people use it: in a browser, on a desktop and on a telephone."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ def browser():
 @pytest.fixture
 def visit(address, browser):
     """Open the page; nothing may go wrong in it, and nothing may be fetched from elsewhere."""
-    problems, contexts = [], []
+    problems, contexts, pages = [], [], []
 
     def open_page(device="desktop", query="", **options):
         width, height = SIZES[device]
@@ -48,6 +49,7 @@ def visit(address, browser):
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(WAIT)
+        pages.append((page, watch_answers(page)))
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("console", lambda said: said.type == "error" and problems.append(said.text))
         page.on(
@@ -60,10 +62,29 @@ def visit(address, browser):
         page.wait_for_selector("#alpha svg")
         return page
 
+    def answered():
+        """Wait until nothing is being answered: who leaves before that breaks a connection, and is told so."""
+        for page, pending in pages:
+            deadline = time.monotonic() + screenshots.PATIENCE
+            while pending:
+                assert time.monotonic() < deadline, f"Not answered: {pending}"
+                page.wait_for_timeout(50)
+
+    open_page.answered = answered
     yield open_page
+    answered()
     for context in contexts:
         context.close()
     assert problems == []
+
+
+def watch_answers(page):
+    """Return the requests by which the page waits for answers, kept up to date."""
+    pending = set()
+    page.on("request", lambda request: "/queue/data" in request.url and pending.add(request))
+    for over in ("requestfinished", "requestfailed"):
+        page.on(over, lambda request: pending.discard(request))
+    return pending
 
 
 def expect(locator):
@@ -218,6 +239,7 @@ def test_the_address_brings_everything_back(visit):
     page.wait_for_function("location.search.includes('seed=1')")
     page.get_by_role("button", name="Hide frame 1", exact=True).click()
     page.wait_for_function("location.search.includes('hide=1-2,7-9')")
+    visit.answered()
     shown = [image.get_attribute("src") for image in page.locator("#frames .strip img").all()]
     page.reload()
     page.wait_for_selector("#alpha svg")

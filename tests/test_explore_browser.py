@@ -63,7 +63,7 @@ def visit(address, browser):
         return page
 
     def answered():
-        """Wait until nothing is being answered: who leaves before that breaks a connection, and is told so."""
+        """Wait for all answers: who leaves before breaks a connection, and the page complains."""
         for page, pending in pages:
             deadline = time.monotonic() + screenshots.PATIENCE
             while pending:

@@ -171,7 +171,7 @@ class Exploration:
         mean, cov = posterior.moments_over_draws(found.codes, found.code_cov)
         drawn = draws.decode_each(model, draws.spread(found.sampled_codes, NUM_SAMPLES))
         return (
-            tf.where(seen, truth[0], draws.decode_mean(model, found.codes)[0]),
+            draws.fill(model, truth, mask, found.codes)[0],
             model.decoded_images(filtered)[0],
             tf.where(seen, truth, drawn[0]),
             encoded[0],

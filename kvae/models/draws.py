@@ -32,6 +32,27 @@ def decode_mean(model: "KVAE", codes: tf.Tensor) -> tf.Tensor:
     return total / tf.cast(tf.shape(codes)[1], tf.float32)
 
 
+def fill(model: "KVAE", frames: tf.Tensor, mask: tf.Tensor, codes: tf.Tensor) -> tf.Tensor:
+    """Return frames in which those that are hidden are the means over draws of what codes decode to.
+
+    Args:
+        model: what decodes.
+        frames: [B, T, H, W], as the model sees them.
+        mask: [B, T], 1 where a frame is observed: nothing is decoded there.
+        codes: [B, S, T, dim_a].
+
+    Returns:
+        [B, T, H, W].
+    """
+    hidden = tf.where(mask <= 0)
+    # One frame at least: TensorFlow's fused convolutions refuse an empty batch.
+    missing = 1 - tf.minimum(tf.shape(hidden)[0], 1)
+    decoded_steps = tf.concat([hidden, tf.zeros([missing, 2], hidden.dtype)], axis=0)
+    of_draws = tf.gather_nd(tf.transpose(codes, [0, 2, 1, 3]), decoded_steps)
+    decoded = decode_mean(model, tf.transpose(of_draws, [1, 0, 2])[None])[0]
+    return tf.tensor_scatter_nd_update(frames, hidden, decoded[: tf.shape(hidden)[0]])
+
+
 def decode_each(model: "KVAE", codes: tf.Tensor) -> tf.Tensor:
     """Return what each draw of codes [B, S, T, dim_a] decodes to, [B, S, T, H, W], one after another."""
     if tf.executing_eagerly():

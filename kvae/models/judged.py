@@ -51,6 +51,14 @@ class Judged(Trainable):
         """
         return self.encode(images)
 
+    @property
+    def code_noise(self) -> tf.Tensor | None:
+        """The standard deviation [dim_a] of a code given the state, or None where codes have no noise.
+
+        Codes that are closer together than that are one and the same to the model.
+        """
+        return None
+
     def infer_codes(
         self, codes: tf.Tensor, mask: TensorLike | None = None, controls: TensorLike | None = None
     ) -> Inference:

@@ -80,6 +80,11 @@ class KalmanAutoencoder(SequenceAutoencoder):
         """The weights of the state space models, alpha's among them."""
         return self.lgssm.trainable_variables
 
+    @property
+    def code_noise(self) -> tf.Tensor:
+        """The square root of R's diagonal [dim_a]."""
+        return tf.sqrt(tf.linalg.diag_part(self.lgssm.R))
+
     def codes_log_likelihood(
         self, codes: tf.Tensor, mask: tf.Tensor | None, controls: tf.Tensor, weight: tf.Tensor
     ) -> tf.Tensor:

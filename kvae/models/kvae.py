@@ -148,7 +148,7 @@ class KVAE(KalmanAutoencoder):
             drawn = draws.decode_each(self, chosen[0])
             samples = Samples(tf.where(seen[:, None], images[:, None], drawn), *chosen)
         return Imputed(
-            tf.where(seen, images, draws.decode_mean(self, found.codes)),
+            draws.fill(self, images, mask, found.codes),
             tf.reduce_mean(found.codes, axis=1),
             States(*posterior.moments_over_draws(found.state_mean, found.state_cov)),
             tf.reduce_mean(found.alpha, axis=1),

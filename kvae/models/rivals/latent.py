@@ -254,7 +254,7 @@ class LatentAutoencoder(SequenceAutoencoder):
         mean = tf.reduce_mean(found, axis=1)
         deviations = found - mean[:, None]
         cov = tf.reduce_mean(deviations[..., None] * deviations[..., None, :], axis=1)
-        filled = tf.where(seen, images, draws.decode_mean(self, found))
+        filled = draws.fill(self, images, mask, found)
         return Imputed(filled, mean, States(mean, cov), None, samples)
 
     def generate(

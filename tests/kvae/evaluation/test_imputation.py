@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kvae import evaluation
 from kvae.config import Config
 from kvae.data import masks
 from kvae.evaluation import imputation
+from kvae.models import draws
 from tests.kvae.evaluation.small import tiny, videos
 
 METHODS = ("smoothing", "filtering", "generation")
@@ -78,6 +80,24 @@ def test_sampling_is_judged_by_the_mean_of_its_draws():
     # Other draws, but many.
     assert errors["sampling"].wrong_pixels == pytest.approx(wrong, abs=0.03)
     assert errors["sampling"].normalised_rmse == pytest.approx(rmse, rel=0.1)
+
+
+def test_draws_that_differ_by_less_than_the_noise_of_a_code_are_decoded_once():
+    model = tiny()
+    noise = model.code_noise.numpy()
+    np.testing.assert_allclose(noise, np.sqrt(np.diag(model.lgssm.R)))
+    deviations = np.random.default_rng(0).choice([-1, 1], [6, 5, 2]) * noise
+    # As many on each side, so that this is how far they deviate.
+    deviations[3:] = -deviations[:3]
+    far = np.array([False, True, False, True, False])
+    codes = tf.constant(np.where(far[:, None], 1.5, 0.9) * deviations, tf.float32)
+    found = imputation._decoded(model, codes).numpy()
+    each, once = draws.decode_mean(model, codes[None])[0], model.decode(0 * codes[None, 0]).mean()[0]
+    assert np.abs(each - once).max(axis=(1, 2)).min() > 1e-6
+    for chosen, expected in ((far, each), (~far, once)):
+        np.testing.assert_allclose(found[chosen], expected[chosen], atol=1e-7)
+    one = imputation._decoded(model, codes[:1])
+    np.testing.assert_allclose(one, model.decode(codes[:1]).mean()[0], atol=1e-7)
 
 
 def test_where_nothing_is_hidden_there_is_nothing_to_say():

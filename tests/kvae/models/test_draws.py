@@ -1,5 +1,7 @@
 """Draws are the caller's: the same seed, the same numbers, and looking changes nothing."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -110,3 +112,17 @@ def test_draws_are_decoded_one_by_one_and_on_average(model):
 def test_spread_draws_are_far_apart():
     found = draws.spread(tf.reshape(tf.range(2 * 24), [2, 24]), 3)
     np.testing.assert_array_equal(found, [[0, 8, 16], [24, 32, 40]])
+
+
+@pytest.mark.parametrize("hidden", [0, 1, 7])
+@pytest.mark.parametrize("traced", [False, True])
+def test_frames_are_filled_with_the_mean_of_the_draws_where_they_are_hidden(model, hidden, traced):
+    frames = np.random.default_rng(0).random([3, 6, 8, 8], np.float32)
+    codes = tf.random.stateless_normal([3, 5, 6, 2], [0, 1])
+    mask = np.ones([3, 6], np.float32)
+    mask.flat[np.random.default_rng(1).choice(18, hidden, replace=False)] = 0
+    call = functools.partial(draws.fill, model)
+    if traced:
+        call = tf.function(call)
+    expected = np.where(mask[..., None, None] > 0, frames, draws.decode_mean(model, codes))
+    np.testing.assert_allclose(call(tf.constant(frames), tf.constant(mask), codes), expected, atol=1e-6)

@@ -19,6 +19,7 @@ auxiliary particle filter", 2017). So g_t decides how good the draws are, never 
 Inside, all paths of all sequences are the last axis, N = B * P, see `kvae.inference.small_matrices`.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -182,6 +183,33 @@ def _run(
     by_time = (swap_batch_and_time(codes), tf.transpose(mask), swap_batch_and_time(kalman.next_step(u)))
     bases = [tf.transpose(base, [1, 2, 0]) for base in (mixture.A, mixture.B, mixture.C)]
 
+    given = _Given(*by_time, noise, uniform, guide)
+    num_seen = _seen_by_all(mask)
+    start = _parted(_follow_one(mixture, bases, u, given, num_seen, num_paths), num_paths)
+    after = tf.nest.map_structure(lambda of_steps: of_steps[num_seen:], given)
+    steps = tf.scan(_step_of(mixture, bases, num_paths), after, start)
+    # After the last step no g is left in the target.
+    last = steps.log_weights[-1] - tf.reshape(steps.log_guide[-1], [batch, num_paths])
+    before = tf.repeat(tf.transpose(given.code[:num_seen], [0, 2, 1]), num_paths, axis=-1)
+    drawn, left = (
+        tf.reshape(tf.concat([before, fed], axis=0), [num_steps, mixture.dim_a, batch, num_paths])
+        for fed in (steps.fed, _histories(steps.fed, steps.parents))
+    )
+    before = tf.repeat(start.log_weights[None], num_seen + 1, axis=0)
+    of_all = tf.fill([num_seen, batch], float(num_paths))
+    return _Pass(
+        codes=left,
+        weights=tf.nn.softmax(last, axis=-1),
+        drawn=drawn,
+        drawn_weights=tf.exp(tf.concat([before, steps.log_weights[:-1]], axis=0)),
+        effective_sample_size=tf.concat([of_all, steps.effective_sample_size], axis=0),
+        log_likelihood=steps.log_likelihood[-1] + tf.reduce_logsumexp(last, axis=-1),
+    )
+
+
+def _step_of(mixture: Mixture, bases: list[tf.Tensor], num_paths: int) -> Callable[[_Step, _Given], _Step]:
+    """Return what carries `num_paths` paths of each sequence over a step; bases as in `_matrices_after`."""
+
     def step(before: _Step, given: _Given) -> _Step:
         given = _of_each_path(given, num_paths)
         fed, mean, cov, log_gain = _draw(mixture, before.belief, given)
@@ -192,37 +220,65 @@ def _run(
         belief = _move(mixture, bases, mean, cov, code, network_state, given.u_next)
         return _Step(belief, log_weights, log_guide, log_likelihood, fed, parents, effective)
 
-    start = _start(mixture, bases, u[:, 0], batch, num_paths)
-    steps = tf.scan(step, _Given(*by_time, noise, uniform, guide), start)
-    # After the last step no g is left in the target.
-    last = steps.log_weights[-1] - tf.reshape(steps.log_guide[-1], [batch, num_paths])
-    shape = [num_steps, mixture.dim_a, batch, num_paths]
-    return _Pass(
-        codes=tf.reshape(_histories(steps.fed, steps.parents), shape),
-        weights=tf.nn.softmax(last, axis=-1),
-        drawn=tf.reshape(steps.fed, shape),
-        drawn_weights=tf.exp(tf.concat([start.log_weights[None], steps.log_weights[:-1]], axis=0)),
-        effective_sample_size=steps.effective_sample_size,
-        log_likelihood=steps.log_likelihood[-1] + tf.reduce_logsumexp(last, axis=-1),
+    return step
+
+
+def _seen_by_all(mask: tf.Tensor) -> tf.Tensor:
+    """Return how many steps precede the first that is hidden in any sequence of [B, T]; at most T - 1."""
+    is_seen = tf.cast(tf.reduce_all(mask > 0, axis=0), tf.int32)
+    return tf.minimum(tf.reduce_sum(tf.math.cumprod(is_seen)), tf.shape(mask)[1] - 1)
+
+
+def _follow_one(
+    mixture: Mixture,
+    bases: list[tf.Tensor],
+    u: tf.Tensor,
+    given: _Given,
+    num_steps: tf.Tensor,
+    num_paths: int,
+) -> _Step:
+    """Carry one path of each sequence over the first steps, in which all is seen: all paths are that one."""
+    step = _step_of(mixture, bases, 1)
+    given = given._replace(noise=given.noise[..., ::num_paths])
+    start = _start(mixture, bases, u[:, 0], tf.shape(given.seen)[1])
+    return tf.while_loop(
+        lambda t, _: t < num_steps,
+        lambda t, before: (t + 1, step(before, tf.nest.map_structure(lambda of_steps: of_steps[t], given))),
+        (tf.constant(0), start),
+    )[1]
+
+
+def _parted(step: _Step, num_paths: int) -> _Step:
+    """Turn the one path of each sequence into so many."""
+
+    def last(of_path: tf.Tensor) -> tf.Tensor:
+        return tf.repeat(of_path, num_paths, axis=-1)
+
+    belief = step.belief
+    network_state = tf.nest.map_structure(
+        lambda of_path: tf.repeat(of_path, num_paths, axis=0), belief.network_state
+    )
+    return step._replace(
+        belief=_Belief(last(belief.mean), last(belief.cov), last(belief.C), network_state),
+        log_weights=last(step.log_weights) - tf.math.log(float(num_paths)),
+        log_guide=last(step.log_guide),
+        fed=last(step.fed),
+        parents=last(step.parents),
     )
 
 
-def _start(
-    mixture: Mixture, bases: list[tf.Tensor], u: tf.Tensor, batch: int | tf.Tensor, num_paths: int
-) -> _Step:
-    """Return what precedes the first step, whose controls are u [B, dim_u]; bases as in `_matrices_after`."""
-    count = batch * num_paths
-    mean, cov = kalman.initial_belief(mixture.mu0, mixture.Sigma0, count)
-    first = tf.broadcast_to(mixture.a_0, [count, mixture.dim_a])
-    u = tf.repeat(u, num_paths, axis=0)
-    _, _, C, state = _matrices_after(mixture, bases, first, mixture.network.initial_state(count), u)
+def _start(mixture: Mixture, bases: list[tf.Tensor], u: tf.Tensor, batch: int | tf.Tensor) -> _Step:
+    """Return what precedes the first step, of one path a sequence; u is [B, dim_u], that step's controls."""
+    mean, cov = kalman.initial_belief(mixture.mu0, mixture.Sigma0, batch)
+    first = tf.broadcast_to(mixture.a_0, [batch, mixture.dim_a])
+    _, _, C, state = _matrices_after(mixture, bases, first, mixture.network.initial_state(batch), u)
     return _Step(
         belief=_Belief(mean, cov, C, state),
-        log_weights=tf.fill([batch, num_paths], -tf.math.log(float(num_paths))),
-        log_guide=tf.zeros([count]),
+        log_weights=tf.zeros([batch, 1]),
+        log_guide=tf.zeros([batch]),
         log_likelihood=tf.zeros([batch]),
-        fed=tf.zeros([mixture.dim_a, count]),
-        parents=tf.zeros([count], tf.int32),
+        fed=tf.zeros([mixture.dim_a, batch]),
+        parents=tf.zeros([batch], tf.int32),
         effective_sample_size=tf.zeros([batch]),
     )
 

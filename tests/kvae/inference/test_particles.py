@@ -212,3 +212,17 @@ def test_no_path_without_weight_is_drawn():
     # Each as often as its weight says, to within one.
     counts = np.stack([np.bincount(row, minlength=50) for row in drawn])
     assert np.abs(counts - 64 * weights).max() < 1.001
+
+
+@pytest.mark.parametrize("num_seen", [0, 1, 3, 6])
+def test_steps_that_are_seen_by_all_are_followed_once(monkeypatch, num_seen):
+    model, codes, u = model_and_sequences(2, 6, dim_a=2, dim_z=3)
+    mask = np.ones([2, 6], np.float32)
+    mask[0, num_seen:] = 0
+    mask[1, num_seen + 1 :: 2] = 0
+    assert particles._seen_by_all(tf.constant(mask)) == min(num_seen, 5)
+    run = functools.partial(particles.draw_paths, model, codes, mask, u, 50, 4, tf.constant([0, 1]))
+    found = run()
+    monkeypatch.setattr(particles, "_seen_by_all", lambda mask: tf.constant(0))
+    for once, of_all in zip(found, run(), strict=True):
+        np.testing.assert_allclose(once, of_all, rtol=1e-4, atol=1e-4)

@@ -159,6 +159,28 @@ def careless_guess(
     return float(np.where(there, distances, 0).max(axis=(1, 2))[counted].mean())
 
 
+def decode_agreeing(model: SequenceAutoencoder, codes: tf.Tensor) -> tf.Tensor:
+    """Return the means [M, H, W] over draws of what codes [S, M, dim_a] of frames decode to, nearly.
+
+    Where the draws of a frame differ by less than the noise of a code, it is their mean that is decoded, once
+    in place of S times: what is on which side of 0.5 hardly differs, see `benchmarks.imputation`.
+    """
+    noise = model.code_noise
+    if codes.shape[0] == 1 or noise is None:
+        return draws.decode_mean(model, codes[None])[0]
+    mean = tf.reduce_mean(codes, axis=0)
+    frames = model.decoded_images(mean[None])[0]
+    deviation = tf.sqrt(tf.reduce_mean((codes - mean) ** 2, axis=0))
+    differ = tf.where(tf.reduce_any(deviation > noise, axis=-1))
+
+    def decode_each() -> tf.Tensor:
+        # An empty batch is none that TensorFlow's fused convolutions take.
+        each = draws.decode_mean(model, tf.gather(codes, differ[:, 0], axis=1)[None])[0]
+        return tf.tensor_scatter_nd_update(frames, differ, each)
+
+    return tf.cond(tf.size(differ) > 0, decode_each, lambda: frames)
+
+
 def _curve(
     model: SequenceAutoencoder,
     dataset: Dataset,
@@ -220,7 +242,7 @@ def _judge(
         guesses["sampling"] = tf.transpose(tf.transpose(drawn, [0, 2, 1, 3])[hidden], [1, 0, 2])
     sums = {}
     for method in methods:
-        frames = _decoded(model, guesses[method]) > 0.5
+        frames = decode_agreeing(model, guesses[method]) > 0.5
         codes = tf.reduce_mean(guesses[method], axis=0)
         # Variances from sums of squares need the digits.
         codes, encodings = tf.cast(codes, tf.float64), tf.cast(true_codes, tf.float64)
@@ -235,28 +257,6 @@ def _judge(
             ]
         )
     return sums
-
-
-def _decoded(model: SequenceAutoencoder, codes: tf.Tensor) -> tf.Tensor:
-    """Return the means [M, H, W] over draws of what codes [S, M, dim_a] of frames decode to, nearly.
-
-    Where the draws of a frame differ by less than the noise of a code, it is their mean that is decoded, once
-    in place of S times: what is on which side of 0.5 hardly differs, see `benchmarks.imputation`.
-    """
-    noise = model.code_noise
-    if codes.shape[0] == 1 or noise is None:
-        return draws.decode_mean(model, codes[None])[0]
-    mean = tf.reduce_mean(codes, axis=0)
-    frames = model.decoded_images(mean[None])[0]
-    deviation = tf.sqrt(tf.reduce_mean((codes - mean) ** 2, axis=0))
-    differ = tf.where(tf.reduce_any(deviation > noise, axis=-1))
-
-    def decode_each() -> tf.Tensor:
-        # An empty batch is none that TensorFlow's fused convolutions take.
-        each = draws.decode_mean(model, tf.gather(codes, differ[:, 0], axis=1)[None])[0]
-        return tf.tensor_scatter_nd_update(frames, differ, each)
-
-    return tf.cond(tf.size(differ) > 0, decode_each, lambda: frames)
 
 
 def _error_of_sums(sums: np.ndarray) -> ImputationError:

@@ -13,6 +13,11 @@ def test_every_number_of_paths_has_its_line(tmp_path, capsys):
     assert [row[0] for row in rows] == ["0", "4"]
     # Sampling smooths and decodes many sequences for one.
     assert float(rows[1][1]) > float(rows[0][1]) > 0
+    (line,) = re.findall(
+        r"^Curves: of (\d+) % .*:\n([\d.]+) of the time of decoding all 24$", report, re.MULTILINE
+    )
+    assert 0 <= int(line[0]) <= 100
+    assert float(line[1]) > 0
     capsys.readouterr()
     assert imputation.main(["--run_folder", str(tmp_path)]) == 2
     assert "is not a run folder" in capsys.readouterr().err

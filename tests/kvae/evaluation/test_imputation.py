@@ -91,12 +91,12 @@ def test_draws_that_differ_by_less_than_the_noise_of_a_code_are_decoded_once():
     deviations[3:] = -deviations[:3]
     far = np.array([False, True, False, True, False])
     codes = tf.constant(np.where(far[:, None], 1.5, 0.9) * deviations, tf.float32)
-    found = imputation._decoded(model, codes).numpy()
+    found = imputation.decode_agreeing(model, codes).numpy()
     each, once = draws.decode_mean(model, codes[None])[0], model.decode(0 * codes[None, 0]).mean()[0]
     assert np.abs(each - once).max(axis=(1, 2)).min() > 1e-6
     for chosen, expected in ((far, each), (~far, once)):
         np.testing.assert_allclose(found[chosen], expected[chosen], atol=1e-7)
-    one = imputation._decoded(model, codes[:1])
+    one = imputation.decode_agreeing(model, codes[:1])
     np.testing.assert_allclose(one, model.decode(codes[:1]).mean()[0], atol=1e-7)
 
 

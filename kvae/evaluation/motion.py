@@ -25,6 +25,11 @@ REACH = 3
 """Pixels along a side that something moves by between two frames, at most, to be told from noise."""
 COHERENT = 0.25
 """What of an unexplained square comes back within reach in the next frame, at least, unless it is noise."""
+TAIL = 10.0
+"""Kurtosis of what is unexplained, at most, if it is noise.
+
+A normal one has 3, a uniform one 1.8; what comes with a small probability p has 1 / p.
+"""
 
 
 class Region(NamedTuple):
@@ -51,6 +56,7 @@ class Motion(NamedTuple):
             frame after: zero for noise, of the error's size for what moves on.
         code_variance: [dim_a], variance of the mean of q(a|x) over all frames.
         noise_variance: [dim_a], mean of the variance of q(a|x); zeros where codes are not drawn.
+        fourth: the shape of `error`, mean fourth power.
     """
 
     variance: NDArray
@@ -58,6 +64,7 @@ class Motion(NamedTuple):
     coherence: NDArray
     code_variance: NDArray
     noise_variance: NDArray
+    fourth: NDArray
 
     @property
     def explained(self) -> float:
@@ -66,14 +73,39 @@ class Motion(NamedTuple):
         return float(1 - self.error.sum() / total) if total > 0 else np.nan
 
     @property
+    def noise(self) -> NDArray:
+        """Which pixels vary as a camera's noise does, boolean.
+
+        Less than half of it is explained, and what is left is neither found again nearby in the next frame,
+        as what moves on would be, nor is it rare, as what is small or fast is in any one pixel.
+        """
+        unexplained = self._varying & self._unexplained
+        around = (5, 5, 1)[: unexplained.ndim]
+
+        def local(values: NDArray) -> NDArray:
+            return ndimage.uniform_filter(np.where(unexplained, values, 0), around, mode="constant")
+
+        moves_on = local(self.coherence) > COHERENT * local(self.error)
+        is_rare = self.fourth > TAIL * self.error**2
+        return unexplained & ~moves_on & ~is_rare
+
+    @property
     def moving(self) -> NDArray:
-        """Which pixels move, boolean."""
-        return self.variance > MOVES * self.variance.max(initial=0)
+        """Which pixels move, noise left out, boolean."""
+        return self._varying & ~self.noise
 
     @property
     def unseen(self) -> NDArray:
         """Which pixels move and are explained by less than half, boolean."""
-        return self.moving & (self.error > (1 - EXPLAINED) * self.variance)
+        return self.moving & self._unexplained
+
+    @property
+    def _varying(self) -> NDArray:
+        return self.variance > MOVES * self.variance.max(initial=0)
+
+    @property
+    def _unexplained(self) -> NDArray:
+        return self.error > (1 - EXPLAINED) * self.variance
 
     @property
     def unseen_share(self) -> float:
@@ -114,9 +146,10 @@ def sum_up(motion: Motion) -> str:
     codes = f"{motion.alive} of {len(motion.code_variance)} codes alive"
     if not motion.moving.any():
         return f"Nothing moves; {codes}"
+    noise = int(motion.noise.sum())
     return (
         f"Motion explained: {motion.explained:.3f}; less than half of it in {100 * motion.unseen_share:.1f} "
-        f"% of the moving pixels; {codes}"
+        f"% of the moving pixels{f' (and {noise:,} that show noise alone)' if noise else ''}; {codes}"
     )
 
 
@@ -192,13 +225,16 @@ def motion_of(model: SequenceAutoencoder, dataset: Dataset | Shards) -> Motion:
         found = [np.asarray(part, np.float64) for part in sums]
         totals = [a + b for a, b in zip(totals, found, strict=True)] if totals else found
     *of_frames, coherence, num_frames, num_pairs = totals
-    first, second, error, mean, mean_of_square, noise = (total / max(num_frames, 1) for total in of_frames)
+    first, second, error, fourth, mean, mean_of_square, noise = (
+        total / max(num_frames, 1) for total in of_frames
+    )
     return Motion(
         variance=np.maximum(second - first**2, 0),
         error=error,
         coherence=coherence / max(num_pairs, 1),
         code_variance=np.maximum(mean_of_square - mean**2, 0),
         noise_variance=noise if model.is_variational else np.zeros_like(noise),
+        fourth=fourth,
     )
 
 
@@ -214,7 +250,7 @@ def _sums(
     mean, noise = codes.mean(), codes.variance()
     pixels = model.pixels(images)
     deviation = pixels - model.decode(mean).mean()
-    parts = (pixels, pixels**2, deviation**2, mean, mean**2, noise)
+    parts = (pixels, pixels**2, deviation**2, deviation**4, mean, mean**2, noise)
     found = [tf.tensordot(weight, part, [[0, 1], [0, 1]]) for part in parts]
     # Of two frames in a row that are both there; the last has none after it.
     pairs, near = weight[:, :-1] * weight[:, 1:], _sum_nearby(deviation[:, 1:])

@@ -1,5 +1,6 @@
 """What is not seen is told, on scenes whose reconstruction is known."""
 
+import re
 import types
 
 import numpy as np
@@ -10,7 +11,7 @@ import tensorflow_probability as tfp
 from kvae.config import Config
 from kvae.config.presets import OWN_VIDEOS
 from kvae.data.dataset import Dataset
-from kvae.evaluation.motion import Motion, motion_of, not_seen, too_many
+from kvae.evaluation.motion import Motion, motion_of, not_seen, sum_up, too_many
 from kvae.models.kvae import KVAE
 from tests.kvae.evaluation.small import tiny, videos
 
@@ -37,6 +38,13 @@ def scene(kind, seed=0):
             elif kind == "noise":
                 frames[n, t, 8:] += 0.2 * rng.random([SIDE - 8, SIDE])
                 blind[n, t, 8:] += 0.1
+            elif kind == "a camera's noise":
+                frames[n, t] = np.clip(frames[n, t] + 0.1 * rng.standard_normal([SIDE, SIDE]), 0, 1)
+                # Of a normal variable's positive part the mean.
+                blind[n, t] += 0.1 / np.sqrt(2 * np.pi) * (1 - 2 * blind[n, t])
+            elif kind == "a fast ball":
+                # Farther than anything is looked for in the next frame, and still nothing like noise.
+                frames[n, t, rng.integers(8, SIDE), rng.integers(0, SIDE)] = 1
     return frames, blind
 
 
@@ -126,10 +134,20 @@ def test_a_rival_has_no_states():
     assert not_seen(found, Config(model="ae_rnn")).endswith("or more codes, --dim_a 4")
 
 
-def test_noise_is_not_something_that_moves():
-    found = of("noise")
-    assert found.unseen_share > 0.5
+@pytest.mark.parametrize("kind", ["noise", "a camera's noise"])
+def test_noise_is_not_something_that_moves(kind):
+    found = of(kind)
+    assert found.noise.mean() > 0.6
+    assert found.unseen_share < 0.02
     assert found.regions == []
+    assert re.search(r"in \d\.\d % of the moving pixels \(and \d+ that show noise alone\)", sum_up(found))
+
+
+def test_what_is_fast_is_not_noise():
+    found = of("a fast ball")
+    assert found.unseen_share > 0.5
+    assert not found.noise.any()
+    assert "noise" not in sum_up(found)
 
 
 def test_codes_that_say_nothing_are_counted():
@@ -160,6 +178,7 @@ def test_moments_are_those_of_all_frames_that_are_there(channels):
     deviation = pixels - model.decode(q.mean()).mean().numpy()
     np.testing.assert_allclose(found.variance, pixels[there].var(axis=0), rtol=1e-4)
     np.testing.assert_allclose(found.error, (deviation[there] ** 2).mean(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(found.fourth, (deviation[there] ** 4).mean(axis=0), rtol=1e-4)
     np.testing.assert_allclose(found.code_variance, q.mean().numpy()[there].var(axis=0), rtol=1e-3)
     np.testing.assert_allclose(found.noise_variance, q.variance().numpy()[there].mean(axis=0), rtol=1e-4)
     pairs = there[:, :-1] & there[:, 1:]
@@ -180,7 +199,7 @@ def test_a_still_video_has_no_motion():
 
 def test_what_is_explained_by_more_than_half_is_seen():
     variance, error = np.array([[1, 1], [1, 1e-4]]), np.array([[0.4, 0.6], [2, 1e-4]])
-    found = Motion(variance, error, 0 * error, np.array([1.0, 0.01]), np.array([0.1, 0.1]))
+    found = Motion(variance, error, error, np.array([1.0, 0.01]), np.array([0.1, 0.1]), 3 * error**2)
     # The last pixel does not move.
     np.testing.assert_array_equal(found.unseen, [[False, True], [True, False]])
     assert found.unseen_share == pytest.approx(2 / 3)

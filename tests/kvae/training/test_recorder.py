@@ -28,7 +28,7 @@ class Folder:
         assert epoch == self.epoch
 
 
-SEEN = Motion(np.ones([4, 4]), *[np.zeros([4, 4])] * 2, np.ones(2), np.full(2, 0.01))
+SEEN = Motion(np.ones([4, 4]), *[np.zeros([4, 4])] * 2, np.ones(2), np.full(2, 0.01), np.zeros([4, 4]))
 UNSEEN = SEEN._replace(error=np.ones([4, 4]), coherence=np.ones([4, 4]))
 GIVEN_UP = UNSEEN._replace(code_variance=np.zeros(2))
 

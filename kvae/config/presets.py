@@ -36,22 +36,28 @@ _SWITCHING = {"K": 9, "alpha_units": 100, "learn_noise": True, "learn_offset": T
 _WHATEVER_MOVES = {"activation": "leaky_relu", "standardise": True, "warm_up": 0.5}
 """However small a part of the frame that is."""
 
+OWN_VIDEOS: dict[str, Any] = (
+    _SWITCHING
+    | _FALLING_RATE
+    # Whatever moves in them, how bright or rare it may be: see results/seen.md.
+    | {"out_distr": "gaussian", "learn_pixel_var": True, "pixel_var_from_errors": True}
+    | _WHATEVER_MOVES
+    # Of hundreds of sequences, not thousands: as many steps take more epochs. From the boxes' rate, 0.007,
+    # the codes were given up at times.
+    | {"num_epochs": 120, "decay_steps": 8, "init_lr": 0.002, "display_step": 10}
+    # As much is seen of small and faint things, in six tenths of the time: results/seen.md.
+    | {"decode_share": 0.5}
+)
+"""What training on one's own videos starts from, on an environment of Gymnasium, on a world of one's own."""
+
 WORLD_PRESETS: dict[str, dict[str, Any]] = {
     "box": _SWITCHING | _FALLING_RATE,
     "box_gravity": _SWITCHING | _FALLING_RATE,
     "polygon": _SWITCHING | _FALLING_RATE,
     # The paddles lag behind the ball, and need codes of their own.
     "pong": {"dim_a": 4, "dim_z": 8} | _SWITCHING | _FALLING_RATE,
-    "pendulum": {
-        "out_distr": "gaussian",
-        "learn_pixel_var": True,
-        # From 0.1 the variances fall so slowly that the codes may be given up before they are worth anything.
-        "noise_pixel_var": 0.01,
-        "K": 10,
-        "num_epochs": 150,
-        "decay_steps": 10,
-        "t_steps_mask": 8,
-    },
+    # As much noise in it as in a film, and as few sequences.
+    "pendulum": OWN_VIDEOS | {"K": 10, "t_steps_mask": 8},
     "swinging_line": _SWITCHING
     | _FALLING_RATE
     | _WHATEVER_MOVES
@@ -67,22 +73,6 @@ MODEL_PRESETS: dict[str, dict[str, Any]] = {
 """What rivals start from in every world, on top of its own: their authors' sizes and bounds.
 
 DMM was annealed for 2,000 updates, which half of a training on the boxes is; DVBF for 100,000, more than all
-of it: half of it too. The learning rate is the world's: with DMM's own, 0.001, the variances of the
-pendulum's pixels would not fall to where they belong in as few updates. Their states take the place of the
-KVAE's: so dim_a is what dim_z is there.
+of it: half of it too. The learning rate is the world's. Their states take the place of the KVAE's: so
+dim_a is what dim_z is there.
 """
-
-
-OWN_VIDEOS: dict[str, Any] = (
-    _SWITCHING
-    | _FALLING_RATE
-    # Whatever moves in them, how bright or rare it may be: see results/seen.md.
-    | {"out_distr": "gaussian", "learn_pixel_var": True, "pixel_var_from_errors": True}
-    | _WHATEVER_MOVES
-    # Of hundreds of sequences, not thousands: as many steps take more epochs. From the boxes' rate, 0.007,
-    # the codes were given up at times.
-    | {"num_epochs": 120, "decay_steps": 8, "init_lr": 0.002, "display_step": 10}
-    # As much is seen of small and faint things, in six tenths of the time: results/seen.md.
-    | {"decode_share": 0.5}
-)
-"""What training on one's own videos starts from, on an environment of Gymnasium, on a world of one's own."""

@@ -115,7 +115,7 @@ def test_a_pendulum_in_black_and_white():
     config, otherwise = (
         configure("--dataset", "pendulum", *more) for more in ([], ["--out_distr=bernoulli"])
     )
-    assert changed(config, otherwise) == {"out_distr", "learn_pixel_var", "noise_pixel_var"}
+    assert changed(config, otherwise) == {"out_distr", "learn_pixel_var", "pixel_var_from_errors"}
     assert configure("--dataset", "pendulum", "--preset", "quick").noise_pixel_var == 0.01
 
 

@@ -116,7 +116,7 @@ def test_a_pendulum_in_black_and_white():
         configure("--dataset", "pendulum", *more) for more in ([], ["--out_distr=bernoulli"])
     )
     assert changed(config, otherwise) == {"out_distr", "learn_pixel_var", "pixel_var_from_errors"}
-    assert configure("--dataset", "pendulum", "--preset", "quick").noise_pixel_var == 0.01
+    assert configure("--dataset", "pendulum", "--preset", "quick").pixel_var_from_errors
 
 
 def test_what_is_left_out_may_be_what_another_option_needed(monkeypatch):

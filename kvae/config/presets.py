@@ -66,6 +66,9 @@ WORLD_PRESETS: dict[str, dict[str, Any]] = {
 }
 """What works for a world, where that is not the defaults: run_kvae.py starts from it."""
 
+WORLD_SEQUENCES = dict.fromkeys(WORLD_PRESETS, 5000) | {"pendulum": 500}
+"""How many training sequences the epochs of `WORLD_PRESETS` are meant for."""
+
 MODEL_PRESETS: dict[str, dict[str, Any]] = {
     "dvbf": {"K": 16, "alpha_units": 128, "scale_reconstruction": 1.0, "warm_up": 0.5},
     "dmm": {"alpha_units": 128, "scale_reconstruction": 1.0, "warm_up": 0.5},

@@ -11,14 +11,12 @@ from typing import Any, TypeVar
 from kvae.config.all_options import AllOptions
 from kvae.config.datasets import is_own_videos
 from kvae.config.options import SEARCHED, names_of_search
-from kvae.config.presets import OWN_VIDEOS, WORLD_PRESETS
+from kvae.config.presets import OWN_VIDEOS, WORLD_SEQUENCES
 from kvae.config.rules import ConfigError
 from kvae.config.start import preset_options
 
 Options = TypeVar("Options", bound=AllOptions)
 
-SEQUENCES_OF_A_WORLD = 5000
-"""What the epochs of `WORLD_PRESETS` are meant for."""
 SEQUENCES_OF_ONES_OWN = 540
 """What the epochs of `OWN_VIDEOS` are meant for."""
 FEW_FRAMES, FEWEST_FRAMES = 20_000, 8_000
@@ -167,8 +165,7 @@ def _epochs(config: AllOptions, num_sequences: int, given: Collection[str]) -> d
     if "num_epochs" in given:
         epochs = config.num_epochs
     else:
-        is_world = config.dataset in WORLD_PRESETS
-        meant_for = SEQUENCES_OF_A_WORLD if is_world else SEQUENCES_OF_ONES_OWN
+        meant_for = WORLD_SEQUENCES.get(config.dataset, SEQUENCES_OF_ONES_OWN)
         updates = whole * math.ceil(meant_for / usual.batch_size)
         least = min(whole, LEAST_EPOCHS)
         epochs = max(least, round(updates / math.ceil(num_sequences / config.batch_size)))

@@ -5,8 +5,9 @@ import pytest
 
 from kvae.config import Config, ConfigError
 from kvae.config.command_line import given_options, parse
-from kvae.config.presets import WORLD_PRESETS
+from kvae.config.presets import WORLD_PRESETS, WORLD_SEQUENCES
 from kvae.config.size import FEW, FEWEST, LEAST_EPOCHS, REFINE_BATCH, for_pixels, for_sequences, in_words
+from simulation import make_world
 
 FALLS = 15
 """How often the learning rate falls, in what worlds and own videos start from."""
@@ -21,7 +22,7 @@ def of(num_sequences, *words, num_steps=20):
 def test_a_training_has_as_many_updates_whatever_the_number_of_sequences(dataset, num_sequences):
     config = of(num_sequences, "--dataset", dataset)
     start = parse(["--dataset", dataset], None)
-    meant_for = 5000 if dataset in WORLD_PRESETS else 540
+    meant_for = WORLD_SEQUENCES.get(dataset, 540)
     wanted = start.num_epochs * math.ceil(meant_for / start.batch_size)
     updates = config.num_epochs * math.ceil(num_sequences / config.batch_size)
     if updates > wanted:
@@ -37,12 +38,20 @@ def test_a_training_has_as_many_updates_whatever_the_number_of_sequences(dataset
 
 @pytest.mark.parametrize("dataset", [*WORLD_PRESETS, "my.npz"])
 def test_as_many_sequences_as_are_meant_change_nothing(dataset):
-    count = 5000 if dataset in WORLD_PRESETS else 540
+    count = WORLD_SEQUENCES.get(dataset, 540)
     found, start = of(count, "--dataset", dataset), parse(["--dataset", dataset], None)
     if count < 5000:
         # But that few frames are hidden in the last phase, which is longer.
         found = dataclasses.replace(found, refine_miss_prob=0.0, refine_epochs=start.refine_epochs)
     assert found == start
+
+
+@pytest.mark.parametrize("dataset", WORLD_PRESETS)
+def test_a_world_s_own_data_are_learned_from_for_as_long_as_its_preset_says(dataset):
+    count, epochs = make_world(dataset).num_train, parse(["--dataset", dataset], None).num_epochs
+    # The swinging line has been given as many updates as the boxes.
+    times = 5000 / count if dataset == "swinging_line" else 1
+    assert of(count, "--dataset", dataset).num_epochs == pytest.approx(times * epochs, rel=0.02)
 
 
 @pytest.mark.parametrize(

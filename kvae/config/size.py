@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from kvae.config.all_options import AllOptions
 from kvae.config.datasets import is_own_videos
 from kvae.config.options import SEARCHED, names_of_search
-from kvae.config.presets import OWN_VIDEOS, WORLD_SEQUENCES
+from kvae.config.presets import OWN_VIDEOS, PRESETS, WORLD_SEQUENCES
 from kvae.config.rules import ConfigError
 from kvae.config.start import preset_options
 
@@ -166,6 +166,9 @@ def _epochs(config: AllOptions, num_sequences: int, given: Collection[str]) -> d
         epochs = config.num_epochs
     else:
         meant_for = WORLD_SEQUENCES.get(config.dataset, SEQUENCES_OF_ONES_OWN)
+        if config.dataset in WORLD_SEQUENCES and "num_epochs" in PRESETS.get(config.preset, {}):
+            # Those of a preset for all worlds, which is none of a small one.
+            meant_for = max(WORLD_SEQUENCES.values())
         updates = whole * math.ceil(meant_for / usual.batch_size)
         least = min(whole, LEAST_EPOCHS)
         epochs = max(least, round(updates / math.ceil(num_sequences / config.batch_size)))

@@ -54,6 +54,12 @@ def test_a_world_s_own_data_are_learned_from_for_as_long_as_its_preset_says(data
     assert of(count, "--dataset", dataset).num_epochs == pytest.approx(times * epochs, rel=0.02)
 
 
+@pytest.mark.parametrize("dataset", WORLD_PRESETS)
+def test_the_quick_preset_makes_as_many_updates_in_every_world(dataset):
+    config = of(500, "--dataset", dataset, "--preset", "quick")
+    assert config.num_epochs * math.ceil(500 / config.batch_size) == pytest.approx(13 * 5000 / 16, rel=0.01)
+
+
 @pytest.mark.parametrize(
     ("dataset", "is_two_valued", "words", "pixels"),
     [

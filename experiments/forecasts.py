@@ -9,8 +9,8 @@ places, in pixels; averaged over draws, sequences and steps. A frame without any
 any other as the frame's corners are from each other.
 
 Beside a model's draws stand: its mean forecast, the paper's generation, decoded from one path without noise;
-the last frame seen, which stays; and a frame of another sequence at the same time, which is right of everything
-but of this sequence.
+the last frame seen, which stays; and a frame of another sequence at the same time, which is right of all but
+where things are.
 """
 
 import csv

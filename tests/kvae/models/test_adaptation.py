@@ -291,4 +291,5 @@ def test_a_faint_dot_is_found_and_codes_stay_alive():
     model.fit(images, epochs=50, batch_size=10, verbose=0, callbacks=[Schedule(model.config)])
     found = motion_of(model, Dataset(images, np.zeros([100, 5, 0], np.float32)))
     assert found.alive == 2
-    assert found.explained > 0.15
+    # 0.14 to 0.23, by the seed and by how a machine rounds; without a warm-up, or not standardised, below 0.001.
+    assert found.explained > 0.05

@@ -38,7 +38,7 @@ def _nothing_is_traced():
     before = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(True)
     with pytest.MonkeyPatch.context() as patch:
-        # It traces the step of each loop. tests/kvae/inference/test_scan.py has it, as has all that is traced.
+        # It traces the step of each loop. It is tested in tests/kvae/inference, and in all that is traced.
         patch.setattr(scans, "_check_captures", lambda *arguments: None)
         yield
     # A test may be asked for it within a module that is.

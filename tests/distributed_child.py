@@ -25,7 +25,7 @@ def main(strategy, log_dir, num_epochs=3):
     from kvae.training.recorder import Recorder
 
     if strategy != "multiworker":
-        # What XLA compiles takes most of the time, and has tests of its own; here it is compiled for two machines.
+        # What XLA compiles takes much of the time, and has tests of its own; two machines have it here.
         compiled = MixtureStateSpaceModel._value_and_gradients
         MixtureStateSpaceModel._value_and_gradients = tf.function(compiled.python_function, autograph=False)
     if strategy == "mirrored":

@@ -135,8 +135,7 @@ def cholesky(matrix: tf.Tensor) -> tf.Tensor:
     columns: list[list[tf.Tensor]] = []
     for i in range(size):
         pivot, *column = [
-            entries[j][i] - sum((before[j] * before[i] for before in columns), zero)
-            for j in range(i, size)
+            entries[j][i] - sum((before[j] * before[i] for before in columns), zero) for j in range(i, size)
         ]
         floor = _rounding(scales, i)
         is_zero = (pivot <= floor) & (_is_negligible(column, scales, i) | (floor <= 0))

@@ -61,6 +61,7 @@ def test_the_variances_of_pixels_follow_from_some_frames_too(monkeypatch):
     for share in (1.0, 0.34):
         model = tiny(images, decode_share=share, **options)
         model.compile()
+        model.optimizer.build(model.trainable_variables)
         step = tf.function(model.train_step, autograph=False)
         for _ in range(80):
             step({"images": images})

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import importlib
 import os
 import sys
 
@@ -33,9 +34,13 @@ def _nobody_is_trusted(monkeypatch):
 def _nothing_is_traced():
     import tensorflow as tf
 
+    scans = importlib.import_module("kvae.inference.scan")
     before = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(True)
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        # It traces the step of each loop. It is tested in tests/kvae/inference, and in all that is traced.
+        patch.setattr(scans, "_check_captures", lambda *arguments: None)
+        yield
     # A test may be asked for it within a module that is.
     tf.config.run_functions_eagerly(before)
 
@@ -52,6 +57,18 @@ def module_eagerly():
     """As `eagerly`, for a whole module."""
     with _nothing_is_traced():
         yield
+
+
+@pytest.fixture
+def without_xla(monkeypatch):
+    """Leave the likelihood of the codes to TensorFlow: what XLA makes of it has tests of its own."""
+    import tensorflow as tf
+
+    from kvae.models.lgssm import MixtureStateSpaceModel
+
+    compiled = MixtureStateSpaceModel._value_and_gradients
+    plain = tf.function(compiled.python_function, autograph=False)
+    monkeypatch.setattr(MixtureStateSpaceModel, "_value_and_gradients", plain)
 
 
 @pytest.fixture(autouse=True, scope="module")

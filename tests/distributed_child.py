@@ -17,12 +17,17 @@ def main(strategy, log_dir, num_epochs=3):
     from kvae.data.dataset import Dataset
     from kvae.evaluation import pictures
     from kvae.models.kvae import KVAE
+    from kvae.models.lgssm import MixtureStateSpaceModel
     from kvae.runs.run_folder import RunFolder
     from kvae.system.signals import StopSignals
     from kvae.training import distribution
     from kvae.training.loop import train
     from kvae.training.recorder import Recorder
 
+    if strategy != "multiworker":
+        # What XLA compiles takes much of the time, and has tests of its own; two machines have it here.
+        compiled = MixtureStateSpaceModel._value_and_gradients
+        MixtureStateSpaceModel._value_and_gradients = tf.function(compiled.python_function, autograph=False)
     if strategy == "mirrored":
         (cpu,) = tf.config.list_physical_devices("CPU")
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -68,6 +73,7 @@ def main(strategy, log_dir, num_epochs=3):
     with (
         mock.patch.object(pictures, "draw"),
         mock.patch.object(Recorder, "_imputation", return_value={}),
+        mock.patch.object(Recorder, "_add_graph"),
     ):
         train(model, train_data, train_data, folder, StopSignals(), None, where)
     folder.close()

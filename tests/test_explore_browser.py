@@ -190,8 +190,16 @@ def test_labels_stay_in_sight_where_the_strip_is_scrolled(visit):
     assert page.locator("#frames .scroll").evaluate("e => e.scrollLeft") == 150
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("device", SIZES)
+# Each device and each scheme; the other two pairs are slow.
+@pytest.mark.parametrize(
+    ("device", "scheme"),
+    [
+        ("desktop", "light"),
+        ("telephone", "dark"),
+        pytest.param("desktop", "dark", marks=pytest.mark.slow),
+        pytest.param("telephone", "light", marks=pytest.mark.slow),
+    ],
+)
 def test_it_keeps_nobody_out(visit, device, scheme):
     page = visit(device, "?imagine=10&model=nowhere", color_scheme=scheme)
     expect(page.get_by_role("alert")).to_contain_text("no model 'nowhere'", timeout=WAIT)

@@ -3,6 +3,7 @@
 Run with -s, it prints the worst errors.
 """
 
+import functools
 from fractions import Fraction
 
 import numpy as np
@@ -115,10 +116,34 @@ def dense(y, mask, A, C, Q, R, Sigma0):
     return np.array(means), np.array(covs), np.array(likelihoods)
 
 
-@tf.function
 def _run(inference, model, y, mask, u):
-    filtered = inference.filter(model, y, mask, u)
-    return filtered, inference.smooth_filtered(model, filtered)
+    # Of any number of steps the scan in parallel would be traced for minutes.
+    num_steps = y.shape[1] if inference is kalman_parallel else None
+    return _traced(inference, num_steps, *model.C.shape[2:], mask.shape.rank)(model, y, mask, u)
+
+
+@functools.cache
+def _traced(inference, num_steps, dim_y, dim_z, rank_of_mask):
+    """Filter and smooth, traced once for any number of models, and of steps where that is None."""
+
+    def per_step(*sizes):
+        return tf.TensorSpec([None, num_steps, *sizes], tf.float32)
+
+    def square(size):
+        return tf.TensorSpec([size, size], tf.float32)
+
+    of_states = (per_step(dim_z, dim_z), per_step(dim_z, 1), per_step(dim_y, dim_z))
+    model = kalman.LinearGaussian(
+        *of_states, square(dim_z), square(dim_y), tf.TensorSpec([dim_z], tf.float32), square(dim_z)
+    )
+    mask = per_step(*[dim_y] * (rank_of_mask - 2))
+
+    @tf.function(input_signature=[model, per_step(dim_y), mask, per_step(1)])
+    def run(model, y, mask, u):
+        filtered = inference.filter(model, y, mask, u)
+        return filtered, inference.smooth_filtered(model, filtered)
+
+    return run
 
 
 def in_float32(A, C, Q, R, Sigma0, y, mask):
@@ -180,7 +205,7 @@ def check(inference, groups, seed):
 
 
 @pytest.mark.parametrize("inference", [kalman, pytest.param(kalman_parallel, marks=pytest.mark.slow)])
-def test_some_random_models(inference, eagerly):
+def test_some_random_models(inference):
     groups = [(10, num_steps, *sizes) for num_steps in SHORT for sizes in SIZES for _ in range(2)]
     assert check(inference, groups, seed=0) == 420
 

@@ -11,11 +11,13 @@ from kvae import data
 from kvae.apply.__main__ import main as apply
 from kvae.commands import training_data
 from kvae.data import identity
+from kvae.evaluation import pictures
 from kvae.explore import source, words
 from kvae.explore.session import Exploration
 from kvae.explore.situation import in_words
 from kvae.runs.load import load
 from kvae.runs.options import read_identity
+from kvae.training.recorder import Recorder
 
 pytestmark = [
     pytest.mark.usefixtures("module_eagerly"),
@@ -48,7 +50,12 @@ def trained(tmp_path_factory, module_eagerly):
     np.savez(folder / "my.npz", **arrays(8, 0))
     np.savez(folder / "my_test.npz", **arrays(5, 1))
     places = ["--data_dir", str(folder / "data"), "--log_dir", str(folder / "logs"), "--run_name", "a"]
-    assert run_kvae.main(["--dataset", str(folder / "my.npz"), *SMALL, *places]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        # They are not looked at.
+        patch.setattr(pictures, "draw", lambda *arguments, **named: None)
+        patch.setattr(Recorder, "_imputation", lambda *arguments: {})
+        patch.setattr(Recorder, "_add_graph", lambda *arguments: None)
+        assert run_kvae.main(["--dataset", str(folder / "my.npz"), *SMALL, *places]) == 0
     return folder / "logs" / "a_kvae", folder
 
 

@@ -15,6 +15,7 @@ from kvae.runs.events import whole_records
 from kvae.runs.run_folder import RunFolder, whole_rows
 from kvae.system.signals import StopSignals
 from kvae.training.loop import train
+from kvae.training.recorder import Recorder
 from tests.kvae.training.small import start, videos
 
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the .* option is set")
@@ -94,7 +95,7 @@ class Disk:
 
 def trained(model, folder):
     with StopSignals() as signals:
-        train(model, videos(8), videos(4, seed=1), folder, signals)
+        train(model, videos(8, num_steps=3), videos(4, seed=1, num_steps=3), folder, signals)
     folder.close()
     return model.get_weights()
 
@@ -107,6 +108,7 @@ def training(tmp_path_factory, module_eagerly):
     with pytest.MonkeyPatch.context() as patch:
         # Pictures are no part of what a training goes on from, and large.
         patch.setattr(pictures, "draw", lambda *arguments: None)
+        patch.setattr(Recorder, "_imputation", lambda *arguments: {"smoothing": 0.25})
         disk = Disk(root, patch)
         model, folder = start(root / "logs", **OPTIONS)
         folder.write_config(model.config, "float32")
@@ -146,6 +148,7 @@ def test_power_cuts_lose_nothing_that_a_checkpoint_counts_on(training, num_cuts,
 def test_a_training_goes_on_after_a_power_cut(training, tmp_path, monkeypatch, share):
     disk, path, weights = training
     monkeypatch.setattr(pictures, "draw", lambda *arguments: None)
+    monkeypatch.setattr(Recorder, "_imputation", lambda *arguments: {"smoothing": 0.25})
     target = tmp_path / "cut"
     disk.after_a_cut(disk.moments[int(share * len(disk.moments))], random.Random(0), target)
     folder = RunFolder(target / path)

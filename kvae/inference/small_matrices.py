@@ -43,15 +43,15 @@ def matmul(a: tf.Tensor, b: tf.Tensor, transpose_b: bool = False) -> tf.Tensor:
         [..., I, J, N].
     """
     if transpose_b:
-        return tf.reduce_sum(a[..., :, None, :, :] * b[..., None, :, :, :], axis=-2)
-    return tf.reduce_sum(a[..., :, :, None, :] * b[..., None, :, :, :], axis=-3)
+        return tf.reduce_sum(tf.expand_dims(a, -3) * tf.expand_dims(b, -4), axis=-2)
+    return tf.reduce_sum(tf.expand_dims(a, -2) * tf.expand_dims(b, -4), axis=-3)
 
 
 def matvec(a: tf.Tensor, x: tf.Tensor, transpose_a: bool = False) -> tf.Tensor:
     """Return a x for a [..., I, K, N] and x [..., K, N], or a' x for x [..., I, N]."""
     if transpose_a:
-        return tf.reduce_sum(a * x[..., :, None, :], axis=-3)
-    return tf.reduce_sum(a * x[..., None, :, :], axis=-2)
+        return tf.reduce_sum(a * tf.expand_dims(x, -2), axis=-3)
+    return tf.reduce_sum(a * tf.expand_dims(x, -3), axis=-2)
 
 
 def congruence(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
@@ -81,31 +81,38 @@ def solve(matrix: tf.Tensor, rhs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.T
     size = matrix.shape[-3]
     scales = _deviations(matrix)
     rest = tf.concat([matrix, rhs], axis=-2)
-    rows: list[tf.Tensor] = []
+    rows: list[list[tf.Tensor]] = []
+    reduced: list[tf.Tensor] = []
     divisors: list[tf.Tensor] = []
     skipped: list[tf.Tensor] = []
     for i in range(size):
-        row = rest[..., 0, :, :]
-        rows.append(row)
-        pivot, floor = row[..., 0, :], _rounding(scales, i)
-        column = [row[..., j, :] for j in range(1, size - i)]
+        # Unstacked and split: an index takes four operations, and there are many.
+        row, below = tf.split(rest, [1, size - 1 - i], axis=-3)
+        square, of_rhs = tf.split(row, [size - i, -1], axis=-2)
+        reduced.append(tf.squeeze(of_rhs, -3))
+        rows.append(tf.unstack(tf.squeeze(square, -3), axis=-2))
+        pivot, *column = rows[i]
+        floor = _rounding(scales, i)
         is_rounding = tf.abs(pivot) <= floor
         is_zero = is_rounding & (_is_negligible(column, scales, i) | (floor <= 0))
-        skipped.append(is_zero)
-        divisors.append(tf.where(is_zero, tf.ones_like(pivot), tf.where(is_rounding, floor, pivot)))
-        factors = rest[..., 1:, :1, :] / divisors[i][..., None, None, :]
-        factors = tf.where(is_zero[..., None, None, :], tf.zeros_like(factors), factors)
-        rest = rest[..., 1:, 1:, :] - factors * row[..., None, 1:, :]
-    # Row i holds the pivot, the entries of L' right of it times the pivot, and L^-1 rhs.
-    pivots = [row[..., 0, :] for row in rows]
-    reduced = [row[..., size - i :, :] for i, row in enumerate(rows)]
+        skipped.append(tf.expand_dims(is_zero, -2))
+        divisor = tf.where(is_zero, tf.ones_like(pivot), tf.where(is_rounding, floor, pivot))
+        divisors.append(tf.expand_dims(divisor, -2))
+        if i == size - 1:
+            break
+        _, right = tf.split(row, [1, -1], axis=-2)
+        first, rest = tf.split(below, [1, -1], axis=-2)
+        factors = first / tf.expand_dims(divisors[i], -3)
+        rest -= tf.where(tf.expand_dims(skipped[i], -3), tf.zeros_like(factors), factors) * right
+    # Row i holds the pivot, and the entries of L' right of it times the pivot.
+    pivots = [row[0] for row in rows]
     solved: list[tf.Tensor] = []
     for i in reversed(range(size)):
         known = reduced[i]
-        for j, later in enumerate(solved, start=1):
-            known -= rows[i][..., j, None, :] * later
-        quotient = known / divisors[i][..., None, :]
-        solved.insert(0, tf.where(skipped[i][..., None, :], tf.zeros_like(quotient), quotient))
+        for entry, later in zip(rows[i][1:], solved, strict=True):
+            known -= tf.expand_dims(entry, -2) * later
+        quotient = known / divisors[i]
+        solved.insert(0, tf.where(skipped[i], tf.zeros_like(quotient), quotient))
     return tf.stack(solved, axis=-3), tf.stack(reduced, axis=-3), tf.stack(pivots, axis=-2)
 
 
@@ -120,15 +127,15 @@ def cholesky(matrix: tf.Tensor) -> tf.Tensor:
     looks at the pivots of `solve`.
     """
     size = matrix.shape[-3]
-    zero = tf.zeros_like(matrix[..., 0, 0, :])
+    entries = _entries(matrix)
+    zero = tf.zeros_like(entries[0][0])
     scales = _deviations(matrix)
     # The diagonal of what is left to factor.
-    left = [tf.stop_gradient(matrix[..., i, i, :]) for i in range(size)]
+    left = [tf.stop_gradient(entries[i][i]) for i in range(size)]
     columns: list[list[tf.Tensor]] = []
     for i in range(size):
         pivot, *column = [
-            matrix[..., j, i, :] - sum((before[j] * before[i] for before in columns), zero)
-            for j in range(i, size)
+            entries[j][i] - sum((before[j] * before[i] for before in columns), zero) for j in range(i, size)
         ]
         floor = _rounding(scales, i)
         is_zero = (pivot <= floor) & (_is_negligible(column, scales, i) | (floor <= 0))
@@ -157,10 +164,15 @@ def square_root(tensor: tf.Tensor) -> tf.Tensor:
     return tf.where(has_none, tf.zeros_like(tensor), root)
 
 
+def _entries(matrix: tf.Tensor) -> list[list[tf.Tensor]]:
+    """Return all entries, row by row: [..., N] each."""
+    return [tf.unstack(row, axis=-2) for row in tf.unstack(matrix, axis=-3)]
+
+
 def _deviations(matrix: tf.Tensor) -> list[tf.Tensor]:
     """Return the square roots of the diagonal, by which rounding is judged: no gradients go through them."""
-    matrix = tf.stop_gradient(tf.convert_to_tensor(matrix))
-    return [square_root(matrix[..., i, i, :]) for i in range(matrix.shape[-3])]
+    entries = _entries(tf.stop_gradient(tf.convert_to_tensor(matrix)))
+    return [square_root(row[i]) for i, row in enumerate(entries)]
 
 
 def _rounding(scales: list[tf.Tensor], i: int) -> tf.Tensor:

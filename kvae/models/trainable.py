@@ -82,6 +82,13 @@ class Trainable(FrameAutoencoder):
         with incoming.told():
             return super().fit(**options)
 
+    def make_train_function(self, force: bool = False) -> Any:
+        """Make what `fit` repeats, as Keras does, with the optimizer's variables: see `keras.Model`."""
+        # A step that makes variables is traced a second time, without them.
+        if self.built and self.optimizer is not None and not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
+        return super().make_train_function(force)
+
     def _adapt_to(self, x: Any) -> None:
         """Adapt to the frames of what `fit` was given."""
         if not isinstance(x, np.ndarray | tf.Tensor | Mapping):

@@ -46,6 +46,7 @@ def command(tmp_path, monkeypatch):
     # They are not looked at.
     monkeypatch.setattr(pictures, "draw", lambda *arguments, **named: None)
     monkeypatch.setattr(Recorder, "_imputation", lambda *arguments: {})
+    monkeypatch.setattr(Recorder, "_add_graph", lambda *arguments: None)
 
     def run(*options):
         output = ["--output_dir", str(tmp_path / "out"), "--run_options", "num_epochs=1"]

@@ -54,7 +54,7 @@ def test_an_option_of_the_networks_is_refused():
     ],
     ids=len,
 )
-def test_a_row_for_each_trial(trials, run_folder, capsys):
+def test_a_row_for_each_trial(trials, run_folder, capsys, without_xla):
     arguments = [str(run_folder), *trials, "--epochs", "1"]
     assert screen_dynamics.main([*arguments, "--num_sequences", "5"]) == 0
     printed = capsys.readouterr().out

@@ -8,6 +8,8 @@ import run_kvae
 import simulation.generate
 from experiments import made_runs
 from experiments import torque_pendulum as experiment
+from kvae.evaluation import pictures
+from kvae.training.recorder import Recorder
 
 TINY = (
     "num_filters=4 alpha_units=4 batch_size=8 t_init_mask=2 t_steps_mask=3 precision=float32 n_steps_gen=8 "
@@ -27,6 +29,10 @@ def small(tmp_path, monkeypatch):
         return run_kvae.main(words)
 
     monkeypatch.setattr(made_runs, "run_kvae", run)
+    # Of the run they are not looked at.
+    monkeypatch.setattr(pictures, "draw", lambda *arguments, **named: None)
+    monkeypatch.setattr(Recorder, "_imputation", lambda *arguments: {})
+    monkeypatch.setattr(Recorder, "_add_graph", lambda *arguments: None)
     words = ["--data_dir", str(tmp_path / "data"), "--log_dir", str(tmp_path / "logs"), "--num_epochs", "1"]
     return SimpleNamespace(words=words, started=started, logs=tmp_path / "logs")
 

@@ -10,12 +10,14 @@ import pytest
 import run_kvae
 from experiments import made_runs
 from experiments.peers import __main__ as peers
-from experiments.peers import report, tasks
+from experiments.peers import observer, report, tasks
 from experiments.peers.scores import Score
 from experiments.peers.tasks import TASKS, Split, line
+from kvae.evaluation import pictures
+from kvae.training.recorder import Recorder
 
 TINY = (
-    "num_filters=4 alpha_units=4 batch_size=4 num_paths=4 t_init_mask=2 t_steps_mask=3 validation_split=0.2 "
+    "num_filters=4 alpha_units=4 batch_size=4 num_paths=0 t_init_mask=2 t_steps_mask=3 validation_split=0.2 "
     "precision=float32 n_steps_gen=8"
 ).split()
 
@@ -29,8 +31,14 @@ def split_of(first, count):
     return Split(images, states, np.ones_like(seen), seen)
 
 
+@pytest.fixture(scope="module")
+def fewer_angles():
+    """Frames of the world at fewer angles than the observer knows, which take seconds to draw."""
+    return observer.Frames(line(), 2**12)
+
+
 @pytest.fixture
-def small(monkeypatch, tmp_path):
+def small(monkeypatch, tmp_path, fewer_angles, without_xla):
     """The task, a run in this process, and the command's arguments."""
 
     def make(most):
@@ -45,6 +53,11 @@ def small(monkeypatch, tmp_path):
         return run_kvae.main(words)
 
     monkeypatch.setattr(made_runs, "run_kvae", run)
+    monkeypatch.setattr(observer, "known_frames", lambda: fewer_angles)
+    # Of the run they are not looked at.
+    monkeypatch.setattr(pictures, "draw", lambda *arguments, **named: None)
+    monkeypatch.setattr(Recorder, "_imputation", lambda *arguments: {})
+    monkeypatch.setattr(Recorder, "_add_graph", lambda *arguments: None)
     places = {"data_dir": "data", "log_dir": "logs", "output_dir": "results"}
     words = [word for name, folder in places.items() for word in (f"--{name}", str(tmp_path / folder))]
     words += ["--task", "rkn", "--seeds", "1", "--num_test", "5", "--num_paths", "10"]

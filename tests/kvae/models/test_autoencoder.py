@@ -194,17 +194,22 @@ def test_training_scales_the_reconstruction_and_reports_the_bound_at_scale_one()
 
 # What XLA compiles takes as long as all else, and is compiled elsewhere too.
 @pytest.mark.parametrize("kf_elbo", ["sampled", pytest.param("exact", marks=pytest.mark.slow)])
-def test_fit_learns_and_one_seed_ends_in_one_place(kf_elbo):
+def test_fit_learns_and_one_seed_ends_in_one_place(kf_elbo, monkeypatch):
     images = videos(batch=10)
-    ends = []
+    ends, traced = [], []
+    step = KVAE.train_step
+    monkeypatch.setattr(KVAE, "train_step", lambda model, data: traced.append(model) or step(model, data))
     for _ in range(2):
         model = KVAE(Config(**TINY, kf_elbo=kf_elbo))
+        model.build(images.shape)
         model.compile(keras.optimizers.Adam(0.01))
         # 10 sequences in batches of 4: the last one is not full.
         history = model.fit({"images": images}, batch_size=4, epochs=8, shuffle=False, verbose=0)
         total = history.history["total"]
         assert total[-1] > total[0] + 5
         ends.append(model.get_weights())
+    # Once each, which takes longer than all the steps.
+    assert len(traced) == 2
     for a, b in zip(*ends, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
     other = KVAE(Config(**TINY, seed=1))

@@ -128,7 +128,7 @@ def restored():
 
 
 @pytest.mark.parametrize("options", [dict(), dict(alpha_rnn=False, learn_u=True), dict(model="vae_rnn")])
-def test_settings_of_keras_do_not_leak_in(restored, options):
+def test_settings_of_keras_do_not_leak_in(restored, options, eagerly):
     def outputs():
         model = make_model(Config(**TINY, **options))
         model.build(videos().shape)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kvae.models import subsampling
+from kvae.models import pixel_errors, subsampling
 from tests.kvae.models.small import tiny, videos
 
 
@@ -52,15 +52,18 @@ def test_the_bound_of_some_frames_is_that_of_all_on_average():
     np.testing.assert_allclose(judged[0], judged[1], rtol=1e-6)
 
 
-def test_the_variances_of_pixels_follow_from_some_frames_too():
+def test_the_variances_of_pixels_follow_from_some_frames_too(monkeypatch):
+    # As long a mean of as many batches as are drawn: the first value counts for little in it.
+    monkeypatch.setattr(pixel_errors, "ERROR_RATE", 0.05)
     options = dict(out_distr="gaussian", learn_pixel_var=True, pixel_var_from_errors=True, init_lr=1e-9)
     images = videos()
     errors = []
     for share in (1.0, 0.34):
         model = tiny(images, decode_share=share, **options)
         model.compile()
+        model.optimizer.build(model.trainable_variables)
         step = tf.function(model.train_step, autograph=False)
-        for _ in range(200):
+        for _ in range(80):
             step({"images": images})
         errors.append(np.asarray(model.pixel_errors))
     np.testing.assert_allclose(errors[1].mean(), errors[0].mean(), rtol=0.05)

@@ -30,10 +30,13 @@ np.savez("found.npz", **{f"imputed_{k}": v for k, v in imputed.items()},
     ("images", "options"),
     [
         pytest.param(videos(), dict(num_paths=20), marks=pytest.mark.slow),
-        (videos() // 3, dict(num_paths=20, grey_targets=True)),
-        (coloured(), dict(num_paths=20, learn_noise=True, learn_offset=True, dim_u=2, alpha_rnn=False)),
+        (
+            coloured() // 3,
+            dict(num_paths=20, learn_noise=True, learn_offset=True, dim_u=2, grey_targets=True),
+        ),
+        pytest.param(coloured(), dict(num_paths=20, dim_u=2, alpha_rnn=False), marks=pytest.mark.slow),
     ],
-    ids=["black and white", "grey", "colour"],
+    ids=["black and white", "faint colours", "without an LSTM"],
 )
 def test_runs_without_this_package(tmp_path, images, options):
     model = tiny(images, **options)

@@ -19,10 +19,10 @@ TINY = dict(
 )
 
 
-def videos(num_sequences, seed=0):
+def videos(num_sequences, seed=0, num_steps=6):
     rng = np.random.default_rng(seed)
-    images = (rng.random([num_sequences, 6, 8, 8]) > 0.5).astype(np.uint8) * 255
-    return Dataset(images, np.zeros([num_sequences, 6, 0], np.float32), None)
+    images = (rng.random([num_sequences, num_steps, 8, 8]) > 0.5).astype(np.uint8) * 255
+    return Dataset(images, np.zeros([num_sequences, num_steps, 0], np.float32), None)
 
 
 def start(log_dir, **options):

@@ -97,7 +97,7 @@ def read_metrics(folder):
         return list(csv.DictReader(file))
 
 
-def test_a_training_is_recorded(tmp_path, capsys):
+def test_a_training_is_recorded(tmp_path, capsys, without_xla):
     train_data, test_data = videos(10), videos(5, seed=1)
     model, folder = start(tmp_path, num_epochs=2, kf_update_steps=1)
     best = train(model, train_data, test_data, folder, StopSignals(), validation=videos(3, seed=2))
@@ -153,7 +153,7 @@ def test_a_training_is_recorded(tmp_path, capsys):
 
 def test_the_original_s_bound_is_recorded_too(tmp_path, eagerly, without_pictures):
     model, folder = start(tmp_path, kf_elbo="sampled", num_epochs=5, display_step=2, generate_step=4)
-    train(model, videos(3), videos(2, seed=1), folder, StopSignals())
+    train(model, videos(3, num_steps=3), videos(2, seed=1, num_steps=3), folder, StopSignals())
     folder.close()
     rows = read_metrics(folder)
     # The first epoch, every second, and the last.
@@ -234,7 +234,8 @@ def without_time(rows):
 
 
 def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(tmp_path, eagerly, without_pictures):
-    train_data, test_data, validation = videos(6), videos(3, seed=1), videos(2, seed=2)
+    train_data = videos(6, num_steps=3)
+    test_data, validation = videos(3, seed=1, num_steps=3), videos(2, seed=2, num_steps=3)
     options = dict(num_epochs=2, kf_update_steps=1, train_miss_prob=0.3, seed=4)
     whole, whole_folder = start(tmp_path / "whole", **options)
     best = train(whole, train_data, test_data, whole_folder, StopSignals(), validation=validation)
@@ -294,13 +295,13 @@ def test_the_dynamics_are_refined_after_the_last_epoch(tmp_path, eagerly, withou
 
 def test_a_training_is_profiled_where_that_was_asked_for(tmp_path, eagerly, without_pictures, capsys):
     model, folder = start(tmp_path, num_epochs=2, profile=True)
-    train(model, videos(10), videos(2), folder, StopSignals())
+    train(model, videos(10, num_steps=3), videos(2, num_steps=3), folder, StopSignals())
     (profile,) = folder.path.glob("train/plugins/profile/*/*.xplane.pb")
     # Three steps to warm up are an epoch.
     assert "Profiled 3 training step(s)" in capsys.readouterr().out
     # Nothing is left to train, or to profile.
     again = RunFolder(folder.path)
-    train(model, videos(10), videos(2), again, StopSignals())
+    train(model, videos(10, num_steps=3), videos(2, num_steps=3), again, StopSignals())
     assert "too few training steps left to profile" in capsys.readouterr().out
     assert [*folder.path.glob("train/plugins/profile/*/*")] == [profile]
 

@@ -94,7 +94,7 @@ def test_a_recurrent_rival_learns_to_predict_codes(masked):
         np.testing.assert_array_equal(weight, old)
 
 
-def test_encoder_and_decoder_stay_and_a_repetition_ends_the_same():
+def test_encoder_and_decoder_stay_and_a_repetition_ends_the_same(without_xla):
     ends = []
     for _ in range(2):
         model = tiny(learn_noise=True, learn_offset=True)
@@ -200,7 +200,7 @@ def test_the_dynamics_that_are_best_on_codes_held_out_are_kept(monkeypatch):
     assert any(not np.array_equal(wanted, last) for wanted, last in zip(seen[1], seen[3], strict=True))
 
 
-def test_what_is_learned_by_heart_is_not_kept():
+def test_what_is_learned_by_heart_is_not_kept(without_xla):
     """Two sequences, learned for long: the likelihood of others falls, but not that of what is kept."""
     few, others = (
         EncodedSequences(

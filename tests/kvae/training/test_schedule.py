@@ -58,7 +58,7 @@ class Watch(keras.callbacks.Callback):
         self.epochs.append((moved, facts))
 
 
-def test_fit_trains_the_groups_phase_by_phase():
+def test_fit_trains_the_groups_phase_by_phase(without_xla):
     config = Config(
         **TINY,
         only_vae_epochs=1,

@@ -96,8 +96,9 @@ class Watch:
         """Evaluate the test set, now and then, and keep what is filled in."""
         if loader is not self.test_loader:
             return dict(self._stats)
-        is_last = self._is_last()
-        if is_last or self._epoch % self._job["score_every"] == 0:
+        is_due = self._epoch % self._job["score_every"] == 0
+        is_last = self._is_last(is_due)
+        if is_last or is_due:
             begin = time.perf_counter()
             fills = []
             hook = modules["pxz_net"].register_forward_hook(
@@ -118,9 +119,11 @@ class Watch:
     def _took(self, what, begin):
         self._longest[what] = max(self._longest[what], time.perf_counter() - begin)
 
-    def _is_last(self):
+    def _is_last(self, is_due):
+        """Say whether another epoch and its evaluation would not end in time, after one that is due now."""
         left = 60 * self._job["minutes"] - (time.perf_counter() - self._start[0])
-        return self._epoch >= self._job["num_epochs"] or left < sum(self._longest.values())
+        needed = self._longest["train"] + (1 + is_due) * self._longest["evaluate"]
+        return self._epoch >= self._job["num_epochs"] or left < needed
 
     def _tell(self, path):
         wall, processor = self._start

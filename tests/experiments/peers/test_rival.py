@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from experiments.peers import report, rival, scores, tasks
+from experiments.peers import report, rival, rival_runner, scores, tasks
 from experiments.peers.scores import Score
 from experiments.peers.tasks import TASKS, Split, line
 
@@ -188,9 +188,51 @@ def test_it_trains_and_what_it_fills_in_is_scored_every_few_epochs(peer, capsys)
     assert f"{1e3 * error_of(0.125, peer.splits['test']):.3f}e-3 (by its own account" in printed[1]
 
 
-def test_it_ends_in_time(peer):
-    assert rival.main([*peer.words, "--minutes", "1e-6", "--score_every", "1000"]) == 0
-    assert [point["epoch"] for point in json.loads(peer.output.read_text())["curve"]] == [1]
+@pytest.mark.parametrize(
+    ("minutes", "every", "epochs"),
+    [
+        # Of 10 seconds each, and 5 for an evaluation.
+        (1, 2, [2, 4]),  # 50 seconds; another epoch would have made it 65.
+        (1, 1, [1, 2, 3, 4]),
+        (1.1, 2, [2, 4, 5]),  # 65 of 66
+        (0.01, 100, [1]),
+        (100, 3, [3, 6, 7]),
+    ],
+)
+def test_it_ends_in_time(minutes, every, epochs, tmp_path, monkeypatch, capsys):
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(rival_runner.time, "perf_counter", lambda: clock.now)
+
+    def train(*_):
+        clock.now += 10
+        return {"loss": clock.now}
+
+    def evaluate(args, loader, modules):
+        clock.now += 5
+        modules["pxz_net"](1)
+        return {"loss": 0.0, "mse_full": 0.0, "mse_impt": 0.5}
+
+    class Net:
+        def register_forward_hook(self, hook):
+            self.hook = hook
+            return SimpleNamespace(remove=lambda: None)
+
+        def __call__(self, value):
+            self.hook(self, None, SimpleNamespace(mean=np.full([1, 2, 3, 1, 4, 4], value)))
+
+    script = SimpleNamespace(generic_train=train, evaluate=evaluate, PendulumProvider=object)
+    job = {"fills": str(tmp_path), "minutes": minutes, "score_every": every, "num_epochs": 7}
+    watch = rival_runner.Watch(job, script)
+    watch.test_loader, net = "test", {"pxz_net": Net()}
+    with pytest.raises(rival_runner.TimeIsOver):
+        while clock.now < 2000:
+            script.generic_train()
+            script.evaluate(None, "test", net)
+    told = [json.loads(said.removeprefix(rival_runner.MARK)) for said in capsys.readouterr().out.splitlines()]
+    assert [point["epoch"] for point in told] == epochs
+    assert told[-1]["seconds"] == clock.now - 1000 == 10 * epochs[-1] + 5 * len(epochs)
+    assert minutes < 1 or clock.now - 1000 <= 60 * minutes
+    assert np.load(told[0]["fill"]).shape == (2, 3, 4, 4)
 
 
 @pytest.mark.parametrize(

@@ -144,11 +144,9 @@ def _of_rival(rival: Mapping[str, Any]) -> str:
 def _measured(rival: Mapping[str, Any], num_test: int) -> str:
     """Say how a peer's figure was come by."""
     last, threads = rival["curve"][-1], rival["num_threads"]
-    cores = "one core" if threads == 1 else f"{threads} cores"
-    words = (
-        f"measured here: {last['epoch']:,} epochs of {rival['published_epochs']:,}, "
-        f"{last['seconds'] / 60:.0f} minutes on {cores}"
-    )
+    spent = f"{last['processor_seconds'] / 60:.0f} minutes of "
+    spent += "one core" if threads == 1 else f"processor time on {threads} cores"
+    words = f"measured here: {last['epoch']:,} epochs of {rival['published_epochs']:,}, {spent}"
     if len(rival["curve"]) > 1:
         words += f"; the lowest of {len(rival['curve'])} evaluations"
     return words + (f"; {rival['num_test']:,} test sequences" if rival["num_test"] != num_test else "")

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from experiments.peers import __main__ as peers
 from experiments.peers import report, rival, rival_runner, scores, tasks
 from experiments.peers.scores import Score
 from experiments.peers.tasks import TASKS, Split, line
@@ -417,7 +418,7 @@ def test_the_page_sets_it_beside_what_is_quoted(measured):
     page = measured.page()
     assert (
         "| trained here: latent SDE on a homogeneous space | 11.000 | measured here: 55 epochs of 990, "
-        "55 minutes on one core; the lowest of 2 evaluations |" in page
+        "50 minutes of one core; the lowest of 2 evaluations |" in page
     )
     assert page.index("| latent SDE on a homogeneous space | 8.15 |") < page.index("| trained here: latent")
     after = page.split("## A peer, trained here")[1]
@@ -428,8 +429,12 @@ def test_the_page_sets_it_beside_what_is_quoted(measured):
         ("30", "30.0", "0.5000", "11.000"),
         ("55", "55.0", "0.5000", "11.500"),
     ]
+    found = json.loads(measured.path.read_text())
+    measured.path.write_text(json.dumps(found | {"num_threads": 4, "curve": found["curve"][:1]}))
+    alone = "measured here: 30 epochs of 990, 28 minutes of processor time on 4 cores |"
+    assert alone in measured.page()
     # Sequences that are not those of the rest are told.
-    assert "evaluations; 1,000 test sequences |" in measured.page(200)
+    assert "4 cores; 1,000 test sequences |" in measured.page(200)
 
 
 def test_without_it_the_page_is_what_it_was(measured, tmp_path):
@@ -441,6 +446,19 @@ def test_the_table_has_it_too(measured):
     text = report.table({0: measured.ours}, measured.others, report.read_rival(measured.path))
     assert text.splitlines()[-1] == "trained here: latent SDE on a homogeneous space,1,20,0.011,0.011,0.0001"
     assert "trained here" not in report.table({0: measured.ours}, measured.others)
+
+
+def test_the_command_of_the_page_finds_it(measured, tmp_path, monkeypatch):
+    monkeypatch.setattr(peers, "_others", lambda *_: measured.others)
+    monkeypatch.setattr(peers, "_folder", lambda *_: tmp_path / "run")
+    options = peers.Options(task="cru", output_dir=tmp_path)
+    peers._report(TASKS["cru"], options, "command", {0: measured.ours})
+    for name in ("cru.md", "cru.csv"):
+        assert "trained here: latent SDE" in (tmp_path / name).read_text()
+    measured.path.unlink()
+    peers._report(TASKS["cru"], options, "command", {0: measured.ours})
+    for name in ("cru.md", "cru.csv"):
+        assert "trained here" not in (tmp_path / name).read_text()
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"peer": "a", "curve": []}'])

@@ -172,7 +172,7 @@ def _curve(task: Task, rival: Mapping[str, Any]) -> list[str]:
         f"{rival['num_test']:,} test sequences was scored as above; the table has the lowest, chosen in its "
         f"favour. Its README trains for {rival['published_epochs']:,} epochs: this says how far it comes in "
         "the time, not what it can do. Its learning rate falls to nought within 30 epochs, rises for 30, and "
-        "so on.",
+        "so on: a curve that flattens before the 30th is not at its end.",
         "",
         row_of("epochs", ["minutes", "training loss", unit]),
         row_of("---", ["---", "---", "---"]),

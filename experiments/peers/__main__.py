@@ -54,7 +54,7 @@ class Options:
     log_dir: Path = Path("logs/peers")
     """Folder of the runs."""
     output_dir: Path = Path("results/peers")
-    """Where TASK.md, TASK.csv and TASK.png go."""
+    """Where TASK.md, TASK.csv and TASK.png go, and where TASK_rival.json of experiments.peers.rival is."""
 
 
 class PeersError(UserError):
@@ -167,9 +167,12 @@ def _report(task: Task, options: Options, command: str, runs: dict[int, dict[str
     others = _others(task, options)
     folders = [_folder(options, seed) for seed in runs]
     picture = f"{task.name}.png"
-    text = report.page(task, [command], folders, list(runs.values()), others, options.num_test, picture)
+    rival = report.read_rival(options.output_dir / f"{task.name}_rival.json")
+    text = report.page(
+        task, [command], folders, list(runs.values()), others, options.num_test, picture, rival
+    )
     report.write(options.output_dir / f"{task.name}.md", text)
-    report.write(options.output_dir / f"{task.name}.csv", report.table(runs, others))
+    report.write(options.output_dir / f"{task.name}.csv", report.table(runs, others, rival))
     print(text)
 
 

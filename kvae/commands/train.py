@@ -102,7 +102,6 @@ def run(
     check_identity(config, resumed, source, known, found)
     where = _devices(config)
     # What needs TensorFlow, which has been imported now.
-    from kvae.runs.load import load
     from kvae.training import stages
 
     train_data, validation, test_data = training_data.load(config, *files, known)
@@ -133,7 +132,8 @@ def run(
             # That of the last row: the refinement's updates count too.
             last_step = last_row(folder.path, "step")
             again = command_of_reload(folder.path)
-            _report(load(folder.path), test_data, folder, last_step, {"best_epoch": best_epoch}, again)
+            best = stages.kept(model, folder, where)
+            _report(best, test_data, folder, last_step, {"best_epoch": best_epoch}, again)
     return folder.path
 
 

@@ -68,6 +68,29 @@ def load(path: str | os.PathLike, config: Config | None = None) -> SequenceAutoe
     return model
 
 
+def load_kept(model: SequenceAutoencoder, folder: str | os.PathLike) -> SequenceAutoencoder:
+    """Return the model that a run keeps: the trained one itself, with its weights of the epoch that is kept.
+
+    What has been traced for it need not be traced again. It is a new model where the run keeps one of other
+    options.
+
+    Args:
+        model: the trained model, of one device.
+        folder: the run folder.
+
+    Raises:
+        RunFolderError: as `load`.
+    """
+    if Config.from_dict(read_options(folder)) != Config.from_dict(model.config.to_dict()):
+        return load(folder)
+    kept = load(folder)
+    for variable, value in zip(model.weights, kept.get_weights(), strict=True):
+        variable.assign(value)
+    # It draws what a new one would.
+    model.evaluation_draws.assign(0)
+    return model
+
+
 def _saved_config(file: Path) -> dict[str, Any]:
     """Return what a saved model says of itself, as plain JSON."""
     with zipfile.ZipFile(file) as archive:

@@ -179,7 +179,7 @@ def _train(config: Config, data: Data, is_kept: bool, after_epoch: AfterEpoch | 
         best_epoch = stages.learn(model, data, folder, StopSignals(), where, after_epoch, draws=is_kept)
         print(f"Keeping {stages.words_of_kept(best_epoch, data)}")
         if is_kept and seen is not data.train:
-            step, best = last_row(folder.path, "step"), load(folder.path)
+            step, best = last_row(folder.path, "step"), stages.kept(model, folder, where)
             if data.test is None:
                 pictures.draw(best, seen, folder, step, prefix="final_")
             else:

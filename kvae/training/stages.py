@@ -18,7 +18,7 @@ from kvae.models.autoencoder import SequenceAutoencoder
 from kvae.models.factory import make_model
 from kvae.models.fit import check_fit
 from kvae.models.own_parts import check_origin
-from kvae.runs.load import load
+from kvae.runs.load import load, load_kept
 from kvae.runs.run_folder import RunFolder, check_links
 from kvae.system import device
 from kvae.system.signals import StopSignals
@@ -226,6 +226,11 @@ def words_of_kept(best_epoch: int, data: Data) -> str:
     """Say which model is kept, the one of the epoch that `learn` returned."""
     which = f"that of epoch {best_epoch}" if best_epoch else "the one it began with"
     return f"the {'last' if data.validation is None else 'best'} model, {which}"
+
+
+def kept(model: SequenceAutoencoder, folder: RunFolder, where: Distribution) -> SequenceAutoencoder:
+    """Return the model of the epoch that is kept; of one device the trained one, with what it has traced."""
+    return load(folder.path) if where.strategy else load_kept(model, folder.path)
 
 
 def report(

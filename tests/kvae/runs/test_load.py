@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from kvae.config import Config
 from kvae.models.kvae import KVAE
-from kvae.runs.load import load
+from kvae.runs.load import load, load_kept
 from kvae.runs.options import RunFolderError
 from tests.kvae.runs.small import FRAMES, TINY
 
@@ -22,6 +22,31 @@ def random_model(config):
         weight.assign(weight + 0.1 * rng.normal(size=weight.shape))
     model.compile()
     return model
+
+
+def test_a_trained_model_becomes_the_one_that_is_kept(folder, config):
+    model = random_model(config)
+    # With what the frames have settled, as a run has it.
+    folder.write_config(model.config, "float32")
+    folder.save_model(model)
+    expected = model.get_weights()
+    for weight in model.trainable_variables:
+        weight.assign_add(tf.ones_like(weight))
+    model.evaluation_draws.assign_add(7)
+    assert load_kept(model, folder.path) is model
+    for found, wanted in zip(model.get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    drawn, anew = (of.sample(2, 3).codes for of in (model, load(folder.path)))
+    np.testing.assert_array_equal(drawn, anew)
+
+
+def test_where_other_dynamics_are_kept_the_model_is_a_new_one(folder, config):
+    model, other = (random_model(dataclasses.replace(config, K=count)) for count in (2, 4))
+    folder.write_config(other.config, "float32")
+    folder.save_model(other)
+    found = load_kept(model, folder.path)
+    assert found is not model
+    np.testing.assert_array_equal(found.lgssm.A, other.lgssm.A)
 
 
 def test_a_saved_model_is_the_model(folder, config):

@@ -10,6 +10,7 @@ import csv
 import json
 import shutil
 import sys
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,7 +77,23 @@ def keep(run_folder, output_dir):
         temporary.write_text(json.dumps(facts, indent=2) + "\n")
     for name in FILES:
         with replacing(folder / name) as temporary:
-            shutil.copyfile(run_folder / name, temporary)
+            copy = _copy_model if name.endswith(".keras") else shutil.copyfile
+            copy(run_folder / name, temporary)
+
+
+def _copy_model(source, target):
+    """Copy a saved model, whose own options say where things lie too."""
+    with zipfile.ZipFile(source) as archive, zipfile.ZipFile(target, "w") as copy:
+        for member in archive.infolist():
+            content = archive.read(member)
+            if member.filename == "config.json":
+                saved = json.loads(content)
+                options = saved["config"]["config"]
+                options |= {name: getattr(Config, name) for name in PLACES if name in options}
+                if began_with := options.get("init_model"):
+                    options["init_model"] = f"{Config.log_dir}/{Path(began_with).name}"
+                content = json.dumps(saved).encode()
+            copy.writestr(member, content)
 
 
 def table_of(output_dir):

@@ -3,6 +3,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,24 @@ def test_a_kept_model_fills_in_what_it_has_not_seen(world):
     assert ((imputed - truth) ** 2).mean() < 0.35 * ((last - truth) ** 2).mean()
 
 
+def _rewrite_options(file, options):
+    with zipfile.ZipFile(file) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    saved = json.loads(members["config.json"])
+    saved["config"]["config"] |= options
+    members["config.json"] = json.dumps(saved)
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+def test_no_kept_model_says_where_its_run_lay():
+    for world in WORLDS:
+        with zipfile.ZipFile(KEPT / world / "model.keras") as archive:
+            saved = json.loads(archive.read("config.json"))["config"]["config"]
+        assert not [saved[name] for name in PLACES if name in saved and str(saved[name]).startswith("/")]
+
+
 def test_keeps_a_run_without_where_it_lay(tmp_path, capsys):
     run = tmp_path / "somewhere" / "mine_kvae"
     shutil.copytree(KEPT / "box", run)
@@ -57,10 +76,22 @@ def test_keeps_a_run_without_where_it_lay(tmp_path, capsys):
         "seed": 3,
     }
     (run / "config.json").write_text(json.dumps(facts))
+    _rewrite_options(run / "model.keras", facts["options"])
     assert pretrained.main([str(run), "--output_dir", str(tmp_path / "kept")]) == 0
     text = "".join(path.read_text() for path in (tmp_path / "kept").rglob("*.json"))
     assert "/home/me" not in text
     assert '"mine"' not in text
+    with zipfile.ZipFile(tmp_path / "kept" / "box" / "model.keras") as archive:
+        saved = json.loads(archive.read("config.json"))["config"]["config"]
+        weights = archive.read("model.weights.h5")
+    assert {name: saved[name] for name in ("data_dir", "log_dir", "run_name", "init_model")} == {
+        "data_dir": "data",
+        "log_dir": "logs",
+        "run_name": "",
+        "init_model": "logs/first_kvae",
+    }
+    with zipfile.ZipFile(KEPT / "box" / "model.keras") as archive:
+        assert archive.read("model.weights.h5") == weights
     table = (tmp_path / "kept" / "README.md").read_text()
     assert table in capsys.readouterr().out
     command = "--num_epochs 0 --refine_epochs 75 --seed 3 --init_model logs/first_kvae"

@@ -14,6 +14,9 @@ from kvae.config import Config
 from kvae.config.all_options import hyperparameters
 from kvae.runs.columns import SPLITS
 
+ALWAYS_SHOWN = ("dataset", "model", "seed")
+"""Options that stand in the table of hyperparameters even where they are the defaults."""
+
 
 class Events:
     """The events of a run folder, in its folders `train`, `validation` and `test`.
@@ -56,11 +59,16 @@ class Events:
             tf.summary.graph(graph)
 
     def add_options(self, config: Config) -> None:
-        """Write the options that decide what is learned, for the table of hyperparameters of all runs."""
-        options = config.to_dict()
+        """Write what decides what is learned, for the table of hyperparameters of all runs.
+
+        Of the options those that are not the defaults, so that the table is not wider than it has to be; what
+        a run leaves empty there is the default.
+        """
+        options, defaults = config.to_dict(), Config().to_dict()
         values = {
             name: _text(options[name]) if isinstance(options[name], list | str) else options[name]
             for name in hyperparameters()
+            if name in ALWAYS_SHOWN or options[name] != defaults[name]
         }
         tags = ("elbo/total", "elbo/exact", "imputation/smoothing", "imputation/sampling")
         with self._recording("test", 0):

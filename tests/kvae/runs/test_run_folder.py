@@ -1,5 +1,6 @@
 import concurrent.futures
 import csv
+import dataclasses
 import errno
 import fcntl
 import json
@@ -330,7 +331,7 @@ def test_what_was_told_too_early_is_taken_back(folder):
 
 
 def test_options_are_a_row_of_tensorboards_table(folder, config):
-    folder.events.add_options(config)
+    folder.events.add_options(dataclasses.replace(config, learn_noise=True))
     folder.close()
     accumulator = EventAccumulator(str(folder.path / "test"))
     accumulator.Reload()
@@ -340,8 +341,11 @@ def test_options_are_a_row_of_tensorboards_table(folder, config):
     assert started.group_name == "first_kvae"
     assert session["dataset"].string_value == "box"
     assert session["K"].number_value == 2
-    assert session["alpha_rnn"].bool_value is True
+    assert session["learn_noise"].bool_value is True
     assert session["num_filters"].string_value == "[4]"
+    assert session["seed"].number_value == 0
+    # What is the default would make the table wide.
+    assert not {"alpha_rnn", "dim_a"} & set(session)
     # Where the run lies, and how it is looked at, changes nothing.
     assert not {"log_dir", "run_name", "resume", "num_paths"} & set(session)
     experiment = HParamsPluginData.FromString(contents["_hparams_/experiment"]).experiment

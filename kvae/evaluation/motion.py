@@ -30,6 +30,8 @@ TAIL = 10.0
 
 A normal one has 3, a uniform one 1.8; what comes with a small probability p has 1 / p.
 """
+LEAST_PAIRS = 100
+"""Pairs of frames in a row from which noise is told from what moves; of fewer all that varies moves."""
 
 
 class Region(NamedTuple):
@@ -56,7 +58,7 @@ class Motion(NamedTuple):
             frame after: zero for noise, of the error's size for what moves on.
         code_variance: [dim_a], variance of the mean of q(a|x) over all frames.
         noise_variance: [dim_a], mean of the variance of q(a|x); zeros where codes are not drawn.
-        fourth: the shape of `error`, mean fourth power.
+        fourth: the shape of `error`, mean fourth power; infinite where frames are too few to tell noise.
     """
 
     variance: NDArray
@@ -234,7 +236,7 @@ def motion_of(model: SequenceAutoencoder, dataset: Dataset | Shards) -> Motion:
         coherence=coherence / max(num_pairs, 1),
         code_variance=np.maximum(mean_of_square - mean**2, 0),
         noise_variance=noise if model.is_variational else np.zeros_like(noise),
-        fourth=fourth,
+        fourth=fourth if num_pairs >= LEAST_PAIRS else np.full_like(fourth, np.inf),
     )
 
 

@@ -239,7 +239,8 @@ def _motion_in_words(test: Mapping[str, float]) -> str:
     """Return what a line of progress says of the motion that is explained; nothing where nothing moves."""
     if "explained" not in test:
         return ""
-    return f"motion {test['explained']:6.3f}, {100 * test['unseen']:3.0f} % unseen   "
+    # Of noise alone nothing is unseen.
+    return f"motion {test['explained']:6.3f}, {100 * test.get('unseen', 0):3.0f} % unseen   "
 
 
 def _duration(seconds: float) -> str:

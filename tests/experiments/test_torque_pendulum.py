@@ -65,7 +65,7 @@ def test_every_model_has_options_that_can_be():
     }
     assert [config.model for config in configs.values()] == ["kvae", "kvae", "dvbf", "dmm"]
     assert [config.conv for config in configs.values()] == [True, False, True, True]
-    assert {config.num_epochs for config in configs.values()} == {150}
+    assert {config.num_epochs for config in configs.values()} == {120}
     assert {config.seed for config in configs.values()} == {1}
 
 

@@ -11,6 +11,7 @@ import tensorflow_probability as tfp
 from kvae.config import Config
 from kvae.config.presets import OWN_VIDEOS
 from kvae.data.dataset import Dataset
+from kvae.evaluation import motion
 from kvae.evaluation.motion import Motion, motion_of, not_seen, sum_up, too_many
 from kvae.models.kvae import KVAE
 from tests.kvae.evaluation.small import tiny, videos
@@ -143,6 +144,14 @@ def test_noise_is_not_something_that_moves(kind):
     assert re.search(r"in \d\.\d % of the moving pixels \(and \d+ that show noise alone\)", sum_up(found))
 
 
+def test_of_few_frames_nobody_can_tell():
+    frames, blind = scene("noise")
+    few = Dataset(frames[:5], np.zeros([5, NUM_STEPS, 0], np.float32), None)
+    found = motion_of(Known(frames, blind), few)
+    assert not found.noise.any()
+    assert found.unseen_share > 0.5
+
+
 def test_what_is_fast_is_not_noise():
     found = of("a fast ball")
     assert found.unseen_share > 0.5
@@ -163,7 +172,8 @@ def test_codes_that_say_nothing_are_counted():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_moments_are_those_of_all_frames_that_are_there(channels):
+def test_moments_are_those_of_all_frames_that_are_there(channels, monkeypatch):
+    monkeypatch.setattr(motion, "LEAST_PAIRS", 1)
     rng = np.random.default_rng(0)
     shape = [5, 8, 8, 8] if channels == 1 else [5, 8, 8, 8, 3]
     options = dict(num_filters=(4,), K=2, alpha_units=4, precision="float32", num_paths=0)

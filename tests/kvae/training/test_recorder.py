@@ -179,3 +179,8 @@ def test_where_evaluations_are_rare_three_of_them_are_enough(monkeypatch):
     assert lines[0].startswith("Warning: after epoch 20: Something moves that the codes do not see")
     recorder._warn(30)
     assert len(lines) == 1
+
+
+def test_of_noise_alone_nothing_is_unseen():
+    assert recorder_module._motion_in_words({"explained": 0.1}) == "motion  0.100,   0 % unseen   "
+    assert recorder_module._motion_in_words({}) == ""

@@ -217,7 +217,7 @@ def test_what_they_start_from():
     assert (of_pong["dim_a"], of_pong["K"], of_pong["alpha_units"]) == (8, 16, 128)
     assert not set(of_pong) & {"dim_z", "learn_noise", "refine_epochs"}
     of_pendulum = preset_options("", "pendulum", {"model": "dmm"})
-    assert (of_pendulum["dim_a"], of_pendulum["num_epochs"], of_pendulum["warm_up"]) == (4, 150, 0.5)
+    assert (of_pendulum["dim_a"], of_pendulum["num_epochs"], of_pendulum["warm_up"]) == (4, 120, 0.5)
     assert preset_options("none", "pendulum", {"model": "dmm"}) == {}
     assert "alpha_units" not in preset_options("original", "box", {"model": "dmm"})
     assert "scale_reconstruction" not in preset_options("", "box", {"model": "kvae"})

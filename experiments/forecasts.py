@@ -40,7 +40,7 @@ AT_ONCE = 20
 
 @dataclass(frozen=True)
 class Options:
-    """Print how far forecasts are from what comes, and draw it step by step."""
+    """Print how far forecasts are from what comes."""
 
     run_folders: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Run folders of run_kvae.py, of worlds in black and white."""
@@ -67,7 +67,7 @@ def main(arguments=None):
         for folder in options.run_folders:
             name, distances = of_run(folder, options)
             print("\n".join(rows(name, distances)), flush=True)
-            found[name] = distances
+            found[str(folder)] = distances
         if options.output_dir is not None:
             write(found, options.output_dir / "forecasts.csv")
     except UserError as error:
@@ -192,11 +192,11 @@ def distance(frame, other):
 
 
 def write(found, path):
-    """Write {world: {method: distances [N, num_steps]}} as rows of means over sequences."""
+    """Write {run folder: {method: distances [N, num_steps]}} as rows of means over sequences."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["data", "step", *METHODS])
+        writer.writerow(["run", "step", *METHODS])
         for name, distances in found.items():
             means = np.stack([distances[method].mean(axis=0) for method in METHODS], axis=-1)
             for step, values in enumerate(means, start=1):

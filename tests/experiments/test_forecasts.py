@@ -79,6 +79,7 @@ def test_a_trained_model_is_better_than_who_knows_nothing(tmp_path, capsys):
     assert cells["draws"][0] < 0.5 * cells["last frame seen"][0] < cells["frame of another sequence"][0]
     rows = (tmp_path / "forecasts.csv").read_text().splitlines()
     assert len(rows) == 1 + 8
+    assert rows[1].startswith(f"{PRETRAINED / 'box'},1,")
     of_draws = [float(row.split(",")[2]) for row in rows[1:]]
     assert np.mean(of_draws) == pytest.approx(cells["draws"][0], abs=0.01)
     assert np.mean(of_draws[:2]) == pytest.approx(cells["draws"][2], abs=0.01)

@@ -81,9 +81,9 @@ def load_kept(model: SequenceAutoencoder, folder: str | os.PathLike) -> Sequence
     Raises:
         RunFolderError: as `load`.
     """
-    if Config.from_dict(read_options(folder)) != Config.from_dict(model.config.to_dict()):
-        return load(folder)
     kept = load(folder)
+    if kept.config != model.config:
+        return kept
     for variable, value in zip(model.weights, kept.get_weights(), strict=True):
         variable.assign(value)
     # It draws what a new one would.
